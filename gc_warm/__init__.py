@@ -1,0 +1,43 @@
+"""Keep expensive state warm on Globus Compute workers."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from gc_warm.errors import GcWarmError
+from gc_warm.worker.receipt import Receipt, Receipted
+from gc_warm.worker.state import Warm, WarmInfo, stats, warm
+from gc_warm.worker.task import SelfContained, self_contained
+
+if TYPE_CHECKING:
+    from gc_warm.local.executor import LocalExecutor
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "GcWarmError",
+    "LocalExecutor",
+    "Receipt",
+    "Receipted",
+    "SelfContained",
+    "Warm",
+    "WarmInfo",
+    "__version__",
+    "self_contained",
+    "stats",
+    "warm",
+]
+
+# A worker needs none of these, and must not pay for them: they are imported on first use.
+_ON_FIRST_USE = {"LocalExecutor": "gc_warm.local.executor"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ON_FIRST_USE:
+        return getattr(importlib.import_module(_ON_FIRST_USE[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,75 @@
+"""Every exception that gc-warm raises.
+
+All derive from `GcWarmError`, so one ``except`` catches them, and all survive pickling, so they
+arrive whole when a worker raises them. Wrong usage is also a `ValueError`.
+"""
+
+
+class GcWarmError(Exception):
+    """The root of all errors raised by gc-warm."""
+
+
+class UsageError(GcWarmError, ValueError):
+    """An argument or option is wrong; the message names it and says what is expected."""
+
+
+class UnhashableArgumentError(UsageError):
+    """An argument of a warm initialiser cannot be part of a key.
+
+    Args:
+        initialiser: Name of the initialiser.
+        argument: Path of the offending value, such as ``options`` or ``config.layers``.
+        type_name: Its type.
+        advice: What to pass instead.
+    """
+
+    def __init__(self, initialiser: str, argument: str, type_name: str, advice: str) -> None:
+        super().__init__(initialiser, argument, type_name, advice)
+        self.initialiser = initialiser
+        self.argument = argument
+        self.type_name = type_name
+        self.advice = advice
+
+    def __str__(self) -> str:
+        return (
+            f"Argument {self.argument!r} of warm initialiser {self.initialiser!r} is a "
+            f"{self.type_name}, which cannot be part of a key: {self.advice}."
+        )
+
+
+class RecursiveBuildError(GcWarmError):
+    """An initialiser asked for the very state that it is building."""
+
+
+class ShippingError(UsageError):
+    """A function cannot be made self-contained; the message says why."""
+
+
+class ClashError(GcWarmError):
+    """A carried module has the name of a different module that the worker already has."""
+
+
+class WorkerStartError(GcWarmError):
+    """A local worker process could not be started; the message holds what it printed."""
+
+
+class WorkerLostError(GcWarmError):
+    """A local worker process died while it was running a task.
+
+    Args:
+        pid: Process id of the worker that died.
+        reason: How it ended, such as ``"was killed by SIGKILL"``.
+        stderr_tail: The last lines it wrote to standard error.
+    """
+
+    def __init__(self, pid: int, reason: str, stderr_tail: str = "") -> None:
+        super().__init__(pid, reason, stderr_tail)
+        self.pid = pid
+        self.reason = reason
+        self.stderr_tail = stderr_tail
+
+    def __str__(self) -> str:
+        message = f"Worker process {self.pid} {self.reason} while it was running this task."
+        if self.stderr_tail:
+            message += f"\nThe end of its standard error:\n{self.stderr_tail}"
+        return message

@@ -1,0 +1,1 @@
+"""Ready-to-register functions, written with gc-warm's public names only."""

@@ -1,0 +1,1 @@
+"""Everything offline: the same executor, without the cloud."""

@@ -1,0 +1,1 @@
+"""Making a function self-contained, on the client."""
