@@ -59,8 +59,8 @@ class KeyMaker:
     ) -> None:
         self._name = name
         self._key = key
-        self._signature = inspect.signature(initialiser)
-        parameters = self._signature.parameters.values()
+        self.signature = inspect.signature(initialiser)
+        parameters = self.signature.parameters.values()
         self.parameters = tuple(parameter.name for parameter in parameters)
         self._plain = all(p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters)
 
@@ -80,11 +80,11 @@ class KeyMaker:
 
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> inspect.BoundArguments:
         try:
-            bound = self._signature.bind(*args, **kwargs)
+            bound = self.signature.bind(*args, **kwargs)
         except TypeError as error:
             raise TypeError(f"{self._name}() got wrong arguments: {error}") from None
         bound.apply_defaults()
-        for parameter in self._signature.parameters.values():
+        for parameter in self.signature.parameters.values():
             if parameter.kind is parameter.VAR_KEYWORD:
                 extra = bound.arguments[parameter.name]
                 bound.arguments[parameter.name] = tuple(sorted(extra.items()))

@@ -1,17 +1,4 @@
-"""`@warm`: state that a worker builds once and keeps.
-
-How a hit gets to be as cheap as `functools.lru_cache`
------------------------------------------------------
-No Python function can be called as fast as the C implementation of ``lru_cache`` answers. So a
-one-place ``lru_cache`` *is* the front of every warm state: it remembers the most recently used
-state only, and asks `Warm._obtain` for any other. Repeating the most recent key changes no
-order of use, so the table behind it stays exactly least-recently-used. The front is replaced
-whenever a state is released; a call that is just then on its way through the old front stores
-its result where nobody looks.
-
-The front compares keys as ``lru_cache`` does. Where that is not exact (see `keys`), it is
-switched off, and every call goes through `Warm._obtain`.
-"""
+"""`@warm`: state that a worker builds once and keeps."""
 
 from __future__ import annotations
 
@@ -22,11 +9,12 @@ import threading
 import time
 import weakref
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, TypeVar, cast, overload
 
 from gc_warm.errors import UsageError
 from gc_warm.worker import scope
-from gc_warm.worker.keys import ATOMS, KeyMaker, require_callable_key
+from gc_warm.worker.front import make_front
+from gc_warm.worker.keys import KeyMaker, require_callable_key
 from gc_warm.worker.receipt import worker_identity
 from gc_warm.worker.table import Entry, Table
 
@@ -38,7 +26,7 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-_all: weakref.WeakSet[Warm[Any, Any]] = weakref.WeakSet()
+_all: weakref.WeakSet[_State] = weakref.WeakSet()
 _scopes_lock = threading.Lock()
 _open_scopes = 0
 _fronts_allowed = True
@@ -68,11 +56,25 @@ class WarmInfo(NamedTuple):
     teardown_failures: int
 
 
-class Warm(Generic[P, T]):
-    """An initialiser whose results stay in the worker; made by `warm`.
+class Warm(Protocol[P, T]):  # type: ignore[misc]  # calls of it take P exactly
+    """What `warm` returns: a function that is called like the initialiser."""
 
-    Calling it returns the state for the arguments, built if it is not there.
-    """
+    __name__: str
+    __qualname__: str
+    __wrapped__: Callable[..., Any]
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return the warm state for these arguments; build it if it is not there."""
+
+    def info(self) -> WarmInfo:
+        """Return the counts of hits, misses and the rest, in this process."""
+
+    def clear(self) -> None:
+        """Release every state of this initialiser and run its teardown, newest first."""
+
+
+class _State:
+    """What stands behind one initialiser: its table, its front and its counts."""
 
     def __init__(
         self,
@@ -81,35 +83,33 @@ class Warm(Generic[P, T]):
         maxsize: int | None,
         key: Callable[..., Hashable] | None,
     ) -> None:
-        functools.update_wrapper(self, initialiser)
-        self.__qualname__ = initialiser.__qualname__
         self.name = f"{initialiser.__module__}.{initialiser.__qualname__}"
         self.maxsize = maxsize
         self._build = _builder(initialiser)
         self._key = KeyMaker(initialiser, initialiser.__name__, key)
-        # What a front may remember without comparing keys wrongly: see `_front_is_exact`.
-        self._typed = len(self._key.parameters) > 1
-        self._exact_only = key is not None
-        self._table = Table(self.name, maxsize, self._renew_front)
+        self.front = make_front(
+            initialiser.__name__, self._key.signature, self.obtain, remembers=key is None
+        )
+        self._table = Table(self.name, maxsize, self.front.forget)
         self._hits = 0
         self._misses = 0
         self._failures = 0
         self._build_seconds = 0.0
-        self._renew_front()
+        self._settled = 0
         _all.add(self)
 
-    def __new__(cls, *_args: Any, **_kwargs: Any) -> Warm[P, T]:  # noqa: D102
-        # Python looks up __call__ on the class: one class each lets each have a front of its own.
-        return cast("Warm[P, T]", super().__new__(type(cls.__name__, (cls,), {})))
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return the warm state for these arguments; build it if it is not there."""
-        return cast("T", self._obtain(*args, **kwargs))
+    def obtain(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Answer what the front does not know."""
+        key = self._key(args, kwargs)
+        value, seconds = self._table.obtain(key, lambda: self._timed_build(args, kwargs))
+        self._count(seconds)
+        if _fronts_allowed:
+            self._table.while_alive(key, value, lambda: self.front.remember(args, kwargs, value))
+        return value
 
     def info(self) -> WarmInfo:
-        """Return the counts of hits, misses and the rest, in this process."""
         return WarmInfo(
-            self._hits + self._front_hits(),
+            self._hits + self.front.hits(),
             self._misses,
             self._table.evictions,
             self._failures,
@@ -120,31 +120,13 @@ class Warm(Generic[P, T]):
         )
 
     def clear(self) -> None:
-        """Release every state of this initialiser and run its teardown, newest first."""
         self._table.clear()
 
-    def __repr__(self) -> str:
-        return f"<warm {self.name}: {len(self._table)} of {self.maxsize} alive>"
-
-    def __reduce__(self) -> str:
-        # Like a function: by name. What it has built never travels.
-        return self.__qualname__
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        raise UsageError(
-            f"@warm cannot be used on the method {owner.__name__}.{name}: the instance would be "
-            "part of every key. Move it out of the class, or put @staticmethod above @warm."
-        )
-
-    def _obtain(self, *args: Any, **kwargs: Any) -> Any:
-        """Answer what the front does not know."""
-        key = self._key(args, kwargs)
-        entry, built = self._table.obtain(key, lambda: self._timed_build(args, kwargs))
-        value = entry.value
-        self._count(entry, built=built)
-        if not self._front_is_exact(args, kwargs):
-            self._renew_front()
-        return value
+    def front_hits(self) -> int:
+        """Return the hits that the front has counted since the last time."""
+        hits = self.front.hits()
+        new, self._settled = hits - self._settled, hits
+        return new
 
     def _timed_build(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Entry:
         start = time.perf_counter()
@@ -155,61 +137,22 @@ class Warm(Generic[P, T]):
             raise
         return Entry(value, teardown, time.perf_counter() - start)
 
-    def _count(self, entry: Entry, *, built: bool) -> None:
+    def _count(self, seconds: float | None) -> None:
+        """Count a hit, or a build that took so long."""
         task = scope.current.get()
-        if built:
-            self._misses += 1
-            self._build_seconds += entry.seconds
-        else:
+        if seconds is None:
             self._hits += 1
-        if task is not None:
-            task.cold_starts += built
-            task.hits += not built
-            task.build_seconds += entry.seconds if built else 0.0
-
-    def _front_is_exact(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-        """Say whether the front may remember this call; if not, switch to one that may.
-
-        An untyped ``lru_cache`` keeps a lone ``str`` or ``int`` under a key that nothing of
-        another type equals. A typed one is exact for any arguments of the types in `ATOMS`.
-        """
-        if self._exact_only:
-            return True  # there is no front: nothing can be remembered wrongly
-        if not self._typed:
-            if not kwargs and (not args or type(args[0]) in (str, int)):
-                return True
-            self._typed = True
-            return False
-        if all(type(value) in ATOMS for value in (*args, *kwargs.values())):
-            return True
-        self._exact_only = True
-        return False
-
-    def _renew_front(self) -> None:
-        """Replace the front by an empty one, and drop what the old one remembers."""
-        self._harvest_hits()
-        if self._exact_only or not _fronts_allowed:
-            self._front = None
-            answer: Callable[..., Any] = self._obtain
         else:
-            answer = self._front = functools.lru_cache(maxsize=1, typed=self._typed)(self._obtain)
-        # A staticmethod, so that calling the instance does not pass it along.
-        type(self).__call__ = staticmethod(answer)  # type: ignore[method-assign]
+            self._misses += 1
+            self._build_seconds += seconds
+        if task is not None:
+            task.hits += seconds is None
+            task.cold_starts += seconds is not None
+            task.build_seconds += seconds or 0.0
 
-    _front: functools._lru_cache_wrapper[Any] | None = None
 
-    def _front_hits(self) -> int:
-        return 0 if self._front is None else self._front.cache_info().hits
-
-    def _harvest_hits(self) -> int:
-        """Empty the front and add its hits to the count."""
-        front = self._front
-        if front is None:
-            return 0
-        hits = front.cache_info().hits
-        front.cache_clear()
-        self._hits += hits
-        return hits
+# A class's own dictionary holds methods and descriptors: nothing of it belongs on a function.
+_COPIED = ("__module__", "__name__", "__qualname__", "__doc__")
 
 
 class _WarmDecorator:
@@ -227,7 +170,12 @@ class _WarmDecorator:
     def __call__(self, initialiser: Callable[P, T], /) -> Warm[P, T]: ...
     def __call__(self, initialiser: Callable[..., Any], /) -> Warm[..., Any]:
         _require_initialiser(initialiser)
-        return Warm(initialiser, maxsize=self._maxsize, key=self._key)
+        state = _State(initialiser, maxsize=self._maxsize, key=self._key)
+        function = cast(
+            "Any", functools.update_wrapper(state.front.function, initialiser, _COPIED, ())
+        )
+        function.info, function.clear = state.info, state.clear
+        return cast("Warm[..., Any]", function)
 
 
 @overload
@@ -265,7 +213,7 @@ def warm(
             arguments themselves.
 
     Returns:
-        A `Warm`, called like the initialiser.
+        A function that is called like the initialiser, with the methods of `Warm`.
 
     Raises:
         UsageError: An option or the initialiser is not usable.
@@ -291,8 +239,8 @@ def stats() -> dict[str, Any]:
 def task_scope() -> Iterator[scope.Scope]:
     """Count what a call uses. A call inside another counts in the outer one's scope.
 
-    The fronts do not know whom they answer. While calls come one at a time, that is no matter:
-    they are emptied between two calls. From the moment that two calls overlap, there are none.
+    The fronts do not know whom they answer. While calls come one at a time, it is clear whose
+    their hits are. From the moment that two calls overlap, no front answers any more.
     """
     outer = scope.current.get()
     if outer is not None:
@@ -311,7 +259,7 @@ def task_scope() -> Iterator[scope.Scope]:
 
 def settle(task: scope.Scope) -> None:
     """Give a call the hits that the fronts have counted for it so far."""
-    hits = sum(state._harvest_hits() for state in list(_all))  # noqa: SLF001
+    hits = sum(state.front_hits() for state in list(_all))
     if _fronts_allowed:
         task.hits += hits
 
@@ -324,10 +272,9 @@ def _enter_scope() -> None:
         if overlap:
             _fronts_allowed = False
     for state in list(_all):
+        state.front_hits()
         if overlap:
-            state._renew_front()  # noqa: SLF001
-        else:
-            state._harvest_hits()  # noqa: SLF001
+            state.front.forget()
 
 
 def _leave_scope() -> None:
@@ -394,11 +341,25 @@ def _require_initialiser(initialiser: object) -> None:
             "@warm decorates a function, a generator function or a class, not "
             f"{initialiser!r}. Options are given by keyword: @warm(maxsize=2)."
         )
+    if _is_method(initialiser):
+        raise UsageError(
+            f"@warm cannot be used on the method {initialiser.__qualname__!r}: the instance would "
+            "be part of every key. Move it out of the class, or put @staticmethod above @warm."
+        )
     if inspect.iscoroutinefunction(initialiser) or inspect.isasyncgenfunction(initialiser):
         raise UsageError(
             f"@warm cannot decorate the asynchronous {initialiser.__qualname__!r}: tasks of Globus "
             "Compute run synchronously. Use a plain function."
         )
+
+
+def _is_method(function: Any) -> bool:
+    """Say whether a function is defined in a class body and takes the instance or class."""
+    if not inspect.isfunction(function):
+        return False
+    where = function.__qualname__.rpartition(".")[0]
+    first = next(iter(inspect.signature(function).parameters), "")
+    return bool(where) and not where.endswith("<locals>") and first in {"self", "cls"}
 
 
 def _require_maxsize(maxsize: object) -> None:

@@ -86,8 +86,8 @@ class Table:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def obtain(self, key: Hashable, build: Callable[[], Entry]) -> tuple[Entry, bool]:
-        """Return the entry of a key, built if need be, and whether this call built it.
+    def obtain(self, key: Hashable, build: Callable[[], Entry]) -> tuple[Any, float | None]:
+        """Return the state of a key, and how long this call took to build it; None for a hit.
 
         Raises:
             RecursiveBuildError: The thread is already building this key, or is building another
@@ -98,15 +98,22 @@ class Table:
                 entry = self._entries.get(key)
                 if entry is not None:
                     self._entries.move_to_end(key)
-                    return entry, False
+                    return entry.value, None
                 other = self._builds.get(key)
                 if other is None:
                     mine, evicted = self._take_place(key)
             if other is None:
-                return self._build(key, mine, evicted, build), True
+                return self._build(key, mine, evicted, build)
             if other.owner == threading.get_ident():
                 raise RecursiveBuildError(f"{self._name} asked for the state that it is building.")
             other.join()
+
+    def while_alive(self, key: Hashable, value: Any, action: Callable[[], None]) -> None:
+        """Do something brief, if the key still has this state; it is not evicted meanwhile."""
+        with self._changed:
+            entry = self._entries.get(key)
+            if entry is not None and entry.value is value:
+                action()
 
     def clear(self) -> None:
         """Release every entry, newest first."""
@@ -143,13 +150,14 @@ class Table:
 
     def _build(
         self, key: Hashable, mine: Build, evicted: list[Entry], build: Callable[[], Entry]
-    ) -> Entry:
+    ) -> tuple[Any, float]:
         error: BaseException | None = None
         entry: Entry | None = None
         lost = bool(evicted)
         try:
             self._release(evicted)
             entry = build()
+            built = entry.value, entry.seconds  # read now: another thread may soon evict it
         except BaseException as caught:
             error = caught
             if lost:
@@ -162,7 +170,7 @@ class Table:
                     self._entries[key] = entry
                 self._changed.notify_all()
             mine.finish(error)
-        return entry
+        return built
 
     def _release(self, evicted: list[Entry]) -> None:
         """Drop our references, then run the teardowns; a failing one is logged."""
