@@ -43,6 +43,8 @@ def load(names: dict[str, Any]) -> Any:
         bundle = _bundles.get(names["digest"])
         if bundle is None:
             bundle = Bundle(json.loads(zlib.decompress(names["data"])))
+            bundle.activate()
+            bundle.refuse_clashes()
             _bundles[names["digest"]] = bundle
         return bundle.function(names["target"])
 
@@ -52,14 +54,35 @@ class Bundle:
 
     def __init__(self, manifest: dict[str, Any]) -> None:
         self.carried: dict[str, CarriedLoader] = {}
+        self._clashes: list[str] = []
         self._functions: dict[str, Any] = {}
         runtime_here = _runtime_is_here(manifest["runtime"], manifest["version"])
         for name, module in manifest["modules"].items():
             if name in manifest["runtime"]:
-                if not runtime_here:
-                    self.carried[name] = CarriedLoader(**module)
-            elif not _has_identical(name, module["source"]):
+                here = runtime_here
+            else:
+                here = self._is_here(name, module["source"])
+            if not here:
                 self.carried[name] = CarriedLoader(**module)
+
+    def _is_here(self, name: str, source: str) -> bool:
+        """Say whether the worker has this very module; note a different one of its name."""
+        spec = _spec_on_this_worker(name)
+        if spec is not None and _source_of(spec) != source:
+            self._clashes.append(f"{name} ({spec.origin})")
+        return spec is not None
+
+    def refuse_clashes(self) -> None:
+        """Raise an error that names every module of which this worker has a different one."""
+        if not self._clashes:
+            return
+        from gc_warm.errors import ClashError  # carried, if need be: this bundle is active
+
+        raise ClashError(
+            "The function carries modules of which this worker already has different ones: "
+            f"{', '.join(self._clashes)}. Rename yours, or make the worker's the same, or remove "
+            "them there."
+        )
 
     def function(self, target: str) -> Any:
         """Return a function of this bundle, whose modules are made current."""
@@ -162,21 +185,6 @@ def _runtime_is_here(runtime: list[str], version: str) -> bool:
         return True
     spec = importlib.machinery.PathFinder.find_spec("gc_warm")
     return spec is not None and f'__version__ = "{version}"' in (_source_of(spec) or "")
-
-
-def _has_identical(name: str, source: str) -> bool:
-    """Say whether the worker has this very module; refuse a different one of its name."""
-    spec = _spec_on_this_worker(name)
-    if spec is None:
-        return False
-    if _source_of(spec) == source:
-        return True
-    from gc_warm.errors import ClashError
-
-    raise ClashError(
-        f"The function carries a module {name!r}, but this worker already has a different one: "
-        f"{spec.origin}. Rename the module, or make the worker's copy the same, or remove it."
-    )
 
 
 def _spec_on_this_worker(name: str) -> importlib.machinery.ModuleSpec | None:

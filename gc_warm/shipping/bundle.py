@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 # Evaluated in a fresh worker with the names of the payload: boot, text, digest, data, target.
 _RUN_BOOT = (
-    "exec(__import__('zlib').decompress(text), {'__name__': boot})"
+    "exec(compile(__import__('zlib').decompress(text), boot, 'exec'), {'__name__': boot})"
     " or __import__('sys').modules[boot](locals())"
 )
 

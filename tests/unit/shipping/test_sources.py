@@ -1,0 +1,77 @@
+"""Which modules travel with a function."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+
+import pytest
+
+from gc_warm.errors import ShippingError
+from gc_warm.shipping.sources import carried_sources, is_carried
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """Return a function that writes modules of a project and makes them importable."""
+    monkeypatch.syspath_prepend(tmp_path)
+    before = set(sys.modules)
+
+    def write(**modules):
+        for name, text in modules.items():
+            path = tmp_path / f"{re.sub('__(?=[a-z]|__)', '/', name)}.py"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        importlib.invalidate_caches()
+
+    yield write
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def test_imports_are_followed_also_inside_functions(project):
+    project(
+        alpha="import beta\ndef f():\n    from gamma import g\n    import json, numpy\n",
+        beta="import sys\nfrom delta import *\n",
+        gamma="def g(): pass\n",
+        delta="import alpha\n",
+    )
+    assert set(carried_sources("alpha")) == {"alpha", "beta", "gamma", "delta"}
+
+
+def test_relative_imports_and_the_packages_above_are_followed(project):
+    project(
+        lab____init__="",
+        lab__sub____init__="",
+        lab__sub__work="from . import near\nfrom .. import top\nfrom ..other import thing\n",
+        lab__sub__near="",
+        lab__top="",
+        lab__other="thing = 1\n",
+        lab__unused="",
+    )
+    found = carried_sources("lab.sub.work")
+    assert set(found) == {"lab", "lab.sub", "lab.sub.work", "lab.sub.near", "lab.top", "lab.other"}
+    assert found["lab"].package
+    assert not found["lab.top"].package
+
+
+@pytest.mark.parametrize("name", ["json", "numpy", "globus_compute_sdk", "no_such_module", "sys"])
+def test_the_standard_library_and_installed_distributions_stay_behind(name):
+    assert not is_carried(name)
+
+
+def test_a_script_is_refused_with_advice():
+    with pytest.raises(ShippingError, match="module of its own"):
+        carried_sources("__main__")
+
+
+def test_an_installed_module_is_refused():
+    with pytest.raises(ShippingError, match="installed"):
+        carried_sources("numpy")
+
+
+def test_a_module_that_cannot_be_parsed_is_named(project):
+    project(broken="def f(:\n")
+    with pytest.raises(ShippingError, match="'broken' cannot be read"):
+        carried_sources("broken")
