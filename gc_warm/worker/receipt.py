@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import os
-import platform
 from dataclasses import asdict, dataclass
 from typing import Any, Generic, TypeVar
 
@@ -55,14 +53,9 @@ class Receipted(Generic[T]):
 def worker_identity() -> dict[str, Any]:
     """Name the worker that runs this, in the fields of a `Receipt`."""
     return {
-        "host": _host(),
+        "host": os.uname().nodename,
         "pid": os.getpid(),
         "rank": os.environ.get("PARSL_WORKER_RANK"),
         "block": os.environ.get("PARSL_WORKER_BLOCK_ID"),
         "task_id": os.environ.get("GC_TASK_UUID"),
     }
-
-
-@functools.lru_cache(maxsize=1)
-def _host() -> str:
-    return platform.node()

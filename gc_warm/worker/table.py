@@ -7,7 +7,6 @@ that the number of live states never exceeds the capacity.
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
@@ -16,8 +15,6 @@ from gc_warm.errors import RecursiveBuildError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
-
-log = logging.getLogger(__name__)
 
 
 class Entry:
@@ -183,7 +180,11 @@ class Table:
                     teardown()
             except Exception:
                 self.teardown_failures += 1
-                log.exception("teardown of a state of %s failed", self._name)
+                import logging  # only now: it would be a sixth of what importing gc_warm costs
+
+                logging.getLogger(__name__).exception(
+                    "teardown of a state of %s failed", self._name
+                )
             finally:
                 with self._changed:
                     self._leaving -= 1

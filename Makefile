@@ -1,0 +1,89 @@
+# `make` lists what can be made. Everything runs in .venv, which is made when it is needed.
+
+PYTHON ?= python3
+VENV = .venv
+# What is installed: this folder, editable. CI says PACKAGE=dist/….whl, to test what users get.
+PACKAGE = --editable=.
+# What `make test` runs, where not everything: make test TESTS=tests/unit/worker
+TESTS =
+# What `make demo` identifies. Passed on through the environment, so that any path will do.
+DIR =
+export GC_WARM_DEMO_DIR := $(value DIR)
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+PROJECT := pyproject.toml constraints.txt
+DEMO := $(VENV)/.has-demo
+TEST := $(VENV)/.has-test
+DEV := $(VENV)/.has-dev
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow coverage bench lint constraints clean
+
+help:  ## List what can be made.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+demo: $(DEMO)  ## Identify every file of a folder with a warm model: make demo DIR=/some/path
+	@$(BIN)/gc-warm demo $${GC_WARM_DEMO_DIR:+"$$GC_WARM_DEMO_DIR"}
+
+# `pytest`, not `python -m pytest`: the latter would test this folder, not what is installed.
+test: $(TEST)  ## Run all tests but the slow ones.
+	@$(BIN)/pytest -m "not slow" $(TESTS)
+
+test-slow: $(TEST)  ## Run the slow tests, which take minutes.
+	@$(BIN)/pytest -m slow $(TESTS)
+
+coverage: $(TEST)  ## Run all tests but the slow ones, and show which lines they miss.
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run $(BIN)/pytest -m "not slow" $(TESTS); tests=$$?; \
+	$(BIN)/coverage combine --quiet; $(BIN)/coverage report; exit $$tests
+
+bench: $(TEST)  ## Measure warm against cold, and our executor against others.
+	@$(BIN)/python -m benchmarks
+
+lint: $(DEV)  ## Check style, formatting and types.
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+constraints: $(DEV)  ## Pin the newest releases of all dependencies in constraints.txt.
+	@$(PIP) install -qq uv
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 --extra dev \
+	    --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
+	    --output-file constraints.txt pyproject.toml
+
+clean:  ## Remove everything that make made, .venv included.
+	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache \
+	    .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Each extra holds the one before it, so a stamp stands for those as well.
+$(DEMO): $(PROJECT) | $(BIN)/python
+	@$(call install,demo)
+	@touch $(DEMO)
+
+$(TEST): $(PROJECT) | $(BIN)/python
+	@$(call install,test)
+	@touch $(DEMO) $(TEST)
+
+$(DEV): $(PROJECT) | $(BIN)/python
+	@$(call install,dev)
+	@touch $(DEMO) $(TEST) $(DEV)
+
+define install
+echo "Installing gc-warm with its [$(1)] extra into $(VENV) ..." >&2; \
+$(PIP) install -qq --constraint constraints.txt '$(PACKAGE)[$(1)]'
+endef
+
+define refuse
+{ echo "gc-warm: $(1)" >&2; exit 1; }
+endef
+
+$(BIN)/python:
+	@$(PYTHON) -c '' 2>/dev/null || \
+	    $(call refuse,'$(PYTHON)' does not run; say which Python to use: make PYTHON=/path/to/python3)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	    $(call refuse,Python 3.10 or newer is needed; say which one to use: make PYTHON=/path/to/python3)
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	    $(call refuse,'$(PYTHON)' has no venv module; on Debian and Ubuntu: apt install python3-venv)
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }

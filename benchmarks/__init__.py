@@ -1,0 +1,1 @@
+"""What warmth costs and saves, measured side by side in one run and reported as ratios."""

@@ -1,0 +1,177 @@
+"""`LocalExecutor` against the endpoint's own engines: round trip, throughput, start."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import sys
+import tempfile
+import time
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from globus_compute_common import messagepack
+from globus_compute_common.messagepack.message_types import Result, Task
+from globus_compute_endpoint.engines import GlobusComputeEngine, ProcessPoolEngine
+from globus_compute_endpoint.engines.base import GCFuture
+from parsl.providers import LocalProvider
+
+from benchmarks.measure import Ratio, medians
+from gc_warm import LocalExecutor
+from gc_warm.local.protocol import ComputeSerializer, serialize_arguments, serialize_function
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
+
+WORKERS = 2
+
+
+def plain(number: int) -> int:
+    """Do next to nothing."""
+    return number + 1
+
+
+plain.__module__ = "__main__"  # so that it travels by value, as a script's function does
+
+
+class Engine:
+    """An engine, given tasks as the endpoint gives them, results unpacked as the SDK does.
+
+    Args:
+        engine: Not yet started.
+    """
+
+    def __init__(self, engine: Any) -> None:
+        self.engine = engine
+        self._serializer = ComputeSerializer()
+        self._code = serialize_function(self._serializer, plain)
+        self._folder = tempfile.TemporaryDirectory(prefix="gc-warm-bench-")
+        engine.start(endpoint_id=uuid.uuid4(), run_dir=self._folder.name)
+
+    def submit(self, *args: Any) -> Future[bytes]:
+        """Send a task."""
+        task_id = uuid.uuid4()
+        body = self._code + serialize_arguments(self._serializer, args, {})
+        future = GCFuture(gc_task_id=task_id)
+        packed = messagepack.pack(Task(task_id=task_id, task_buffer=body))
+        self.engine.submit(future, packed, resource_specification={})
+        waiting: Future[bytes] = future
+        return waiting
+
+    def result(self, future: Future[bytes]) -> Any:
+        """Wait for a task's result and unpack it."""
+        message = messagepack.unpack(future.result(timeout=120))
+        assert isinstance(message, Result)
+        assert not message.is_error, message.data
+        return self._serializer.deserialize(message.data)
+
+    def call(self, number: int) -> Any:
+        """Make one round trip."""
+        return self.result(self.submit(number))
+
+    def close(self) -> None:
+        """Stop the engine's workers."""
+        self.engine.shutdown(block=True)
+        with contextlib.suppress(OSError):
+            self._folder.cleanup()
+
+
+class Local:
+    """`LocalExecutor`, in the same terms."""
+
+    def __init__(self) -> None:
+        self._executor = LocalExecutor(workers=WORKERS)
+
+    def submit(self, *args: Any) -> Future[Any]:
+        """Send a task."""
+        future: Future[Any] = self._executor.submit(plain, *args)
+        return future
+
+    def result(self, future: Future[Any]) -> Any:
+        """Wait for a task's result."""
+        return future.result(timeout=120)
+
+    def call(self, number: int) -> Any:
+        """Make one round trip."""
+        return self.result(self.submit(number))
+
+    def close(self) -> None:
+        """Stop the workers."""
+        self._executor.shutdown()
+
+
+def process_pool() -> Engine:
+    """Start a ProcessPoolEngine."""
+    return Engine(ProcessPoolEngine(max_workers=WORKERS))
+
+
+def htex() -> Engine:
+    """Start a GlobusComputeEngine with local blocks, as a laptop's endpoint does."""
+    provider = LocalProvider(  # type: ignore[no-untyped-call]
+        init_blocks=1, min_blocks=1, max_blocks=1
+    )
+    engine = GlobusComputeEngine(
+        address="127.0.0.1", max_workers_per_node=WORKERS, provider=provider, encrypted=False
+    )
+    return Engine(engine)
+
+
+def throughput(target: Local | Engine, tasks: int) -> float:
+    """Return how many tasks a second get done when many are submitted at once."""
+    start = time.perf_counter()
+    futures = [target.submit(number) for number in range(tasks)]
+    results = [target.result(future) for future in futures]
+    assert results == [number + 1 for number in range(tasks)]
+    return tasks / (time.perf_counter() - start)
+
+
+def start_to_first_result(start: Callable[[], Local | Engine]) -> tuple[Local | Engine, float]:
+    """Start an executor; return it, and how long its first result took in seconds."""
+    begin = time.perf_counter()
+    target = start()
+    assert target.call(1) == 2  # noqa: PLR2004
+    return target, time.perf_counter() - begin
+
+
+def run() -> Iterator[Ratio]:
+    """Yield the ratios against both engines."""
+    # HTEX starts the endpoint's own programs by name.
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    with contextlib.ExitStack() as stack:
+        targets: dict[str, Local | Engine] = {}
+        starts: dict[str, float] = {}
+        makers: dict[str, Callable[[], Local | Engine]] = {
+            "ours": Local,
+            "ProcessPoolEngine": process_pool,
+            "HTEX": htex,
+        }
+        for name, start in makers.items():
+            targets[name], starts[name] = start_to_first_result(start)
+            stack.callback(targets[name].close)
+        trips = medians(
+            {name: functools.partial(target.call, 1) for name, target in targets.items()},
+            calls=1500,
+            warm_up=100,
+        )
+        rates: dict[str, float] = dict.fromkeys(targets, 0.0)
+        for _ in range(3):
+            for name, target in targets.items():
+                rates[name] = max(rates[name], throughput(target, 2000))
+    yield from _against("ProcessPoolEngine", trips, rates, starts, ("<= 0.75", ">= 1.3", ""))
+    yield from _against("HTEX", trips, rates, starts, ("", "", "<= 0.125"))
+
+
+def _against(
+    other: str,
+    trips: dict[str, float],
+    rates: dict[str, float],
+    starts: dict[str, float],
+    targets: tuple[str, str, str],
+) -> Iterator[Ratio]:
+    trip, rate, start = targets
+    yield Ratio("round trip, p50", 1e3 * trips["ours"], 1e3 * trips[other], other, "ms", trip)
+    yield Ratio("throughput", rates["ours"], rates[other], other, "tasks/s", rate)
+    yield Ratio("start to first result", starts["ours"], starts[other], other, "s", start)

@@ -1,0 +1,163 @@
+"""What all tests share: the stand-in for an endpoint's Python, and two rules for the whole run.
+
+Nothing is left behind: a process that outlives the session, or a file that gc-warm made in the
+temporary folder, fails the run. With GC_WARM_REQUIRE_ALL=1, as in CI, a skip fails too, unless the
+test is marked ``may_skip``; with GC_WARM_REQUIRE_WHEEL=1 what is tested must be the wheel.
+"""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+
+import psutil
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+OWN_TEMPORARY_FOLDER = pytest.StashKey[str]()
+# A process that was told to stop may take a moment.
+SECONDS_TO_END = float(os.environ.get("GC_WARM_SECONDS_TO_END", "5"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "may_skip(reason): may be skipped even in CI, because what it needs cannot be installed",
+    )
+    if os.environ.get("GC_WARM_REQUIRE_WHEEL") and _tested().parents[1] == REPOSITORY:
+        message = f"GC_WARM_REQUIRE_WHEEL is set, but {_tested()} would be tested"
+        raise pytest.UsageError(message)
+    # A temporary folder of the session's own tells what it made from what others make meanwhile:
+    # its files, and its processes even when orphaned, for workers inherit TMPDIR if little else.
+    # What pytest keeps for debugging stays where it always is. The name is short, for sockets.
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+    config.stash[OWN_TEMPORARY_FOLDER] = tempfile.mkdtemp(prefix="gcw-")
+    os.environ["TMPDIR"] = tempfile.tempdir = config.stash[OWN_TEMPORARY_FOLDER]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if folder := config.stash.get(OWN_TEMPORARY_FOLDER, None):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def pytest_report_header() -> str:
+    return f"gc_warm: {_tested()}"
+
+
+def _tested() -> Path:
+    spec = importlib.util.find_spec("gc_warm")
+    return Path(spec.origin if spec and spec.origin else "not found")
+
+
+# Nothing is left behind
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    left = [*_processes_left(), *_files_left()]
+    if not left:
+        return
+    text = "\n".join(["The tests left behind:", *left])
+    report = pytest.TestReport(
+        nodeid="tests/conftest.py::nothing_is_left_behind",
+        location=("tests/conftest.py", None, "nothing is left behind"),
+        keywords={},
+        outcome="failed",
+        longrepr=text,
+        when="teardown",
+    )
+    session.config.hook.pytest_runtest_logreport(report=report)
+    session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _processes_left() -> list[str]:
+    started = {process.pid: process for process in psutil.Process().children(recursive=True)}
+    for process in psutil.process_iter():
+        if _environment(process).get("TMPDIR") == tempfile.gettempdir():
+            started[process.pid] = process
+    started.pop(os.getpid(), None)
+    _, alive = psutil.wait_procs(
+        [process for process in started.values() if not _is_pythons_own(process)],
+        timeout=SECONDS_TO_END,
+    )
+    return [f"  process {line}" for process in alive if (line := _describe(process))]
+
+
+def _environment(process: psutil.Process) -> dict[str, str]:
+    try:
+        return process.environ()
+    except (psutil.Error, OSError):
+        return {}  # someone else's, or already gone
+
+
+def _is_pythons_own(process: psutil.Process) -> bool:
+    """Python ends its resource tracker itself, after the last test."""
+    try:
+        return "multiprocessing.resource_tracker" in " ".join(process.cmdline())
+    except psutil.Error:
+        return False
+
+
+def _describe(process: psutil.Process) -> str | None:
+    try:
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        return f"{process.pid} (parent {process.ppid()}): {' '.join(process.cmdline())}"
+    except psutil.NoSuchProcess:
+        return None
+
+
+def _files_left() -> list[str]:
+    return [f"  file {path}" for path in Path(tempfile.gettempdir()).glob("gc-warm-*")]
+
+
+# Where all is installed, nothing is skipped
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if not hasattr(report, "wasxfail") and not item.get_closest_marker("may_skip"):
+        _fail_if_skipped(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    _fail_if_skipped(report)
+    return report
+
+
+def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if os.environ.get("GC_WARM_REQUIRE_ALL") and report.skipped:
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"GC_WARM_REQUIRE_ALL is set, and this was skipped: {reason}"
+
+
+# Fixtures
+
+
+@pytest.fixture(scope="session")
+def endpoint_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a Python like an endpoint's: it has all that this one has, except gc_warm.
+
+    Start it outside the repository, whose folder would otherwise be on its path.
+    """
+    folder = tmp_path_factory.mktemp("endpoint")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    python = folder / "bin" / "python"
+    ask = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    answer = subprocess.run([python, "-c", ask], check=True, capture_output=True, text=True)
+    for source in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
+        for entry in Path(source).iterdir():
+            if "gc_warm" not in entry.name and not entry.name.startswith("__editable__"):
+                (Path(answer.stdout.strip()) / entry.name).symlink_to(entry)
+    return python

@@ -1,0 +1,12 @@
+from gc_warm import LocalExecutor
+from primes import count_primes
+
+with LocalExecutor(workers=2) as executor:
+    print(executor.submit(count_primes, 1000).result(), "primes below 1000")
+
+    futures = [executor.submit(count_primes.receipted, n) for n in range(0, 1_000_000, 500)]
+    receipts = [future.result().receipt for future in futures]
+
+workers = {receipt.pid for receipt in receipts}
+cold = [receipt for receipt in receipts if receipt.cold_starts]
+print(f"{len(receipts)} more calls in {len(workers)} workers, of which {len(cold)} was cold")

@@ -1,0 +1,143 @@
+"""The public names as a type checker sees them: checked by mypy --strict, never run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import assert_type
+
+from gc_warm import (
+    LocalExecutor,
+    Receipt,
+    Receipted,
+    SelfContained,
+    Warm,
+    WarmInfo,
+    self_contained,
+    stats,
+    warm,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+
+@dataclass(frozen=True)
+class Model:
+    name: str
+
+    def predict(self, text: str) -> float:
+        return float(len(text))
+
+
+# An initialiser may be a function, a generator function or a class; options change no types.
+
+
+@warm
+def plain(name: str) -> Model:
+    return Model(name)
+
+
+@warm(maxsize=2)
+def with_options(name: str, *, layers: int = 3) -> Model:
+    return Model(f"{name}-{layers}")
+
+
+@warm(maxsize=None, key=str.lower)
+def with_key(name: str) -> Model:
+    return Model(name)
+
+
+@warm
+def iterator(name: str) -> Iterator[Model]:
+    yield Model(name)
+
+
+@warm
+def generator(name: str) -> Generator[Model, None, None]:
+    yield Model(name)
+
+
+@warm(maxsize=2)
+def generator_with_options(name: str) -> Generator[Model, None, None]:
+    yield Model(name)
+
+
+@warm
+class Engine:
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def close(self) -> None: ...
+
+
+def use_warm() -> None:
+    assert_type(plain("x"), Model)
+    assert_type(plain(name="x"), Model)
+    assert_type(with_options("x", layers=4), Model)
+    assert_type(with_key("x"), Model)
+    assert_type(iterator("x"), Model)
+    assert_type(generator("x"), Model)
+    assert_type(generator_with_options("x"), Model)
+    assert_type(Engine("x").path, str)
+    assert_type(plain("x").predict("text"), float)
+
+
+def look_at_warm() -> None:
+    state: Warm[..., Model] = plain
+    assert_type(state.info(), WarmInfo)
+    assert_type(plain.info(), WarmInfo)
+    assert_type(plain.info().hits, int)
+    assert_type(plain.info().build_seconds, float)
+    assert_type(plain.info().maxsize, int | None)
+    assert_type(stats(), dict[str, Any])
+    plain.clear()
+
+
+def misuse_warm() -> None:
+    plain(1)  # type: ignore[arg-type]
+    plain()  # type: ignore[call-arg]
+    with_options("x", 4)  # type: ignore[call-arg]
+    plain("x").missing  # type: ignore[attr-defined]  # noqa: B018
+    warm(plain, maxsize=2)  # type: ignore[call-overload]
+    warm(maxsize="2")  # type: ignore[call-overload]
+
+
+# A self-contained function is called like the function; `receipted` says what it cost.
+
+
+@self_contained
+def classify(text: str, name: str = "small") -> str:
+    return f"{plain(name).predict(text)}"
+
+
+def use_self_contained() -> None:
+    assert_type(classify("text"), str)
+    assert_type(classify("text", name="large"), str)
+    function: SelfContained[..., str] = classify
+    assert_type(function("text"), str)
+    assert_type(classify.receipted("text"), Receipted[str])
+    assert_type(classify.receipted("text").value, str)
+    assert_type(classify.receipted("text").receipt, Receipt)
+    assert_type(classify.receipted("text").receipt.cold_starts, int)
+
+
+def misuse_self_contained() -> None:
+    classify(1)  # type: ignore[arg-type]
+    classify.receipted(1)  # type: ignore[arg-type]
+    classify("text", nam="large")  # type: ignore[call-arg]
+
+
+# The executor is the SDK's, without the cloud.
+
+
+def use_executor() -> None:
+    with LocalExecutor() as executor:
+        assert_type(executor, LocalExecutor)
+        function_id = executor.register_function(classify)
+        assert_type(function_id, str)
+        assert_type(executor.submit(classify, "text").task_id, str | None)
+        executor.submit_to_registered_function(function_id, args=("text",)).result()
+        executor.submit_to_registered_function(function_id, kwargs={"text": "text"}).result()
+        executor.shutdown(wait=True, cancel_futures=True)
