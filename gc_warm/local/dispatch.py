@@ -1,0 +1,194 @@
+"""Which worker runs which job."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import functools
+import logging
+import threading
+from abc import ABC, abstractmethod
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from concurrent.futures import Future
+
+    from gc_warm.errors import WorkerLostError, WorkerStartError
+    from gc_warm.local.member import Member
+
+log = logging.getLogger(__name__)
+
+
+class Job(ABC):
+    """What a pool is to run: a request for a worker, and what becomes of the answer.
+
+    Args:
+        request: The frame to send to a worker.
+        future: Tells the pool whether the job was cancelled, and when it is done.
+    """
+
+    __slots__ = ("future", "losses", "request")
+
+    def __init__(self, request: bytes, future: Future[Any]) -> None:
+        self.request = request
+        self.future = future
+        self.losses: list[WorkerLostError] = []
+
+    @abstractmethod
+    def finish(self, frame: bytes) -> None:
+        """Take a worker's answer."""
+
+    @abstractmethod
+    def lose(self, losses: Sequence[WorkerLostError]) -> None:
+        """Learn that each worker that was given the job died, so that it was given up."""
+
+    @abstractmethod
+    def refuse(self, error: WorkerStartError) -> None:
+        """Learn that there are no workers."""
+
+    def cancel(self) -> None:
+        """Cancel the future, if it is not done, and wake who waits for it."""
+        if self.future.cancel():
+            self.future.set_running_or_notify_cancel()
+
+
+class Dispatcher:
+    """Gives jobs to idle workers.
+
+    A job goes straight from the caller of `submit` to an idle worker, or waits until one is idle:
+    then the thread that reads that worker's answers sends it. Nothing polls. Futures are settled,
+    and so users' callbacks run, outside the lock.
+
+    Args:
+        max_retries: How often a job is given to another worker after its worker died.
+    """
+
+    def __init__(self, *, max_retries: int) -> None:
+        self._max_retries = max_retries
+        self._lock = threading.Lock()
+        self._pending: deque[Job] = deque()
+        self._unsettled: set[Job] = set()
+        self._idle: list[Member] = []
+        self._closed = False
+        self._error: WorkerStartError | None = None
+
+    def submit(self, job: Job) -> None:
+        """Run a job on the next worker that is idle.
+
+        Raises:
+            RuntimeError: The dispatcher was closed.
+        """
+        with self._lock:
+            error, closed = self._error, self._closed
+            if not closed:
+                self._unsettled.add(job)
+                self._pending.append(job)
+        if error is not None:
+            job.refuse(error)
+        elif closed:
+            raise RuntimeError("The worker pool has been stopped.")
+        self._feed()
+
+    def join(self, member: Member) -> None:
+        """Count on a worker that has come up."""
+        with self._lock:
+            self._idle.append(member)
+        self._feed()
+
+    def finish(self, member: Member, frame: bytes) -> None:
+        """Take a worker's answer, and give it the next job."""
+        with self._lock:
+            job, member.job = member.job, None
+            self._idle.append(member)
+        self._feed()  # first, because it is this that the worker waits for
+        if job is not None:
+            self._settle(job, functools.partial(job.finish, frame))
+
+    def leave(self, member: Member, loss: WorkerLostError) -> None:
+        """No longer count on a worker; try its job again, or give it up."""
+        with self._lock:
+            if member in self._idle:
+                self._idle.remove(member)
+            job, member.job = member.job, None
+            retry = job is not None and not self._closed and len(job.losses) < self._max_retries
+            if job is not None:
+                job.losses.append(loss)
+                if retry:
+                    self._pending.appendleft(job)
+        if retry:
+            self._feed()
+        elif job is not None:
+            self._settle(job, functools.partial(job.lose, job.losses))
+
+    def cancel_pending(self) -> None:
+        """Cancel the jobs that no worker has been given yet."""
+        for job in self._take_pending():
+            self._settle(job, job.cancel)
+
+    def wait(self) -> None:
+        """Wait until all jobs of now are done, but not for callbacks of their futures."""
+        with self._lock:
+            futures = [job.future for job in self._unsettled]
+        concurrent.futures.wait(futures)
+
+    def close(self, error: WorkerStartError | None = None) -> None:
+        """Cancel all pending jobs, or refuse them and later ones if there is an error."""
+        with self._lock:
+            self._closed = True
+            self._error = self._error or error
+        for job in self._take_pending():
+            if error is None:
+                self._settle(job, job.cancel)
+            else:
+                self._settle(job, functools.partial(job.refuse, error))
+
+    def forget(self) -> None:
+        """Let go of all jobs, in a fork of the client: they are the parent's."""
+        self._lock = threading.Lock()  # another thread of the parent may have held it
+        self._unsettled = set()
+        self._pending = deque()
+        self._idle = []
+        self._closed = True
+
+    def _feed(self) -> None:
+        """Send pending jobs to idle workers until there are no more of the one or the other."""
+        while (match := self._match()) is not None:
+            member, job = match
+            if not member.send(job.request):
+                self._take_back(member, job)
+
+    def _match(self) -> tuple[Member, Job] | None:
+        with self._lock:
+            while self._idle and self._pending:
+                job = self._pending.popleft()
+                if job.future.cancelled():
+                    self._unsettled.discard(job)
+                    job.future.set_running_or_notify_cancel()  # wakes who waits for it
+                else:
+                    member = self._idle.pop()  # the last to become idle, likeliest to be warm
+                    member.job = job
+                    return member, job
+        return None
+
+    def _take_back(self, member: Member, job: Job) -> None:
+        """Put back a job whose worker died before it got all of it, and so did not begin."""
+        with self._lock:
+            if member.job is job:
+                member.job = None
+                self._pending.appendleft(job)
+
+    def _take_pending(self) -> list[Job]:
+        with self._lock:
+            jobs = list(self._pending)
+            self._pending.clear()
+        return jobs
+
+    def _settle(self, job: Job, settle: Callable[[], None]) -> None:
+        try:
+            settle()
+        except Exception:
+            log.exception("cannot settle the future of a task")
+        finally:
+            with self._lock:
+                self._unsettled.discard(job)

@@ -1,0 +1,93 @@
+"""One worker of a pool, as the client sees it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+from gc_warm.errors import WorkerLostError, WorkerStartError
+from gc_warm.local.worker import read_frame, write_frame
+
+if TYPE_CHECKING:
+    from gc_warm.local.dispatch import Job
+    from gc_warm.local.template import Template
+
+
+class Member:
+    """A worker process of a pool, from the request to fork it until it is buried.
+
+    Args:
+        number: Tells it from all other workers of the pool, also from former ones.
+        rank: Its place in the pool, which it inherits from the worker that it replaces.
+        template: The process that it is a child of.
+        channel: This side of its channel.
+    """
+
+    def __init__(
+        self, *, number: int, rank: int, template: Template, channel: socket.socket
+    ) -> None:
+        self.number = number
+        self.rank = rank
+        self.template = template
+        self.pid: int | None = None
+        self.job: Job | None = None
+        self._channel = channel
+        self._end = ("was never started", "")
+        self._ended = threading.Event()
+
+    def greet(self) -> bool:
+        """Wait until the worker is up; return whether it came up."""
+        frame = read_frame(self._channel)
+        if frame is not None:
+            self.pid = json.loads(frame)["pid"]
+        return frame is not None
+
+    def send(self, request: bytes) -> bool:
+        """Send a request; return whether all of it was sent.
+
+        A worker that did not get all of a request has not begun with it.
+        """
+        try:
+            write_frame(self._channel, request)
+        except OSError:
+            return False
+        return True
+
+    def receive(self) -> bytes | None:
+        """Wait for the answer; return None when the worker has gone."""
+        return read_frame(self._channel)
+
+    def mark_ended(self, reason: str) -> None:
+        """Note how the process ended, and let its reader see that nothing more will come.
+
+        Closing is not enough: a process that a task forked may hold the channel's other side.
+        """
+        if not self._ended.is_set():
+            self._end = reason, self.template.printed_by(self.number)
+            self._ended.set()
+            with contextlib.suppress(OSError):
+                self._channel.shutdown(socket.SHUT_RD)
+
+    def bury(self) -> WorkerLostError:
+        """Wait until the process has ended, drop the channel, and say how it ended."""
+        self.template.kill(self.number)  # it may have closed its channel and live on
+        self._ended.wait()
+        self._channel.close()
+        return WorkerLostError(self.pid or 0, *self._end)
+
+    def start_error(self) -> WorkerStartError:
+        """Say why it never came up."""
+        reason, printed = self._end
+        return WorkerStartError(
+            f"Worker processes die as soon as they start; the last one {reason}. The end of its "
+            f"standard error:\n{printed}"
+        )
+
+    def forget(self) -> None:
+        """Drop this process's copy of the channel, in a fork of the client."""
+        with contextlib.suppress(OSError):
+            os.close(self._channel.detach())

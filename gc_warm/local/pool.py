@@ -1,0 +1,263 @@
+"""A pool of clean worker processes."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+import time
+import uuid
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from gc_warm.errors import WorkerStartError
+from gc_warm.local.dispatch import Dispatcher
+from gc_warm.local.member import Member
+from gc_warm.local.template import Template, describe_exit, find_python
+from gc_warm.local.worker import GRACE_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from gc_warm.local.dispatch import Job
+
+log = logging.getLogger(__name__)
+
+_FAILED_STARTS_ALLOWED = 3
+_POOLS: weakref.WeakSet[WorkerPool] = weakref.WeakSet()
+
+
+class WorkerPool:
+    """Worker processes that run one job after another, each on its main thread.
+
+    All are forked from one template process. One thread listens to the template, and one to each
+    worker. A worker that dies is replaced, as is the template.
+
+    Args:
+        workers: How many.
+        python: The workers' interpreter; by default this one's.
+        path: Folders that come first on the workers' ``sys.path``.
+        environment: What workers have in their environment besides `INHERITED_NAMES`.
+        max_retries: How often a job is tried again after its worker died.
+
+    Raises:
+        WorkerStartError: `python` cannot be run. If it can, but cannot be a worker, the jobs are
+            refused with this error.
+    """
+
+    def __init__(
+        self,
+        *,
+        workers: int,
+        python: str | os.PathLike[str] | None = None,
+        path: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        max_retries: int = 0,
+    ) -> None:
+        self._dispatcher = Dispatcher(max_retries=max_retries)
+        self._lock = threading.Lock()
+        self._members: dict[int, Member] = {}
+        self._vacant = set(range(workers))
+        self._hired = 0
+        self._failed_starts = 0
+        self._stopping = False
+        self._owner = os.getpid()
+        self._threads: set[threading.Thread] = set()
+        self._seat = {
+            "PARSL_WORKER_COUNT": str(workers),
+            "PARSL_WORKER_POOL_ID": uuid.uuid4().hex[-12:],
+            "PARSL_WORKER_BLOCK_ID": "0",
+        }
+        self._template_settings: dict[str, Any] = {
+            "python": find_python(python),
+            "path": path,
+            "environment": environment or {},
+        }
+        self._template = Template(**self._template_settings)
+        _POOLS.add(self)
+        self._start_thread(self._watch, name="gc-warm-pool")
+        self._hire()
+
+    @property
+    def worker_pids(self) -> list[int]:
+        """The process ids of the workers that are up, by rank."""
+        with self._lock:
+            members = sorted(self._members.values(), key=lambda member: member.rank)
+        return [member.pid for member in members if member.pid is not None]
+
+    def submit(self, job: Job) -> None:
+        """Run a job on the next worker that is idle.
+
+        Raises:
+            RuntimeError: The pool has ended.
+        """
+        self._dispatcher.submit(job)
+
+    def cancel_pending(self) -> None:
+        """Cancel the jobs that no worker has been given yet."""
+        self._dispatcher.cancel_pending()
+
+    def finish(self) -> None:
+        """Wait until all jobs are done, then end the workers and wait for that, too."""
+        try:
+            self._dispatcher.wait()
+        finally:  # at once when interrupted
+            self.stop()
+        self.join()
+
+    def stop(self) -> None:
+        """End the workers, without waiting for it: SIGTERM, and SIGKILL about a second later.
+
+        Jobs that are running are lost, those that are pending are cancelled. It takes no lock, so
+        that it may be called by a finalizer.
+        """
+        if os.getpid() == self._owner:
+            self._stopping = True
+            self._template.hang_up()
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait until the workers have ended and all is cleared up."""
+        end = None if timeout is None else time.monotonic() + timeout
+        for thread in list(self._threads):
+            if thread is not threading.current_thread():
+                thread.join(None if end is None else max(0.0, end - time.monotonic()))
+
+    def is_own_thread(self) -> bool:
+        """Return whether the caller is a callback of a job's future, and so must not wait."""
+        return threading.current_thread() in self._threads
+
+    def forget(self) -> None:
+        """Let go of everything, in a fork of the client: it all belongs to the parent."""
+        self._lock = threading.Lock()  # another thread of the parent may have held it
+        self._stopping = True
+        self._dispatcher.forget()
+        self._template.forget()
+        for member in self._members.values():
+            member.forget()
+
+    def _hire(self) -> None:
+        """Start a worker for each vacant place."""
+        try:
+            with self._lock:
+                hired = [] if self._stopping or self._template.dead else self._fork_all()
+        except OSError as error:
+            self._give_up(WorkerStartError(f"Cannot start more workers: {error}."))
+        else:
+            for member in hired:
+                self._start_thread(self._serve, member, name=f"gc-warm-worker-{member.rank}")
+
+    def _fork_all(self) -> list[Member]:
+        hired = []
+        for rank in sorted(self._vacant):
+            number = self._hired
+            seat = {**self._seat, "PARSL_WORKER_RANK": str(rank)}
+            try:
+                channel = self._template.fork(number, seat)
+            except ConnectionError:
+                break  # the template is dying; they are started when there is a new one
+            self._hired += 1
+            self._vacant.discard(rank)
+            member = Member(number=number, rank=rank, template=self._template, channel=channel)
+            self._members[number] = member
+            hired.append(member)
+        return hired
+
+    def _serve(self, member: Member) -> None:
+        """Be the thread that listens to a worker."""
+        if member.greet():
+            self._failed_starts = 0
+            self._dispatcher.join(member)
+            while (frame := member.receive()) is not None:
+                self._dispatcher.finish(member, frame)
+                del frame  # or it would be kept until the next comes
+        self._replace(member)
+
+    def _replace(self, member: Member) -> None:
+        loss = member.bury()
+        with self._lock:
+            del self._members[member.number]
+            self._vacant.add(member.rank)
+            if member.pid is None and not member.template.dead:
+                self._failed_starts += 1
+        if self._failed_starts < _FAILED_STARTS_ALLOWED:
+            self._hire()
+        else:
+            self._give_up(member.start_error())
+        self._dispatcher.leave(member, loss)
+
+    def _give_up(self, error: WorkerStartError) -> None:
+        """Stop trying to start workers, and say so to all who wait for one."""
+        self.stop()
+        self._dispatcher.close(error)
+
+    def _watch(self) -> None:
+        """Be the thread that listens to the template, and replaces it should it die."""
+        template: Template | None = self._template
+        while template is not None:
+            for event in template.events():
+                if "exit" in event:
+                    self._note_exit(**event["exit"])
+            template = self._replace_template(template, template.bury())
+        self._dispatcher.close()
+
+    def _note_exit(self, *, worker: int, pid: int, status: int, error: str = "") -> None:
+        reason = f"could not be forked: {error}" if error else describe_exit(status)
+        log.debug("worker %s, process %s, %s", worker, pid, reason)
+        self._members[worker].mark_ended(reason)
+
+    def _replace_template(self, template: Template, reason: str) -> Template | None:
+        with self._lock:
+            template.dead = True
+            orphans = list(self._members.values())
+        for member in orphans:
+            member.mark_ended(f"ended with its parent process, which {reason}")
+        if self._stopping:
+            return None
+        if not template.ready:
+            self._give_up(template.start_error(reason))
+            return None
+        log.warning("the process that workers are forked from %s; starting another", reason)
+        return self._start_template()
+
+    def _start_template(self) -> Template | None:
+        try:
+            template = Template(**self._template_settings)
+        except WorkerStartError as error:
+            self._give_up(error)
+            return None
+        self._template = template
+        if self._stopping:  # since we looked
+            template.hang_up()
+        self._hire()
+        return template
+
+    def _start_thread(self, target: Callable[..., None], *args: Any, name: str) -> None:
+        def run() -> None:
+            try:
+                target(*args)
+            finally:
+                self._threads.discard(thread)
+
+        thread = threading.Thread(target=run, name=name, daemon=True)
+        self._threads.add(thread)
+        thread.start()
+
+
+def _stop_all() -> None:
+    """End all workers before the interpreter exits."""
+    pools = list(_POOLS)
+    for pool in pools:
+        pool.stop()
+    for pool in pools:
+        pool.join(timeout=2 * GRACE_SECONDS)
+
+
+def _forget_all() -> None:
+    for pool in list(_POOLS):
+        pool.forget()
+    _POOLS.clear()
+
+
+atexit.register(_stop_all)
+os.register_at_fork(after_in_child=_forget_all)

@@ -1,0 +1,95 @@
+"""Globus Compute's formats: the only module here that touches names that it does not document."""
+
+from __future__ import annotations
+
+import functools
+import pickle
+from typing import TYPE_CHECKING, Any
+
+from globus_compute_common import messagepack
+from globus_compute_common.messagepack.message_types import Result, Task
+from globus_compute_sdk.sdk.asynchronous.compute_future import ComputeFuture
+from globus_compute_sdk.serialize import ComputeSerializer, SerializationStrategy
+from globus_compute_sdk.serialize.facade import Strategylike, validate_strategylike
+
+if TYPE_CHECKING:
+    import uuid
+    from collections.abc import Callable, Iterable, Sequence
+
+__all__ = [
+    "ComputeFuture",
+    "ComputeSerializer",
+    "Result",
+    "Strategylike",
+    "pack_request",
+    "serialize_arguments",
+    "serialize_function",
+    "strategy_paths",
+    "unpack_result",
+]
+
+
+def serialize_function(serializer: ComputeSerializer, function: Callable[..., Any]) -> str:
+    """Serialize a function's code, as ``Client.register_function`` does."""
+    return serializer.pack_buffers([serializer.serialize(function)])
+
+
+def serialize_arguments(
+    serializer: ComputeSerializer, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> str:
+    """Serialize one task's arguments, with the checks that the SDK's ``Batch.add`` makes.
+
+    Raises:
+        TypeError: They are not arguments.
+        SerializationError: They cannot be serialized.
+    """
+    if not isinstance(args, list | tuple):
+        raise TypeError(f"args: expected `tuple`, got: {type(args).__name__}")
+    if not isinstance(kwargs, dict):
+        raise TypeError(f"kwargs: expected dict, got: {type(kwargs).__name__}")
+    for key in kwargs:
+        if not isinstance(key, str):
+            raise TypeError(f"kwargs: expected kwargs with `str` keys, got: {type(key).__name__}")
+    return serializer.pack_buffers(
+        [
+            serializer.serialize(args),
+            serializer.serialize(kwargs) if kwargs else _no_kwargs(serializer.data_serializer),
+        ]
+    )
+
+
+@functools.lru_cache(maxsize=8)
+def _no_kwargs(strategy: SerializationStrategy) -> str:
+    """Serialize no keyword arguments: so common that it pays to do it once."""
+    return strategy.serialize({})
+
+
+def pack_request(
+    *,
+    task_id: uuid.UUID,
+    endpoint_id: uuid.UUID,
+    code: str,
+    arguments: str,
+    result_serializers: Sequence[str],
+) -> bytes:
+    """Pack what a worker needs to run a task: the web service's message and engine's options."""
+    body = messagepack.pack(Task(task_id=task_id, task_buffer=code + arguments))
+    options = {"result_serializers": list(result_serializers)}
+    return pickle.dumps((str(task_id), str(endpoint_id), options, body), protocol=4)
+
+
+def unpack_result(frame: bytes) -> Result:
+    """Unpack what ``execute_task`` returned.
+
+    Raises:
+        TypeError: It is another kind of message.
+    """
+    result = messagepack.unpack(frame)
+    if not isinstance(result, Result):
+        raise TypeError(f"Expected a result, got a {type(result).__name__}.")
+    return result
+
+
+def strategy_paths(strategies: Iterable[Strategylike]) -> list[str]:
+    """Validate serialization strategies and return their import paths."""
+    return [validate_strategylike(strategy).import_path for strategy in strategies]

@@ -1,0 +1,206 @@
+"""The template process, from which workers are forked, as the client sees it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gc_warm.errors import WorkerStartError
+from gc_warm.local import worker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+INHERITED_NAMES = (
+    "DYLD_LIBRARY_PATH",
+    "HOME",
+    "LANG",
+    "LANGUAGE",
+    "LD_LIBRARY_PATH",
+    "LOGNAME",
+    "PATH",
+    "SHELL",
+    "TMPDIR",
+    "TZ",
+    "USER",
+)
+"""What a worker inherits of the client's environment, besides ``LC_*``: what a login would set."""
+
+_STDERR_TAIL_BYTES = 4000
+
+
+class Template:
+    """Start the template and talk with it.
+
+    Args:
+        python: The workers' interpreter.
+        path: Folders that come first on the workers' ``sys.path``.
+        environment: What workers have in their environment besides `INHERITED_NAMES`.
+
+    Raises:
+        WorkerStartError: `python` cannot be run.
+    """
+
+    def __init__(self, *, python: str, path: Sequence[str], environment: Mapping[str, str]) -> None:
+        self.dead = False
+        self.ready = False
+        self._python = python
+        self._printed = ""
+        # Private, and removed by the template at its end, or by us if it was killed.
+        self._run_dir = Path(tempfile.mkdtemp(prefix="gc-warm-"))
+        self._control, theirs = socket.socketpair()
+        settings = {
+            "control": theirs.fileno(),
+            "path": list(path),
+            "run_dir": str(self._run_dir),
+            "tasks_dir": str(self._run_dir / "tasks_working_dir"),
+        }
+        with theirs:
+            self._process = self._start(theirs, settings, environment)
+
+    def _start(
+        self, control: socket.socket, settings: dict[str, Any], environment: Mapping[str, str]
+    ) -> subprocess.Popen[bytes]:
+        command = [self._python, str(Path(worker.__file__).resolve()), json.dumps(settings)]
+        try:
+            with self._log.open("wb") as log:
+                return subprocess.Popen(  # noqa: S603 - running the user's Python is the purpose
+                    command,
+                    cwd=self._run_dir,
+                    env={**_inherited(), **environment},
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    pass_fds=[control.fileno()],
+                    start_new_session=True,  # so that Ctrl-C in a terminal does not reach workers
+                )
+        except OSError as error:
+            self._control.close()
+            shutil.rmtree(self._run_dir, ignore_errors=True)
+            raise WorkerStartError(f"Cannot run {self._python!r} for workers: {error}.") from error
+
+    @property
+    def _log(self) -> Path:
+        return self._run_dir / "template.err"
+
+    def fork(self, number: int, environment: Mapping[str, str]) -> socket.socket:
+        """Ask for one more worker and return this side of its channel.
+
+        Raises:
+            OSError: The template has gone, or there are no descriptors left.
+        """
+        ours, theirs = socket.socketpair()
+        with theirs:
+            request = {"worker": number, "environment": dict(environment)}
+            try:
+                socket.send_fds(self._control, [_line(request)], [theirs.fileno()])
+            except BaseException:
+                ours.close()
+                raise
+        return ours
+
+    def kill(self, number: int) -> None:
+        """Have a worker killed that does not end by itself in about a second."""
+        with contextlib.suppress(OSError):  # the template has gone, and the worker with it
+            self._control.sendall(_line({"kill": number}))
+
+    def hang_up(self) -> None:
+        """Have the template end its workers and then itself; do not wait for it.
+
+        Takes no lock, so that finalizers may call it.
+        """
+        with contextlib.suppress(OSError):
+            self._control.shutdown(socket.SHUT_WR)
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """Yield what the template reports, until it ends."""
+        received = b""
+        with contextlib.suppress(ConnectionError):
+            while data := self._control.recv(1 << 16):
+                *lines, received = (received + data).split(b"\n")
+                for line in lines:
+                    event = json.loads(line)
+                    self.ready = self.ready or "ready" in event
+                    yield event
+
+    def bury(self) -> str:
+        """Kill what may be left of the template's process group, and say how the template ended."""
+        with contextlib.suppress(OSError):  # safe: the group's number stays taken until wait()
+            os.killpg(self._process.pid, signal.SIGKILL)
+        reason = describe_exit(self._process.wait())
+        self._control.close()
+        self._printed = _tail(self._log)
+        shutil.rmtree(self._run_dir, ignore_errors=True)
+        return reason
+
+    def start_error(self, reason: str) -> WorkerStartError:
+        """Explain why no worker can be started."""
+        return WorkerStartError(
+            f"The interpreter for workers, {self._python}, {reason} before it could run tasks. "
+            "It needs globus-compute-endpoint: install it there with "
+            "`pip install 'gc-warm[endpoint]'`, or name an interpreter that has it with "
+            f"`worker_python=`. The end of what it printed:\n{self._printed}"
+        )
+
+    def printed_by(self, number: int) -> str:
+        """Return the end of what a worker wrote to its standard error."""
+        return _tail(self._run_dir / f"worker-{number}.err")
+
+    def forget(self) -> None:
+        """Drop this process's copy of the connection, in a fork of the client."""
+        os.close(self._control.detach())
+
+
+def find_python(python: str | os.PathLike[str] | None) -> str:
+    """Return the absolute path of the workers' interpreter, by default this one's.
+
+    Raises:
+        WorkerStartError: There is no such program.
+    """
+    if python is None:
+        return sys.executable
+    found = shutil.which(os.fspath(python))
+    if found is None:
+        raise WorkerStartError(f"worker_python={os.fspath(python)!r} is not a program.")
+    return str(Path(found).absolute())  # not resolved: a virtual environment's python is a link
+
+
+def describe_exit(code: int) -> str:
+    """Say how a process ended, given its exit code as `subprocess` has it."""
+    if code >= 0:
+        return f"exited with status {code}"
+    try:
+        return f"was killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was killed by signal {-code}"
+
+
+def _tail(path: Path) -> str:
+    """Return the end of a text file, or nothing if there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _STDERR_TAIL_BYTES))
+            return file.read().decode(errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def _inherited() -> dict[str, str]:
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in INHERITED_NAMES or name.startswith("LC_")
+    }
+
+
+def _line(message: Mapping[str, Any]) -> bytes:
+    return json.dumps(message).encode() + b"\n"

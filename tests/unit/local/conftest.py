@@ -1,0 +1,67 @@
+"""Executors that are shut down, tasks, and a way to wait for a task to begin without sleeping."""
+
+import os
+import runpy
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from gc_warm.local.executor import LocalExecutor
+
+
+@pytest.fixture
+def make_executor() -> Iterator[Callable[..., LocalExecutor]]:
+    """Make executors that end with the test."""
+    made: list[LocalExecutor] = []
+
+    def make(**options: Any) -> LocalExecutor:
+        made.append(LocalExecutor(**options))
+        return made[-1]
+
+    yield make
+    for executor in made:
+        executor.shutdown(cancel_futures=True)
+
+
+@pytest.fixture(scope="module")
+def executor() -> Iterator[LocalExecutor]:
+    """One executor for the tests of a module that leave its workers as they were."""
+    with LocalExecutor() as shared:
+        yield shared
+
+
+class Gate:
+    """Two pipes: at one a task says that it has begun, at the other it waits to be let go."""
+
+    def __init__(self, folder: Path) -> None:
+        self._begun = folder / "begun"
+        self._go = folder / "go"
+        os.mkfifo(self._begun)
+        os.mkfifo(self._go)
+        self.paths = str(self._begun), str(self._go)
+
+    def wait_until_begun(self) -> int:
+        """Return the process id of the task that has begun."""
+        return int(self._begun.read_text())
+
+    def let_go(self) -> None:
+        self._go.write_text("go")
+
+
+@pytest.fixture
+def make_gate(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Gate]:
+    return lambda: Gate(tmp_path_factory.mktemp("gate"))
+
+
+@pytest.fixture
+def gate(make_gate: Callable[[], Gate]) -> Gate:
+    return make_gate()
+
+
+@pytest.fixture
+def tasks() -> SimpleNamespace:
+    """The functions of tasks.py, as a script would have them; anew, so not registered yet."""
+    return SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("tasks.py"))))

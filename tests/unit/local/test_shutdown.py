@@ -1,0 +1,271 @@
+"""However an executor ends, or its client, nothing is left."""
+
+import concurrent.futures
+import gc
+import os
+import signal
+import subprocess
+import sys
+import threading
+import weakref
+from pathlib import Path
+
+import psutil
+import pytest
+
+from gc_warm.local.executor import LocalExecutor
+
+
+def assert_end(processes, *, seconds=2):
+    _, alive = psutil.wait_procs(processes, timeout=seconds)
+    assert alive == []
+
+
+def children():
+    return psutil.Process().children(recursive=True)
+
+
+def test_nothing_is_left(tasks):
+    LocalExecutor(workers=1).shutdown()  # what is made once is made
+    gc.collect()
+    before = sorted(os.listdir("/proc/self/fd")), threading.active_count(), children()
+    with LocalExecutor(workers=3) as executor:
+        folder = executor.submit(tasks.where).result()["folder"]
+    assert before == (sorted(os.listdir("/proc/self/fd")), threading.active_count(), children())
+    assert not Path(folder).parent.exists()
+
+
+def test_use_afterwards(tasks):
+    executor = LocalExecutor(label="mine", workers=1)
+    executor.shutdown()
+    executor.shutdown()
+    with pytest.raises(RuntimeError, match="mine.* is shutdown; no new functions"):
+        executor.submit(tasks.add)
+    with pytest.raises(RuntimeError, match="is shutdown; no new functions"):
+        executor.submit_to_registered_function("nonsense")
+    with pytest.raises(RuntimeError, match="is shutdown; refusing to register"):
+        executor.register_function(tasks.add)
+    with pytest.raises(RuntimeError, match="is shutdown"):
+        executor.map(tasks.add, [1])
+
+
+def test_all_tasks_are_waited_for(tasks):
+    with LocalExecutor() as executor:
+        futures = [executor.submit(tasks.add, number) for number in range(50)]
+    assert [number + 2 for number in range(50)] == [future.result(timeout=0) for future in futures]
+
+
+def test_what_is_not_sent_can_be_cancelled(tasks, gate):
+    executor = LocalExecutor(workers=1)
+    running = executor.submit(tasks.pass_gate, *gate.paths)
+    waiting = [executor.submit(tasks.add, 1) for _ in range(3)]
+    pid = gate.wait_until_begun()
+    stopping = threading.Thread(target=executor.shutdown, kwargs={"cancel_futures": True})
+    stopping.start()
+    concurrent.futures.wait(waiting)
+    gate.let_go()
+    stopping.join()
+    assert [future.cancelled() for future in waiting] == [True, True, True]
+    assert pid == running.result(timeout=0)
+
+
+def test_without_waiting(tasks, gate):
+    executor = LocalExecutor(workers=1)
+    future = executor.submit(tasks.pass_gate, *gate.paths)
+    worker = psutil.Process(gate.wait_until_begun())
+    executor.shutdown(wait=False)
+    assert not future.done()
+    gate.let_go()
+    assert worker.pid == future.result()
+    assert_end([worker])
+
+
+def test_by_a_callback(tasks):
+    executor = LocalExecutor(workers=2)
+    called = threading.Event()
+
+    def stop(_):
+        executor.shutdown()
+        called.set()
+
+    before = children()
+    executor.submit(tasks.add, 1).add_done_callback(stop)
+    assert called.wait(timeout=60)
+    assert_end(before)
+
+
+def test_cancelled_task_is_not_run(make_executor, tasks, gate, tmp_path):
+    executor = make_executor(workers=1)
+    running = executor.submit(tasks.pass_gate, *gate.paths)
+    gate.wait_until_begun()
+    future = executor.submit(tasks.touch, str(tmp_path / "touched"))
+    assert future.cancel()
+    gate.let_go()
+    running.result()
+    assert executor.submit(tasks.add, 1).result() == 3
+    assert not (tmp_path / "touched").exists()
+
+
+def test_task_cancelled_while_it_runs(make_executor, tasks, gate):
+    executor = make_executor(workers=1)
+    future = executor.submit(tasks.pass_gate, *gate.paths)
+    gate.wait_until_begun()
+    assert future.cancel()
+    gate.let_go()
+    assert executor.submit(tasks.add, 1).result() == 3
+    assert concurrent.futures.wait([future], timeout=60).done == {future}
+
+
+def test_teardown_runs(tasks, tmp_path):
+    path = tmp_path / "teardown"
+    with LocalExecutor(workers=1) as executor:
+        executor.submit(tasks.write_on_sigterm, str(path)).result()
+    assert path.read_text() == "torn down"
+
+
+def test_worker_that_ignores_sigterm(tasks):
+    with LocalExecutor(workers=1) as executor:
+        worker = psutil.Process(executor.submit(tasks.ignore_sigterm).result())
+    assert not worker.is_running()
+
+
+def test_programs_that_tasks_left_running(tasks):
+    with LocalExecutor(workers=1) as executor:
+        program = psutil.Process(executor.submit(tasks.start_program).result())
+    assert_end([program])
+
+
+def test_executor_that_is_forgotten(tasks):
+    executor = LocalExecutor(workers=1)
+    worker = psutil.Process(executor.submit(tasks.where).result()["pid"])
+    reference = weakref.ref(executor)
+    del executor
+    gc.collect()
+    assert reference() is None
+    assert_end([worker])
+
+
+def test_executor_lives_as_long_as_its_tasks(tasks):
+    assert LocalExecutor(workers=1).submit(tasks.add, 1).result() == 3
+
+
+# The client's end
+
+CLIENT = """
+import os, runpy, sys, threading, time
+from gc_warm.local.executor import LocalExecutor
+
+tasks = runpy.run_path(sys.argv[1])
+executor = LocalExecutor(workers=2)
+where = executor.submit(tasks["where"]).result()
+print(where["pid"], where["parent"], where["folder"], flush=True)
+"""
+
+
+class Client:
+    """A client in a process of its own."""
+
+    def __init__(self, code):
+        tasks = Path(__file__).with_name("tasks.py")
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", CLIENT + code, tasks],
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        worker, template, folder = self.read().split()
+        self.processes = [psutil.Process(int(worker)), psutil.Process(int(template))]
+        self.folder = Path(folder).parent
+
+    def read(self):
+        return self._process.stdout.readline()
+
+    def kill(self, number):
+        os.killpg(self._process.pid, number)
+
+    def wait(self):
+        with self._process:
+            return self._process.wait(timeout=20)
+
+
+@pytest.mark.parametrize("code", ["", "executor.submit(tasks['close_channel_and_sleep'])"])
+def test_client_that_exits(code):
+    client = Client(code)
+    assert client.wait() == 0
+    assert_end(client.processes)
+    assert not client.folder.exists()
+
+
+def test_client_that_is_killed(tmp_path):
+    path = tmp_path / "teardown"
+    code = f"executor.submit(tasks['write_on_sigterm'], {str(path)!r}).result()"
+    client = Client(code + "; print('ready', flush=True); threading.Event().wait()")
+    client.read()
+    client.kill(signal.SIGKILL)
+    client.wait()
+    assert_end(client.processes)
+    assert not client.folder.exists()
+    assert path.read_text() == "torn down"
+
+
+def test_ctrl_c_reaches_only_the_client():
+    client = Client("""
+try:
+    print("ready", flush=True)
+    threading.Event().wait()
+except KeyboardInterrupt:
+    print(executor.submit(tasks["where"]).result()["parent"], flush=True)
+    executor.shutdown()
+""")
+    client.read()
+    client.kill(signal.SIGINT)
+    assert client.processes[1].pid == int(client.read())
+    assert client.wait() == 0
+    assert_end(client.processes)
+
+
+def test_ctrl_c_while_shutdown_waits():
+    client = Client("""
+for _ in range(5):
+    executor.submit(tasks["close_channel_and_sleep"])
+print("ready", flush=True)
+executor.shutdown()
+""")
+    client.read()
+    client.kill(signal.SIGINT)
+    assert client.wait() == -signal.SIGINT
+    assert_end(client.processes)
+
+
+def test_fork_of_the_client_leaves_the_workers_alone():
+    client = Client("""
+pid = os.fork()
+if pid == 0:
+    try:
+        executor.submit(tasks["where"])
+    except RuntimeError:
+        executor.shutdown()
+        del executor
+        sys.exit(7)
+status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+print(status, executor.submit(tasks["where"]).result()["parent"], flush=True)
+executor.shutdown()
+""")
+    assert ["7", str(client.processes[1].pid)] == client.read().split()
+    assert client.wait() == 0
+
+
+def test_fork_of_the_client_does_not_keep_the_workers_alive():
+    client = Client("""
+fork = os.fork()
+if fork == 0:
+    time.sleep(600)
+print(fork, flush=True)
+os._exit(0)
+""")
+    fork = psutil.Process(int(client.read()))
+    try:
+        assert_end(client.processes)
+    finally:
+        fork.kill()
+    assert client.wait() == 0

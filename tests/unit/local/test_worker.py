@@ -1,0 +1,178 @@
+"""What a worker finds around it: nothing of its client's, and what it was given."""
+
+import os
+import socket
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from globus_compute_sdk.errors import TaskExecutionFailed
+
+from gc_warm.local.executor import LocalExecutor
+from gc_warm.local.template import INHERITED_NAMES
+from gc_warm.local.worker import read_frame, write_frame
+
+# Clean
+
+
+@pytest.fixture
+def found(make_executor, tasks, monkeypatch, tmp_path):
+    """A worker's surroundings, when its client's are full of things."""
+    monkeypatch.setenv("CLIENTS_SECRET", "secret")
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setenv("LC_NUMERIC", "C")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with (tmp_path / "opened").open("w") as opened:
+        os.set_inheritable(opened.fileno(), True)
+        return make_executor(workers=2).submit(tasks.surroundings).result()
+
+
+def test_environment(found):
+    environment = set(found["environment"])
+    given = {name for name in environment if name in INHERITED_NAMES or name.startswith("LC_")}
+    assert "LC_NUMERIC" in given
+    assert environment - given == {
+        "GC_TASK_UUID",
+        "PARSL_WORKER_BLOCK_ID",
+        "PARSL_WORKER_COUNT",
+        "PARSL_WORKER_POOL_ID",
+        "PARSL_WORKER_RANK",
+    }
+
+
+def test_htex_variables(found):
+    environment = found["environment"]
+    assert environment["PARSL_WORKER_COUNT"] == "2"
+    assert environment["PARSL_WORKER_RANK"] in {"0", "1"}
+    assert environment["PARSL_WORKER_BLOCK_ID"] == "0"
+
+
+def test_path(found, tmp_path):
+    assert str(tmp_path) not in found["path"]
+    assert "" not in found["path"]
+    assert [entry for entry in found["path"] if "gc_warm" in entry] == []
+
+
+def test_modules(found):
+    assert [name for name in found["modules"] if name.split(".")[0] in {"gc_warm", "pytest"}] == []
+
+
+def test_main_module_is_empty(found):
+    assert [name for name in found["main"] if not name.startswith("__")] == []
+
+
+def test_folder_is_private(found, tmp_path):
+    folder = Path(found["folder"])
+    assert folder.name == "tasks_working_dir"
+    assert not folder.is_relative_to(tmp_path)
+    assert folder.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_descriptors(found):
+    names = found["descriptors"]
+    assert names[0] == "/dev/null"
+    assert [Path(names[number]).suffix for number in (1, 2)] == [".out", ".err"]
+    others = [name for number, name in names.items() if number > 2]
+    assert [name.split(":")[0] for name in others] == ["socket"]  # its channel
+
+
+def test_signals(found):
+    assert found["signals"]["SIGTERM"].startswith("<Handlers.SIG_DFL")
+    assert found["signals"]["SIGCHLD"].startswith("<Handlers.SIG_DFL")
+    assert "default_int_handler" in found["signals"]["SIGINT"]
+
+
+def test_rest(found):
+    assert found["is_main_thread"]
+    assert found["stdin"] == ""
+    assert found["argv"][1:] == []
+    assert found["python"] == sys.executable
+
+
+def test_function_of_a_module_that_only_the_client_has(executor, monkeypatch, tmp_path):
+    (tmp_path / "clients_module.py").write_text("def f():\n    return 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    import clients_module
+
+    with pytest.raises(TaskExecutionFailed, match="No module named 'clients_module'"):
+        executor.submit(clients_module.f).result()
+
+
+def test_modules_beside_worker_py(executor, tasks):
+    with pytest.raises(TaskExecutionFailed, match="No module named 'dispatch'"):
+        executor.submit(tasks.import_module, "dispatch").result()
+
+
+def test_noise_stays_in_the_worker(executor, tasks, capfd):
+    assert executor.submit(tasks.make_noise).result() == "quiet"
+    assert capfd.readouterr() == ("", "")
+
+
+# Given
+
+
+def test_worker_path(make_executor, tasks, tmp_path):
+    (tmp_path / "projects_module.py").touch()
+    executor = make_executor(workers=1, worker_path=[tmp_path])
+    wanted = str(tmp_path / "projects_module.py")
+    assert wanted == executor.submit(tasks.import_module, "projects_module").result()
+
+
+def test_worker_env(make_executor, tasks):
+    executor = make_executor(workers=1, worker_env={"MODEL": "small", "PATH": "/bin"})
+    environment = executor.submit(tasks.surroundings).result()["environment"]
+    assert (environment["MODEL"], environment["PATH"]) == ("small", "/bin")
+
+
+def test_worker_python_without_gc_warm(make_executor, tasks, endpoint_python):
+    executor = make_executor(workers=1, worker_python=endpoint_python)
+    assert str(endpoint_python) == executor.submit(tasks.surroundings).result()["python"]
+    with pytest.raises(TaskExecutionFailed, match="No module named 'gc_warm'"):
+        executor.submit(tasks.import_module, "gc_warm").result()
+
+
+def test_worker_python_by_name(monkeypatch, tasks, endpoint_python):
+    monkeypatch.setenv("PATH", str(endpoint_python.parent), prepend=os.pathsep)
+    with LocalExecutor(workers=1, worker_python="python") as executor:
+        assert str(endpoint_python) == executor.submit(tasks.surroundings).result()["python"]
+
+
+# Frames
+
+
+@pytest.fixture
+def channel():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield ours, theirs
+
+
+@pytest.mark.parametrize("size", [0, 1, 1000, 65_527, 65_528, 65_529, 65_536, 5_000_000])
+def test_frame(channel, size):
+    ours, theirs = channel
+    frame = os.urandom(size)
+    sender = threading.Thread(target=write_frame, args=(ours, frame))
+    sender.start()
+    assert frame == read_frame(theirs)
+    sender.join()
+
+
+def test_frame_in_pieces(channel):
+    ours, theirs = channel
+    received = []
+    reader = threading.Thread(target=lambda: received.append(read_frame(theirs)))
+    reader.start()
+    for byte in b"\0\0\0\0\0\0\0\5hello":
+        ours.send(bytes([byte]))
+    reader.join()
+    assert received == [b"hello"]
+
+
+@pytest.mark.parametrize("sent", [b"", b"\0\0", b"\0\0\0\0\0\0\0\5hell"])
+def test_no_frame_when_the_other_side_has_gone(channel, sent):
+    ours, theirs = channel
+    ours.sendall(sent)
+    ours.close()
+    assert read_frame(theirs) is None
