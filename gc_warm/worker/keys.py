@@ -13,7 +13,7 @@ import inspect
 import math
 from typing import TYPE_CHECKING, Any
 
-from gc_warm.errors import UnhashableArgumentError, UsageError
+from gc_warm.errors import UnhashableArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -150,11 +150,3 @@ def _require_hashable(value: Any, path: str) -> Hashable:
         raise _NotHashableError(path, value) from None
     hashable: Hashable = value
     return hashable
-
-
-def require_callable_key(key: object) -> None:
-    """Refuse a ``key=`` that is not a function."""
-    if key is not None and not callable(key):
-        raise UsageError(
-            f"key= must be a function of the initialiser's arguments, not {type(key).__name__}."
-        )
