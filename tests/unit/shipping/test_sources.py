@@ -46,10 +46,10 @@ def test_relative_imports_and_the_packages_above_are_followed(project):
         {
             "lab/__init__.py": "",
             "lab/sub/__init__.py": "",
-            "lab/sub/work.py": "from . import near\nfrom .. import top\nfrom ..other import thing\n",
+            "lab/sub/work.py": "from . import near\nfrom .. import top\nfrom ..other import x\n",
             "lab/sub/near.py": "",
             "lab/top.py": "",
-            "lab/other.py": "thing = 1\n",
+            "lab/other.py": "x = 1\n",
             "lab/unused.py": "",
         }
     )
