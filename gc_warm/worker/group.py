@@ -8,11 +8,14 @@ capacity is exceeded instead, until a lease ends.
 Any bytecode may be interrupted, by Ctrl-C or the exception that ``GC_TASK_TIMEOUT`` injects. So
 nothing relies on a ``finally`` being completed: whoever builds or tears down holds a *token*, which
 lives in its frame only. A slot whose token is gone was abandoned, and the next to come tidies up.
+Before a thread waits, it makes sure that those who keep it waiting are really at work: a frame can
+outlive its call, in the traceback of an exception that somebody keeps.
 """
 
 from __future__ import annotations
 
 import itertools
+import sys
 import threading
 import time
 import weakref
@@ -59,18 +62,21 @@ class Holder:
         label: How to name it in an error.
         thread: The thread that it runs in.
         slots: What it leases.
+        leftovers: What was built for it alone, while warmth is disabled.
     """
 
-    __slots__ = ("__weakref__", "label", "reference", "slots", "thread")
+    __slots__ = ("__weakref__", "label", "leftovers", "reference", "slots", "thread")
 
     def __init__(self, label: str) -> None:
         self.label = label
         self.thread = threading.get_ident()
         self.slots: set[Slot] = set()
+        self.leftovers: list[Slot] = []
         self.reference = weakref.ref(self)
 
     def end(self) -> None:
         """End the leases, and release what was only waiting for that."""
+        release(self.leftovers)
         if not self.slots:
             return
         with waiting.lock:
@@ -83,12 +89,27 @@ class Holder:
 
 
 class Token:
-    """Lives as long as the frame of whoever builds or tears down."""
+    """Lives as long as the frame of whoever builds or tears down, which makes it."""
 
-    __slots__ = ("__weakref__", "thread")
+    __slots__ = ("__weakref__", "_frame", "thread")
 
     def __init__(self) -> None:
+        self.take()
+
+    def take(self) -> None:
+        """Let it stand for the caller's caller from now on."""
         self.thread = threading.get_ident()
+        # Its identity will do: as long as the token lives, nothing else can have it.
+        self._frame = id(sys._getframe(2))  # noqa: SLF001
+
+    def at_work(self) -> bool:
+        """Say whether the frame that holds it is still running."""
+        frame = sys._current_frames().get(self.thread)  # noqa: SLF001
+        while frame is not None:
+            if id(frame) == self._frame:
+                return True
+            frame = frame.f_back
+        return False
 
 
 class Slot:
@@ -129,6 +150,16 @@ class Slot:
         """Be what a thread waits for: that it is built, or gone."""
         return [self.threads()]
 
+    def disown(self) -> None:
+        """Forget a builder and holders that are not at work any more."""
+        owner = self.token()
+        if owner is not None and not owner.at_work():
+            self.token = _nobody
+        threads = sys._current_frames()  # noqa: SLF001  (documented, despite its name)
+        for holder in self.live_holders():
+            if holder.thread not in threads:
+                self.holders.discard(holder.reference)
+
     def idle(self) -> bool:
         """Say whether nobody uses it, builds it or tears it down."""
         return not self.threads()
@@ -136,6 +167,11 @@ class Slot:
 
 def _nobody() -> None:
     return None
+
+
+def _hand_over(token: Token) -> None:
+    """Let the caller be the one that is at work."""
+    token.take()
 
 
 class Group:
@@ -158,6 +194,14 @@ class Group:
         self.overdrafts = 0
 
     # Getting a state
+
+    def hit(self, key: Hashable, holder: Holder | None) -> tuple[Slot, Any] | None:
+        """Return the slot and state of a key, if that is all there is to do."""
+        with waiting.lock:
+            slot = self.slots.get(key)
+            if slot is None or slot.phase is not READY or self.timed:
+                return None
+            return slot, self._use(slot, holder)
 
     def obtain(
         self, owner: Owner, key: Hashable, arguments: Any, size: int, holder: Holder | None
@@ -183,7 +227,7 @@ class Group:
             token = Token()
             sleeper, value, victims = None, None, []
             with waiting.lock:
-                victims = self._expire(token, holder) if self.timed else []
+                victims = self._expire(token, holder, mine) if self.timed else []
                 slot = None if victims else self._find(key)
                 if slot is not None and slot.phase is READY:
                     value = self._use(slot, holder)
@@ -195,7 +239,7 @@ class Group:
                 self._sleep(sleeper, owner, slot, deadline)
                 _raise_error_of(slot)
             elif slot is None:
-                self._release(victims)
+                release(victims)
             elif slot.phase is not BUILDING:
                 return slot, value, mine is not None
             elif owner.background:
@@ -222,10 +266,11 @@ class Group:
 
     def _join(self, slot: Slot) -> threading.Lock:
         """Prepare to wait for another's build."""
+        slot.disown()
         if not waiting.would_deadlock(slot):
             return waiting.enlist(slot)
-        token = slot.token()
-        if token is not None and token.thread == threading.get_ident():
+        builder = slot.token()
+        if builder is not None and builder.thread == threading.get_ident():
             message = f"{slot.owner.name} asked for the state that it is building."
         else:
             message = f"{slot.owner.name} and another initialiser need each other's states."
@@ -237,6 +282,10 @@ class Group:
         """Take a place; or prepare to wait for one."""
         self._require_possible(owner, size)
         victims = self._choose_victims(size)
+        if not self._fits(size, victims):
+            for other in (*self.slots.values(), *self.going):
+                other.disown()
+            victims = self._choose_victims(size)
         if not self._fits(size, victims):
             need = _Place(self)
             if not waiting.would_deadlock(need):
@@ -270,7 +319,7 @@ class Group:
     ) -> Any:
         lost = bool(victims)
         try:
-            self._release(victims)
+            release(victims)
             slot.owner.make(slot)
             self._require_possible(slot.owner, slot.size)
             with waiting.lock:
@@ -278,7 +327,8 @@ class Group:
                 slot.order = next(_order)
                 slot.phase = READY
                 slot.token = _nobody
-                value = self._use(slot, holder)
+                # Built in the background, it is used when somebody comes for it.
+                value = None if slot.owner.background else self._use(slot, holder)
                 waiting.wake()
         except BaseException as error:
             self._abandon(slot, token, error, lost=lost)
@@ -290,7 +340,7 @@ class Group:
         """Build in a thread that outlives the call, should that be cut off."""
 
         def run(token: Token) -> None:
-            token.thread = threading.get_ident()
+            _hand_over(token)
             try:
                 self._build(slot, victims, token)
             except Exception:  # noqa: BLE001  (whoever waits raises it)
@@ -307,7 +357,7 @@ class Group:
                 return  # what was interrupted is only what followed
             slot.error = error
             self._claim(slot, token, yields=False)
-        self._release([slot])
+        release([slot])
         if lost and hasattr(error, "add_note"):  # Python 3.11 and newer
             error.add_note(f"What {self.name} held in this place before was already released.")
 
@@ -323,32 +373,37 @@ class Group:
             victims += self._choose_victims(0, more=0)
             for slot in dict.fromkeys(victims):
                 self._claim(slot, token, yields=False)
-        self._release(list(dict.fromkeys(victims)))
+        release(list(dict.fromkeys(victims)))
 
     def dismiss(self, wanted: Callable[[Slot], bool]) -> int:
-        """Give some slots out no more, and release them, newest first, when they are not in use.
+        """Give some slots out no more, and release them, newest first, once they are not in use.
 
         Returns:
             How many slots that are.
         """
         token = Token()
         with waiting.lock:
-            slots = [s for s in reversed(self.slots.values()) if s.phase is READY and wanted(s)]
+            slots = [s for s in self.slots.values() if s.phase is READY and wanted(s)]
+            slots.sort(key=lambda slot: slot.order)
             idle = [slot for slot in slots if slot.idle()]
             for slot in slots:
                 self._send_off(slot)
             for slot in idle:
                 self._claim(slot, token, yields=False)
-        self._release(idle)
+        release(idle)
         return len(slots)
 
-    def _expire(self, token: Token, holder: Holder | None) -> list[Slot]:
-        """Send off slots that are past their time; return those to be released at once."""
-        mine = holder.slots if holder is not None else ()
+    def _expire(self, token: Token, holder: Holder | None, mine: Slot | None) -> list[Slot]:
+        """Send off slots that are past their time; return those to be released at once.
+
+        What a call has got already, or what was built for it, it keeps.
+        """
+        held = holder.slots if holder is not None else ()
         old = [
             slot
             for slot in self.slots.values()
-            if slot.phase is READY and slot not in mine and slot.owner.expired(slot)
+            if slot.phase is READY and slot not in held and slot is not mine
+            if slot.owner.expired(slot)
         ]
         idle = [slot for slot in old if slot.idle()]
         for slot in old:
@@ -370,30 +425,6 @@ class Group:
         slot.token = weakref.ref(token)
         slot.yields = yields
         self._send_off(slot)
-
-    def _release(self, slots: list[Slot]) -> None:
-        """Drop our references to states, then run their teardowns."""
-        while slots:
-            slot = slots[0]
-            slot.owner.forget()
-            slot.value = slot.arguments = None
-            begun = False
-            try:
-                begun = True
-                if slot.teardown is not None:
-                    slot.teardown()
-            except Exception as error:
-                if is_injected(error):
-                    raise
-                slot.owner.teardown_failed(error)
-            finally:
-                if begun:
-                    slot.teardown = None
-                    with waiting.lock:
-                        if slot in self.going:
-                            self.going.remove(slot)
-                        waiting.wake()
-            del slots[0], slot
 
     # Counting
 
@@ -436,9 +467,38 @@ class Group:
         return victims
 
     def _describe(self, slot: Slot) -> str:
-        holders = ", ".join(holder.label for holder in slot.live_holders()) or "nobody"
+        users = [holder.label for holder in slot.live_holders()]
+        builder = slot.token()
+        if builder is not None:
+            names = {thread.ident: thread.name for thread in threading.enumerate()}
+            users.append(f"thread {names.get(builder.thread, builder.thread)}")
         doing = {BUILDING: "being built", READY: "ready", GOING: "going"}[slot.phase]
-        return f"  {slot.owner.name}({slot.label}), {doing}, used by {holders}"
+        return f"  {slot.owner.name}({slot.label}), {doing}, used by {', '.join(users) or 'nobody'}"
+
+
+def release(slots: list[Slot]) -> None:
+    """Drop our references to states, then run their teardowns; empties the list from its end."""
+    while slots:
+        slot = slots[-1]
+        slot.owner.forget()
+        slot.value = slot.arguments = None
+        begun = False
+        try:
+            begun = True
+            if slot.teardown is not None:
+                slot.teardown()
+        except Exception as error:
+            if is_injected(error):
+                raise
+            slot.owner.teardown_failed(error)
+        finally:
+            if begun:
+                slot.teardown = None
+                with waiting.lock:
+                    if slot in slot.group.going:
+                        slot.group.going.remove(slot)
+                    waiting.wake()
+        del slots[-1], slot
 
 
 class _Place:

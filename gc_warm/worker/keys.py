@@ -74,9 +74,23 @@ class KeyMaker:
         if self._key is not None:
             return self._freeze("key=", self._key(*args, **kwargs))
         if not kwargs and self._plain and len(args) == len(self.parameters):
-            return tuple(map(self._freeze, self.parameters, args))
+            return tuple(
+                (type(value), value) if type(value) in ATOMS else self._freeze(name, value)
+                for name, value in zip(self.parameters, args)  # noqa: B905  (as many as it was)
+            )
         bound = self._bind(args, kwargs)
         return tuple(self._freeze(name, value) for name, value in bound.arguments.items())
+
+    def complete(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the arguments of a call with the defaults among them, in their order."""
+        try:
+            bound = self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{self._name}() got wrong arguments: {error}") from None
+        bound.apply_defaults()
+        return bound.args, bound.kwargs
 
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> inspect.BoundArguments:
         try:

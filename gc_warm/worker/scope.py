@@ -11,21 +11,25 @@ from typing import TYPE_CHECKING
 from gc_warm.worker.group import Holder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from types import CodeType
 
 
 class Scope(Holder):
-    """Holds the states that a call uses, and counts cold starts, their seconds, and hits."""
+    """Holds the states that a call uses, and counts cold starts, their seconds, and hits.
 
-    __slots__ = ("build_seconds", "cold_starts", "endings", "hits")
+    Args:
+        code: The code that opened it.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("build_seconds", "code", "cold_starts", "hits")
+
+    def __init__(self, code: CodeType) -> None:
         task = os.environ.get("GC_TASK_UUID")
         super().__init__(f"task {task}" if task else f"a call in {threading.current_thread().name}")
+        self.code = code
         self.cold_starts = 0
         self.build_seconds = 0.0
         self.hits = 0
-        self.endings: list[Callable[[], None]] = []  # run when the call ends
 
 
 # A weak reference: a call that is cut off anywhere takes its scope with it.

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import copy
+import reprlib
+import sys
+import threading
 import time
 import weakref
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from gc_warm.errors import RecursiveBuildError
 from gc_warm.worker import lifetime, scope, waiting
 from gc_warm.worker.build import builder
 from gc_warm.worker.front import make_front
-from gc_warm.worker.group import READY, Group, Holder, Slot, is_injected
+from gc_warm.worker.group import READY, Group, Holder, Slot, is_injected, release
 from gc_warm.worker.keys import KeyMaker
 from gc_warm.worker.receipt import worker_identity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Hashable, Iterator
+    from collections.abc import Callable, Hashable, Iterator
+    from types import CodeType, FrameType
 
     from gc_warm.worker.options import Options
 
@@ -93,7 +99,9 @@ class State:
         self._options = options
         self._build = builder(initialiser)
         self._key = KeyMaker(initialiser, initialiser.__name__, options.key)
-        self.group.timed |= options.expires
+        if options.expires and not self.group.timed:
+            self.group.timed = True
+            _forget_group(self.group)
         self.front = make_front(
             initialiser.__name__,
             self._key.signature,
@@ -107,7 +115,9 @@ class State:
         self._hits = self._misses = self._failures = self._teardown_failures = 0
         self._teardown_error: str | None = None
         self._build_seconds = 0.0
-        self._leftovers: list[Slot] = []
+        self._recent: Slot | None = None  # that answered last, without the front
+        self.leftovers: list[Slot] = []  # built while warmth was disabled, outside any call
+        self._disabled_builds: set[tuple[int, Hashable]] = set()
         all_states.add(self)
         all_groups.add(self.group)
 
@@ -120,8 +130,7 @@ class State:
     @contextmanager
     def lease(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
         """Keep the state for these arguments alive inside a ``with`` block."""
-        import threading
-
+        args, kwargs = self._key.complete(args, kwargs)
         holder = Holder(f"a lease in {threading.current_thread().name}")
         try:
             yield self._obtain_for(holder, args, kwargs)
@@ -131,7 +140,7 @@ class State:
     def info(self) -> WarmInfo:
         """Return the counts and the living states."""
         with waiting.lock:
-            self.settle()
+            _credit(self.settle())
             slots = [s for s in self.group.slots.values() if s.owner is self and s.phase is READY]
             now = self._options.timer()
             entries = tuple(
@@ -157,7 +166,7 @@ class State:
         self._failed.clear()
         self.group.dismiss(lambda slot: slot.owner is self)
         self.forget()
-        self.release_leftovers()
+        release(self.leftovers)
 
     def invalidate(self, *args: Any, **kwargs: Any) -> bool:
         """Release the state for these arguments; say whether there was one."""
@@ -172,28 +181,30 @@ class State:
     def make(self, slot: Slot) -> None:
         """Build a state into a slot, and count."""
         args, kwargs = slot.arguments
+        slot.label = _label(args, kwargs)
+        task = scope.current()
+        counted = task.build_seconds if task is not None else 0.0
         start = time.perf_counter()
         try:
             self._build(slot, args, kwargs)
+            if callable(self._options.size):
+                slot.size = self._note_size(slot.key, int(self._options.size(slot.value)))
         except BaseException as error:
             self._failures += 1
             self._note_failure(slot.key, error)
             raise
         slot.seconds = time.perf_counter() - start
-        if callable(self._options.size):
-            slot.size = self._sizes[slot.key] = int(self._options.size(slot.value))
-        slot.label = _label(args, kwargs)
+        if task is not None:
+            task.build_seconds = counted  # what was built meanwhile is part of these seconds
         slot.built_at = slot.used_at = self._options.timer()
         self._misses += 1
         self._build_seconds += slot.seconds
-        if slot.teardown is not None:
-            lifetime.watch()
 
     def forget(self) -> None:
         """Let the front answer no more, and keep nothing alive."""
         _credit(self.settle())
         self.front.forget()
-        self._remembered = None
+        self._remembered = self._recent = None
         _remembering.discard(self)
 
     def use(self, slot: Slot) -> None:
@@ -226,18 +237,21 @@ class State:
     def _obtain_for(
         self, holder: Holder | None, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        if switch.disabled:
-            return self._obtain_once(args, kwargs)
         key = (self, self._key(args, kwargs))
-        if self._failed:
-            self._raise_recent_failure(key)
-        size = self._options.size
-        known = self._sizes.get(key, 0) if size is None or callable(size) else size
-        slot, value, built = self.group.obtain(self, key, (args, kwargs), known, holder)
+        if _disabled:
+            return self._obtain_once(holder, key, args, kwargs)
+        found = self.group.hit(key, holder)
+        if found is not None:
+            slot, value = found
+            built = False
+        else:
+            if self._failed:
+                self._raise_recent_failure(key)
+            slot, value, built = self.group.obtain(
+                self, key, (args, kwargs), self._size_before(key), holder
+            )
         self._count(slot, built=built)
-        with waiting.lock:
-            if slot.phase is READY and _may_remember(holder):
-                self._remember(slot, args, kwargs)
+        self._arrange_front(slot, holder, args, kwargs)
         return value
 
     def _count(self, slot: Slot, *, built: bool) -> None:
@@ -245,10 +259,28 @@ class State:
         if not built:
             slot.hits += 1
             self._hits += 1
+        elif slot.teardown is not None:
+            lifetime.watch()
         if task is not None:
             task.hits += not built
             task.cold_starts += built
             task.build_seconds += slot.seconds if built else 0.0
+
+    def _arrange_front(
+        self, slot: Slot, holder: Holder | None, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        """Let the front answer what is asked for twice in a row, and nothing else.
+
+        It may answer the most recently used state only, or the order of use would be wrong.
+        """
+        if slot is not self._recent:
+            self._recent = slot
+            if self._remembered is not None:
+                self.forget()
+        elif holder is None or isinstance(holder, scope.Scope):
+            with waiting.lock:
+                if slot.phase is READY and _may_remember(holder):
+                    self._remember(slot, args, kwargs)
 
     def _remember(self, slot: Slot, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Let the front answer this call from now on (lock held)."""
@@ -267,73 +299,85 @@ class State:
             self._remembered.hits += new
         return new
 
+    def _size_before(self, key: Hashable) -> int:
+        size = self._options.size
+        return self._sizes.get(key, 0) if size is None or callable(size) else size
+
+    def _note_size(self, key: Hashable, size: int) -> int:
+        """Remember what was measured, for the next build; the oldest is forgotten."""
+        self._sizes[key] = size
+        if len(self._sizes) > _SIZES_KEPT:
+            del self._sizes[next(iter(self._sizes))]
+        return size
+
     def _note_failure(self, key: Hashable, error: BaseException) -> None:
-        if self._options.retry_after is None or is_injected(error):
+        if self._options.retry_after is None or is_injected(error) or _disabled:
             return
         now = self._options.timer()
         self._failed = {k: f for k, f in self._failed.items() if f.until > now}
-        self._failed[key] = _Failure(error, now + self._options.retry_after)  # type: ignore[arg-type]
+        until = now + self._options.retry_after
+        self._failed[key] = _Failure(_without_frames(error), until)
 
     def _raise_recent_failure(self, key: Hashable) -> None:
         failure = self._failed.get(key)
         if failure is not None and self._options.timer() < failure.until:
-            raise failure.error
+            raise _without_frames(failure.error)
 
-    def _obtain_once(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _obtain_once(
+        self, holder: Holder | None, key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         """Build, and tear down when the call ends; outside a call, before the next build."""
-        task = scope.current()
-        if task is None:
-            self.release_leftovers()
-        slot = Slot(self.group, self, (self, self._key(args, kwargs)), (args, kwargs))
-        self._leftovers.append(slot)
-        value = None
+        building = (threading.get_ident(), key)
+        if building in self._disabled_builds:
+            raise RecursiveBuildError(f"{self.name} asked for the state that it is building.")
+        if holder is None:
+            release(self.leftovers)
+        slot = Slot(self.group, self, key, (args, kwargs))
+        (self.leftovers if holder is None else holder.leftovers).append(slot)
+        self._disabled_builds.add(building)
         try:
             self.make(slot)
-            value = slot.value
         finally:
-            if task is not None:
-                task.endings.append(self.release_leftovers)
+            self._disabled_builds.discard(building)
         self._count(slot, built=True)
-        return value
-
-    def release_leftovers(self) -> None:
-        """Tear down what was built while warmth was disabled."""
-        leftovers, self._leftovers = self._leftovers, []
-        self.group._release(leftovers[::-1])  # noqa: SLF001
+        return slot.value
 
 
-class _Switch:
-    """Whether warmth is disabled; see `disable`."""
+_SIZES_KEPT = 1024
+_disabled = 0  # how many times
 
-    def __init__(self) -> None:
-        self.disabled = False
+
+class Disabled:
+    """Warmth is disabled; used in a ``with`` statement, until its end. Made by `disable`."""
 
     def __enter__(self) -> None:
         """Do nothing: it was disabled when this was made."""
 
     def __exit__(self, *details: object) -> None:
-        enable()
+        global _disabled  # noqa: PLW0603  (it is a switch of the process)
+        _disabled = max(0, _disabled - 1)
+        if not _disabled:
+            enable()
 
 
-switch = _Switch()
-
-
-def disable() -> _Switch:
+def disable() -> Disabled:
     """Make every call of every initialiser build, and tear down when the task's call ends.
 
     For tests of your own code: nothing is kept from one test to the next. What is warm already is
     released. In a ``with`` statement, warmth returns at its end; otherwise `enable` restores it.
     """
+    global _disabled  # noqa: PLW0603
+    _disabled += 1
     sweep(everything=True)
-    switch.disabled = True
-    return switch
+    return Disabled()
 
 
 def enable() -> None:
-    """Undo `disable`."""
-    switch.disabled = False
+    """Undo `disable`, however often it was called."""
+    global _disabled  # noqa: PLW0603
+    _disabled = 0
     for state in list(all_states):
-        state.release_leftovers()
+        release(state.leftovers)
 
 
 def sweep(*, everything: bool = False) -> int:
@@ -346,11 +390,13 @@ def sweep(*, everything: bool = False) -> int:
         How many states that were.
     """
     swept = 0
+    slots = [slot for group in list(all_groups) for slot in list(group.slots.values())]
+    for slot in sorted(slots, key=lambda slot: slot.order, reverse=True):
+        if everything or slot.owner.expired(slot):
+            swept += slot.group.dismiss(lambda other, slot=slot: other is slot)  # type: ignore[misc]
+            slot.owner.forget()
     for group in list(all_groups):
-        swept += group.dismiss(lambda slot: everything or slot.owner.expired(slot))
         group.trim()
-    for state in list(all_states):
-        state.forget()
     return swept
 
 
@@ -374,38 +420,53 @@ def stats() -> dict[str, Any]:
     return {**worker_identity(), "states": states}
 
 
-@contextmanager
-def task_scope() -> Generator[scope.Scope, None, None]:
+class task_scope:  # noqa: N801  (used like a function)
     """Hold what a call uses, and count it. A call inside another belongs to the outer one.
 
     The fronts know neither whom they answer nor who holds what. So they begin each call empty,
     and answer in it what it has got through its scope. While several calls overlap, they are off.
     """
-    outer = scope.current()
-    if outer is not None:
-        yield outer
-        return
-    task = scope.Scope()
-    try:
-        _begin(task)
-        yield task
-    finally:
-        _end(task)
+
+    __slots__ = ("_mine",)
+
+    def __enter__(self) -> scope.Scope:
+        """Return the scope: the outer call's, or a new one."""
+        caller = sys._getframe(1)  # noqa: SLF001
+        outer = scope.current()
+        if outer is not None and _is_running(outer.code, caller.f_back):
+            self._mine = None
+            return outer
+        self._mine = task = scope.Scope(caller.f_code)
+        for other in list(scope.open_scopes):
+            if other.thread == task.thread:  # it was cut off, at its very end
+                _end(other)
+        with waiting.lock:
+            for state in list(_remembering):
+                state.forget()
+            scope.enter(task)
+        return task
+
+    def __exit__(self, *details: object) -> None:
+        if self._mine is not None:
+            _end(self._mine)
 
 
-def _begin(task: scope.Scope) -> None:
-    with waiting.lock:
-        for state in list(_remembering):
-            state.forget()
-        scope.enter(task)
+def _is_running(code: CodeType, frame: FrameType | None) -> bool:
+    """Say whether a frame, or one that called it, runs this code.
+
+    A scope can outlive its call, if that was cut off at its end and somebody keeps the traceback.
+    """
+    while frame is not None:
+        if frame.f_code is code:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _end(task: scope.Scope) -> None:
     settle(task)
     scope.leave(task)
     task.end()
-    while task.endings:
-        task.endings.pop()()
 
 
 def settle(task: scope.Scope) -> None:
@@ -421,6 +482,25 @@ def _credit(hits: int) -> None:
             task.hits += hits
 
 
+def _forget_group(group: Group) -> None:
+    for state in list(_remembering):
+        if state.group is group:
+            state.forget()
+
+
+def _without_frames(error: BaseException) -> Exception:
+    """Copy an exception without its traceback, which would keep the failed build's locals alive."""
+    try:
+        same = copy.copy(error)
+    except Exception:  # noqa: BLE001  (some exceptions cannot be copied)
+        same = error
+    if type(same) is not type(error):
+        same = error
+    same.__cause__ = same.__context__ = None
+    bare: Any = same.with_traceback(None)
+    return cast("Exception", bare)
+
+
 def _may_remember(holder: Holder | None) -> bool:
     """Say whether a front would answer nobody who does not hold the state (lock held)."""
     others = len(scope.open_scopes)
@@ -429,8 +509,6 @@ def _may_remember(holder: Holder | None) -> bool:
 
 def _label(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
     """Write arguments for people, and not too many of them."""
-    import reprlib
-
     parts = [reprlib.repr(a) for a in args] + [f"{k}={reprlib.repr(v)}" for k, v in kwargs.items()]
     return ", ".join(parts)
 
@@ -449,6 +527,8 @@ def after_fork() -> None:
             slot.holders.clear()
             group.slots[slot.key] = slot
     for state in list(all_states):
+        _inherited.extend(state.leftovers)
+        state.leftovers.clear()
         state.forget()
 
 

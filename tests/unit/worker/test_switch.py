@@ -1,0 +1,68 @@
+"""Warmth can be disabled, for tests of the user's own code."""
+
+from __future__ import annotations
+
+import pytest
+
+from gc_warm import disable, enable, self_contained, warm
+
+events = []
+
+
+@warm
+def model(name):
+    events.append(f"build {name}")
+    yield [name]
+    events.append(f"free {name}")
+
+
+@self_contained
+def use(name):
+    events.append("call")
+    model(name)
+    return model(name)
+
+
+@pytest.fixture(autouse=True)
+def _clean():
+    model.clear()
+    events.clear()
+    yield
+    enable()
+
+
+def test_every_call_builds_and_tears_down():
+    with disable():
+        assert use("a") == ["a"]
+        assert events == ["call", "build a", "build a", "free a", "free a"]
+        events.clear()
+        use("a")
+        assert events == ["call", "build a", "build a", "free a", "free a"]
+    assert use("a") is use("a")
+
+
+def test_what_was_warm_is_released():
+    model("a")
+    disable()
+    assert events == ["build a", "free a"]
+
+
+def test_outside_a_call_a_state_lives_until_the_next():
+    with disable():
+        first = model("a")
+        assert first == ["a"]
+        model("b")
+        assert events == ["build a", "free a", "build b"]
+    assert events[-1] == "free b"
+
+
+def test_receipts_count_each_cold_start():
+    with disable():
+        receipt = use.receipted("a").receipt
+    assert (2, 0) == (receipt.cold_starts, receipt.hits)
+
+
+def test_it_is_enabled_again_by_a_call():
+    disable()
+    enable()
+    assert model("a") is model("a")
