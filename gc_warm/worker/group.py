@@ -127,6 +127,7 @@ class Slot:
         self.token: Callable[[], Token | None] = _nobody
         self.yields = False  # its place is promised to another
         self.holders: set[weakref.ref[Holder]] = set()
+        self.joined = False  # others wait for its build, and share its exception
         self.error: BaseException | None = None
         self.value: Any = None
         self.teardown: Callable[[], None] | None = None
@@ -244,6 +245,7 @@ class Group:
                 return slot, value, mine is not None
             elif owner.background:
                 mine = slot
+                mine.joined = True
                 self._build_in_background(slot, victims, token)
             else:
                 return slot, self._build(slot, victims, token, holder), True
@@ -268,6 +270,7 @@ class Group:
         """Prepare to wait for another's build."""
         slot.disown()
         if not waiting.would_deadlock(slot):
+            slot.joined = True
             return waiting.enlist(slot)
         builder = slot.token()
         if builder is not None and builder.thread == threading.get_ident():
@@ -355,7 +358,8 @@ class Group:
         with waiting.lock:
             if slot.phase is READY:
                 return  # what was interrupted is only what followed
-            slot.error = error
+            if slot.joined:
+                slot.error = error
             self._claim(slot, token, yields=False)
         release([slot])
         if lost and hasattr(error, "add_note"):  # Python 3.11 and newer

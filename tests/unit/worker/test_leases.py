@@ -243,3 +243,30 @@ def test_a_call_that_was_cut_off_holds_nothing_though_its_traceback_is_kept(mode
         model("b")
     assert events == ["build a", "free a", "build b"]
     assert kept.__traceback__ is not None
+
+
+def test_a_lease_does_not_mislead_the_front():
+    @warm(maxsize=2)
+    def model(a, b=5):
+        return (a, b)
+
+    with model.lease(b=1, a=2) as state:
+        assert state == (2, 1)
+        assert [(1, 2), (2, 1), (2, 1), (2, 5), (2, 5)] == [
+            model(1, 2),
+            model(2, 1),
+            model(2, 1),
+            model(2),
+            model(2),
+        ]
+    with model.lease(1), model.lease(1, 5) as state:
+        assert model(1) is state
+
+
+def test_looking_takes_no_hits_away_from_a_receipt(model):
+    with task_scope() as task:
+        for _ in range(5):
+            model("a")
+        assert model.info().hits == 4
+        model("a")
+    assert task.hits == 5

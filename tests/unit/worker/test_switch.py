@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gc_warm import disable, enable, self_contained, warm
+from gc_warm.errors import RecursiveBuildError
 
 events = []
 
@@ -66,3 +67,38 @@ def test_it_is_enabled_again_by_a_call():
     disable()
     enable()
     assert model("a") is model("a")
+
+
+def test_it_nests():
+    with disable():
+        with disable():
+            pass
+        use("a")
+        assert events[-1] == "free a"
+    assert use("a") is use("a")
+
+
+def test_a_lease_ends_what_it_built():
+    with disable():
+        with model.lease("a") as state:
+            assert state == ["a"]
+            assert events == ["build a"]
+        assert events == ["build a", "free a"]
+
+
+def test_calls_that_overlap_tear_down_their_own_only():
+    from gc_warm.worker.state import task_scope
+
+    with disable(), model.lease("a"):
+        with task_scope():
+            model("b")
+        assert events == ["build a", "build b", "free b"]
+
+
+def test_an_initialiser_that_needs_itself_is_told_so():
+    @warm
+    def recursive():
+        return recursive()
+
+    with disable(), pytest.raises(RecursiveBuildError):
+        recursive()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import traceback
+import weakref
 
 import pytest
 
@@ -153,3 +155,50 @@ def test_a_failing_teardown_is_reported():
     assert model.info().teardown_failures == 1
     assert model.info().last_teardown_error == "RuntimeError: stuck"
     assert any(s["last_teardown_error"] for s in stats()["states"].values())
+
+
+def test_a_remembered_failure_keeps_nothing_alive(clock):
+    class Weights:
+        pass
+
+    loaded = []
+
+    @warm(retry_after=30, timer=clock)
+    def model():
+        weights = Weights()
+        loaded.append(weakref.ref(weights))
+        raise OSError("no memory")
+
+    def length_of_traceback():
+        try:
+            model()
+        except OSError as error:
+            return len(traceback.extract_tb(error.__traceback__))
+
+    lengths = [length_of_traceback() for _ in range(5)]
+    assert loaded[0]() is None
+    assert len(loaded) == 1
+    assert len(set(lengths[1:])) == 1
+
+
+def test_seconds_of_nested_builds_count_once():
+    @warm
+    def inner():
+        return sum(range(200_000))
+
+    @warm
+    def outer():
+        return [inner()]
+
+    with task_scope() as task:
+        outer()
+    assert task.cold_starts == 2
+    assert task.build_seconds == outer.info().build_seconds
+
+
+def test_states_go_newest_first():
+    model, _, freed = counting(maxsize=None)
+    for name in "abcab":
+        model(name)
+    model.clear()
+    assert freed == ["c", "b", "a"]
