@@ -202,7 +202,12 @@ class Group:
             slot = self.slots.get(key)
             if slot is None or slot.phase is not READY or self.timed:
                 return None
-            return slot, self._use(slot, holder)
+            self.slots.move_to_end(key)
+            if holder is not None and slot not in holder.slots:
+                holder.slots.add(slot)
+                slot.holders.add(holder.reference)
+            slot.uses += 1
+            return slot, slot.value
 
     def obtain(
         self, owner: Owner, key: Hashable, arguments: Any, size: int, holder: Holder | None
@@ -512,9 +517,13 @@ class _Place:
         self._group = group
 
     def alternatives(self) -> list[set[int]]:
-        """Return for each slot the threads that keep it."""
+        """Return for each slot that is in use the threads that keep it.
+
+        Those that are not in use can go at once: if there were enough of them, nobody would wait.
+        """
         group = self._group
-        return [slot.threads() for slot in (*group.slots.values(), *group.going)]
+        kept = (slot.threads() for slot in (*group.slots.values(), *group.going))
+        return [threads for threads in kept if threads]
 
 
 def is_injected(error: BaseException) -> bool:

@@ -74,10 +74,9 @@ class KeyMaker:
         if self._key is not None:
             return self._freeze("key=", self._key(*args, **kwargs))
         if not kwargs and self._plain and len(args) == len(self.parameters):
-            return tuple(
-                (type(value), value) if type(value) in ATOMS else self._freeze(name, value)
-                for name, value in zip(self.parameters, args)  # noqa: B905  (as many as it was)
-            )
+            if len(args) == 1 and type(args[0]) in ATOMS:  # the most common call: at once
+                return ((type(args[0]), args[0]),)
+            return tuple(map(self._freeze, self.parameters, args))
         bound = self._bind(args, kwargs)
         return tuple(self._freeze(name, value) for name, value in bound.arguments.items())
 

@@ -243,28 +243,36 @@ class State:
         found = self.group.hit(key, holder)
         if found is not None:
             slot, value = found
-            built = False
+            self._count_hit(slot)
         else:
             if self._failed:
                 self._raise_recent_failure(key)
             slot, value, built = self.group.obtain(
                 self, key, (args, kwargs), self._size_before(key), holder
             )
-        self._count(slot, built=built)
-        self._arrange_front(slot, holder, args, kwargs)
+            if built:
+                self._count_build(slot)
+            else:
+                self._count_hit(slot)
+        if slot is self._recent or self._remembered is not None:
+            self._arrange_front(slot, holder, args, kwargs)
+        self._recent = slot
         return value
 
-    def _count(self, slot: Slot, *, built: bool) -> None:
+    def _count_hit(self, slot: Slot) -> None:
+        slot.hits += 1
+        self._hits += 1
         task = scope.current()
-        if not built:
-            slot.hits += 1
-            self._hits += 1
-        elif slot.teardown is not None:
-            lifetime.watch()
         if task is not None:
-            task.hits += not built
-            task.cold_starts += built
-            task.build_seconds += slot.seconds if built else 0.0
+            task.hits += 1
+
+    def _count_build(self, slot: Slot) -> None:
+        if slot.teardown is not None:
+            lifetime.watch()
+        task = scope.current()
+        if task is not None:
+            task.cold_starts += 1
+            task.build_seconds += slot.seconds
 
     def _arrange_front(
         self, slot: Slot, holder: Holder | None, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -274,9 +282,7 @@ class State:
         It may answer the most recently used state only, or the order of use would be wrong.
         """
         if slot is not self._recent:
-            self._recent = slot
-            if self._remembered is not None:
-                self.forget()
+            self.forget()
         elif holder is None or isinstance(holder, scope.Scope):
             with waiting.lock:
                 if slot.phase is READY and _may_remember(holder):
@@ -339,7 +345,7 @@ class State:
             self.make(slot)
         finally:
             self._disabled_builds.discard(building)
-        self._count(slot, built=True)
+        self._count_build(slot)
         return slot.value
 
 

@@ -270,3 +270,21 @@ def test_looking_takes_no_hits_away_from_a_receipt(model):
         assert model.info().hits == 4
         model("a")
     assert task.hits == 5
+
+
+def test_a_group_beyond_its_capacity_is_not_waited_for_in_vain(events):
+    """One state could go, but that would not be enough, and the rest is this very call's."""
+    shared = group("test-beyond", maxsize=3)
+
+    @warm(group=shared, wait=5)
+    def model(name):
+        return [name]
+
+    for name in "abc":
+        model(name)
+    with task_scope():
+        model("b")
+        model("c")
+        shared.maxsize = 1
+        assert model("d") == ["d"]
+    assert ["'d'"] == [entry.arguments for entry in model.info().entries]
