@@ -28,6 +28,9 @@ from gc_warm.worker import waiting
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
 
+# After so much waiting, in seconds, look whether those who are waited for are really at work.
+_PATIENCE = 0.5
+
 BUILDING, READY, GOING = "building", "ready", "going"
 _order = itertools.count(1)
 
@@ -151,15 +154,20 @@ class Slot:
         """Be what a thread waits for: that it is built, or gone."""
         return [self.threads()]
 
-    def disown(self) -> None:
-        """Forget a builder and holders that are not at work any more."""
+    def disown(self, *, patient: bool) -> None:
+        """Forget a builder and holders that are not at work any more.
+
+        To look at another thread's frames keeps alive, for that moment, what is in them; so that
+        is done only after some time of waiting.
+        """
         owner = self.token()
-        if owner is not None and not owner.at_work():
-            self.token = _nobody
-        threads = sys._current_frames()  # noqa: SLF001  (documented, despite its name)
-        for holder in self.live_holders():
-            if holder.thread not in threads:
-                self.holders.discard(holder.reference)
+        if owner is not None and (patient or owner.thread == threading.get_ident()):
+            self.token = self.token if owner.at_work() else _nobody
+        if patient:
+            threads = set(sys._current_frames())  # noqa: SLF001  (documented, despite its name)
+            for holder in self.live_holders():
+                if holder.thread not in threads:
+                    self.holders.discard(holder.reference)
 
     def idle(self) -> bool:
         """Say whether nobody uses it, builds it or tears it down."""
@@ -226,21 +234,25 @@ class Group:
             CapacityError: The state alone is larger than the group may be.
             WarmTimeoutError: Others kept the place, or the build, for too long.
         """
-        deadline = time.monotonic() + owner.wait
+        begin = time.monotonic()
+        deadline = begin + owner.wait
         mine: Slot | None = None  # that a thread builds for this call
         while True:
             _raise_error_of(mine)
             token = Token()
             sleeper, value, victims = None, None, []
+            patient = time.monotonic() > begin + _PATIENCE
             with waiting.lock:
                 victims = self._expire(token, holder, mine) if self.timed else []
                 slot = None if victims else self._find(key)
                 if slot is not None and slot.phase is READY:
                     value = self._use(slot, holder)
                 elif slot is not None:
-                    sleeper = self._join(slot)
+                    sleeper = self._join(slot, patient=patient)
                 elif not victims:
-                    slot, victims, sleeper = self._reserve(owner, key, arguments, size, token)
+                    slot, victims, sleeper = self._reserve(
+                        owner, key, arguments, size, token, patient=patient
+                    )
             if sleeper is not None:
                 self._sleep(sleeper, owner, slot, deadline)
                 _raise_error_of(slot)
@@ -271,9 +283,9 @@ class Group:
         slot.owner.use(slot)
         return slot.value
 
-    def _join(self, slot: Slot) -> threading.Lock:
+    def _join(self, slot: Slot, *, patient: bool) -> threading.Lock:
         """Prepare to wait for another's build."""
-        slot.disown()
+        slot.disown(patient=patient)
         if not waiting.would_deadlock(slot):
             slot.joined = True
             return waiting.enlist(slot)
@@ -285,14 +297,21 @@ class Group:
         raise RecursiveBuildError(message)
 
     def _reserve(
-        self, owner: Owner, key: Hashable, arguments: Any, size: int, token: Token
+        self,
+        owner: Owner,
+        key: Hashable,
+        arguments: Any,
+        size: int,
+        token: Token,
+        *,
+        patient: bool,
     ) -> tuple[Slot | None, list[Slot], threading.Lock | None]:
         """Take a place; or prepare to wait for one."""
         self._require_possible(owner, size)
         victims = self._choose_victims(size)
         if not self._fits(size, victims):
             for other in (*self.slots.values(), *self.going):
-                other.disown()
+                other.disown(patient=patient)
             victims = self._choose_victims(size)
         if not self._fits(size, victims):
             need = _Place(self)
@@ -374,10 +393,10 @@ class Group:
 
     def trim(self) -> None:
         """Release what is over the capacity, or waits to go, and is not in use."""
-        if not self.going and self._fits(0, (), more=0):
-            return
         token = Token()
         with waiting.lock:
+            if not self.going and self._fits(0, (), more=0):
+                return
             victims = [slot for slot in self.going if slot.idle()]
             victims += self._choose_victims(0, more=0)
             for slot in dict.fromkeys(victims):
