@@ -11,11 +11,13 @@ from gc_warm.worker.state import Warm, WarmInfo, stats, warm
 from gc_warm.worker.task import SelfContained, self_contained
 
 if TYPE_CHECKING:
+    from gc_warm.client.registry import FunctionRegistry, registered
     from gc_warm.local.executor import LocalExecutor
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "FunctionRegistry",
     "GcWarmError",
     "LocalExecutor",
     "Receipt",
@@ -24,13 +26,18 @@ __all__ = [
     "Warm",
     "WarmInfo",
     "__version__",
+    "registered",
     "self_contained",
     "stats",
     "warm",
 ]
 
 # A worker needs none of these, and must not pay for them: they are imported on first use.
-_ON_FIRST_USE = {"LocalExecutor": "gc_warm.local.executor"}
+_ON_FIRST_USE = {
+    "FunctionRegistry": "gc_warm.client.registry",
+    "LocalExecutor": "gc_warm.local.executor",
+    "registered": "gc_warm.client.registry",
+}
 
 
 def __getattr__(name: str) -> Any:
