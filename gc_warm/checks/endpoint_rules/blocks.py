@@ -114,7 +114,7 @@ def scales_in_while_busy(settings: Settings) -> Iterator[Trouble]:
     """Blocks are ended while others work, because the strategy is `htex_auto_scale`."""
     if not scales(settings) or strategy(settings) != "htex_auto_scale":
         return
-    if max_blocks(settings) <= min_blocks(settings):
+    if max_blocks(settings) <= max(min_blocks(settings), 1):
         return
     inner = ("engine", "job_status_kwargs", "strategy")
     yield Trouble(

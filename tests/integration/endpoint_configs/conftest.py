@@ -94,16 +94,17 @@ def running(
         engine._job_status_kwargs.update(clocks)
     for name, value in provider.items():
         setattr(engine.executor.provider, name, value)
+    others = {*psutil.Process().children(recursive=True)}
     try:
         engine.start(endpoint_id=uuid.uuid4(), run_dir=str(run_dir))
         yield Running(engine, serializer, run_dir)
     finally:
-        children = psutil.Process().children(recursive=True)
+        children = {*psutil.Process().children(recursive=True)} - others
         engine.shutdown(block=True)
         wait_for_end(run_dir, children)
 
 
-def wait_for_end(run_dir: Path, children: list[psutil.Process]) -> None:
+def wait_for_end(run_dir: Path, children: set[psutil.Process]) -> None:
     """Wait for what an engine's shutdown began to end; it does not wait itself."""
     ending = {*children, *processes_of(run_dir)}
     ending = [each for each in ending if "resource_tracker" not in " ".join(command(each))]
