@@ -9,11 +9,9 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
-import yaml
 
 from gc_warm.checks.endpoint_rules import blocks, containers, templates, workers
 from gc_warm.checks.endpoint_rules.rule import RULES, Needs, Rule, Settings
@@ -25,6 +23,7 @@ from gc_warm.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 __all__ = ["LOADING", "RULES", "Needs", "Rule", "check_endpoint"]
 
@@ -34,6 +33,8 @@ TEMPLATES = ("user_config_template.yaml.j2", "user_config_template.yaml")
 SCHEMA = "user_config_schema.json"
 EXAMPLE = "options.example.json"
 ENVIRONMENT = "user_environment.yaml"
+# Stands for options that a template needs and nobody gave, so that its other settings are checked.
+PLACEHOLDER = "placeholder:1.0"
 
 # What loading itself may find, beside the rules.
 LOADING = {
@@ -184,6 +185,8 @@ class _Check:
     def render(self, path: Path, template: Template, schema: Path | None) -> None:
         """Render a template and look at what comes of it."""
         options = self.options or self.example(path.with_name(EXAMPLE))
+        if not options and template.schema is None:
+            options = dict.fromkeys(template.unset(), PLACEHOLDER)
         bare, answer = load(
             template=path,
             schema=schema,
@@ -192,7 +195,7 @@ class _Check:
             timeout=self.timeout,
         )
         if bare.step == "render" and bare.kind not in {"", "ValidationError"}:
-            self.failed(path, bare, 1)
+            self.failed(path, bare, _line_of_missing(template, bare.failure))
         if options and answer.step == "render" and answer.kind:
             reason = f"With options {json.dumps(dict(options))}: {answer.failure}"
             self.found("GW005", path.with_name(EXAMPLE), 1, reason, "Mend the options.")
@@ -207,9 +210,7 @@ class _Check:
         document = read_yaml(answer.text or "")
         origin = original_lines(template.text, answer.text or "")
         lines = {
-            place: origin[line - 1]
-            for place, line in document.lines.items()
-            if line <= len(origin)
+            place: origin[line - 1] for place, line in document.lines.items() if line <= len(origin)
         }
         if document.failure:
             line = origin[min(document.failure_line, len(origin)) - 1] if origin else 1
@@ -257,7 +258,7 @@ class _Check:
         """Say that the endpoint would not load something, or that this machine cannot."""
         if not answer.kind:
             return
-        reason = answer.failure.strip() or answer.kind
+        reason = " ".join(answer.failure.split()) or answer.kind
         if answer.here:
             fix = "Run the check where the endpoint will run, with what its provider needs."
             self.found("GW004", path, line, f"Not loaded here: {reason}", fix)
@@ -287,6 +288,11 @@ class _Keywords(dict[tuple[str, ...], int]):
 
     def get(self, place: tuple[str, ...], default: Any = None) -> Any:
         return super().get(place[-1:], default)
+
+
+def _line_of_missing(template: Template, failure: str) -> int:
+    found = re.match(r"'(\w+)' is undefined", failure)
+    return template.names().get(found[1], 1) if found else 1
 
 
 def _template_in(folder: Path, core: Mapping[str, Any]) -> Path | None:

@@ -49,7 +49,7 @@ def _answer(request: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _failure(error: BaseException) -> dict[str, Any]:
-    names = []
+    names: list[str] = []
     link: BaseException | None = error
     while link is not None and len(names) < 20:  # noqa: PLR2004 - a chain may be a ring
         names += [kind.__name__ for kind in type(link).__mro__]

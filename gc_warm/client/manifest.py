@@ -120,6 +120,8 @@ class Manifest:
         Raises:
             RegistryError: The file cannot be written, or another program does not let go of it.
         """
+        if not self.path.parent.is_dir():
+            raise RegistryError(f"Cannot write {self.path}: there is no {self.path.parent}.")
         lock = filelock.FileLock(self.path.with_name(f".{self.path.name}.lock"), timeout=timeout)
         try:
             lock.acquire()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import hashlib
 import json
 from dataclasses import dataclass
@@ -58,7 +58,7 @@ class FunctionRegistry:
         manifest: str | os.PathLike[str] = MANIFEST,
         *,
         client: ServiceClient | None = None,
-        clock: Callable[[], datetime.datetime] | None = None,
+        clock: Callable[[], dt.datetime] | None = None,
     ) -> None:
         self._manifest = Manifest(Path(manifest))
         self._client = client
@@ -130,7 +130,9 @@ class FunctionRegistry:
                 function_id = self._service().register_function(
                     function, description=description, public=public, group=group
                 )
-            version = Version(str(function_id), draft.current.hash, f"{self._clock():%Y-%m-%dT%H:%M:%SZ}")
+            version = Version(
+                str(function_id), draft.current.hash, f"{self._clock():%Y-%m-%dT%H:%M:%SZ}"
+            )
             entry = Entry(**{**vars(draft), "current": version})
             old = entries.get(draft.name)
             entries[draft.name] = old.renewed(entry) if old else entry
@@ -151,7 +153,9 @@ class FunctionRegistry:
             with explaining(f"look up {name}", function_id):
                 self._service().get_function(function_id)
 
-    def prune(self, names: Iterable[str] = (), *, keep: int = 0, delete: bool = False) -> list[Version]:
+    def prune(
+        self, names: Iterable[str] = (), *, keep: int = 0, delete: bool = False
+    ) -> list[Version]:
         """Forget old versions of functions.
 
         Args:
@@ -267,5 +271,5 @@ def _compare(entries: dict[str, Entry], draft: Entry, *, again: bool) -> Registr
     return Registration(known, False, "it did not change")
 
 
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.timezone.utc)
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.timezone.utc)

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 # Parsl's and Globus Compute's own defaults; a contract test compares them.
 INIT_BLOCKS = {"KubernetesProvider": 4}
-MAX_BLOCKS = {
-    name: 10
-    for name in ("AWSProvider", "AzureProvider", "GoogleCloudProvider", "KubernetesProvider")
-}
+MAX_BLOCKS = dict.fromkeys(
+    ("AWSProvider", "AzureProvider", "GoogleCloudProvider", "KubernetesProvider"),
+    10,
+)
 WALLTIMES = {
     "AWSProvider": "01:00:00",
     "CondorProvider": "00:10:00",

@@ -23,7 +23,9 @@ def container_forgets_downloads(settings: Settings) -> Iterator[Trouble]:
     """Files that a build downloads are inside a container, and gone with it."""
     kind = settings.text("engine", "container_type")
     options = settings.text(*CONTAINER)
-    if kind not in _DOCKER | _APPTAINER or _BINDS.search(options):
+    if kind not in _DOCKER | _APPTAINER or not settings.is_set("engine", "container_uri"):
+        return
+    if _BINDS.search(options):
         return
     if kind in _APPTAINER and not _NO_HOME.search(options):
         return  # the home folder, where caches are, is the host's
@@ -32,7 +34,7 @@ def container_forgets_downloads(settings: Settings) -> Iterator[Trouble]:
         CONTAINER,
         "Each block starts a new container. What its workers download into a cache stays inside "
         "it, and the next block downloads it again.",
-        f'Bind a folder of the host: add `{bind}` to `container_cmd_options`.',
+        f"Bind a folder of the host: add `{bind}` to `container_cmd_options`.",
     )
 
 

@@ -82,7 +82,8 @@ class Settings:
     @property
     def has_blocks(self) -> bool:
         """Whether workers come in blocks from a provider."""
-        return self.engine in {"GlobusComputeEngine", "GlobusMPIEngine"}
+        blocks = {"GlobusComputeEngine", "GlobusMPIEngine", "HighThroughputEngine"}
+        return self.engine in blocks or (not self.engine and self.is_set("engine", "provider"))
 
     @property
     def accelerators(self) -> int:

@@ -103,6 +103,21 @@ class Template:
             and node.name not in loops | RESERVED
         }
 
+    def unset(self) -> set[str]:
+        """Return the variables without which it cannot render."""
+        if self.tree is None:
+            return set()
+        spared = [
+            *(node for node in walk(self.tree, nodes.Filter) if node.name in DEFAULT),
+            *(
+                node
+                for node in walk(self.tree, nodes.Test)
+                if node.name in {"defined", "undefined"}
+            ),
+        ]
+        optional = {found.name for node in spared for found in walk(node, nodes.Name)}
+        return self.names().keys() - optional
+
     def runtime_line(self) -> int | None:
         """Say where the template first reads what the client's machine is, if it does."""
         if self.tree is None:
@@ -110,7 +125,8 @@ class Template:
         for node in walk(self.tree, nodes.Name, nodes.Getattr, nodes.Getitem):
             name = node.name if isinstance(node, nodes.Name) else _part(node)
             if name == "user_runtime":
-                return node.lineno
+                line: int = node.lineno
+                return line
         return None
 
     def outputs(self) -> Iterator[Output]:

@@ -97,7 +97,9 @@ def unknown_options_accepted(template: Template) -> Iterator[Trouble]:
 
 
 def _is_closed(schema: dict[str, Any]) -> bool:
-    return any(schema.get(key) is False for key in ("additionalProperties", "unevaluatedProperties"))
+    return any(
+        schema.get(key) is False for key in ("additionalProperties", "unevaluatedProperties")
+    )
 
 
 @rule("GW405", of_templates=True)
@@ -175,7 +177,7 @@ def option_inside_text(template: Template) -> Iterator[Trouble]:
     for output in template.outputs():
         embedded = not key_before(output.before.rstrip("'\"")) or output.after.strip(" \"'#\r")
         if embedded and _prints_text(template, output) and not _limited(template, output):
-            name = sorted(output.names() & template.names().keys())[0]
+            name = min(output.names() & template.names().keys())
             yield Trouble(
                 output.line,
                 f"{name!r} becomes part of other text. Its quotes become part of it too, and in a "

@@ -119,12 +119,12 @@ def workers_share_accelerators(settings: Settings) -> Iterator[Trouble]:
     workers = settings.number(*WORKERS, default=2)
     if not settings.has_blocks or not count or settings.accelerators:
         return
-    if count == 1 and workers <= 1:
-        return
+    if workers <= 1:
+        return  # it may use all of them
     yield Trouble(
         where,
         f"{'GPUs are' if count > 1 else 'A GPU is'} asked for, but workers are not pinned: each "
-        "sees all of them, and every one loads its state onto the first.",
+        "sees what all see, and every one loads its state onto the first.",
         f"Set `available_accelerators: {count}` under `engine`.",
     )
 

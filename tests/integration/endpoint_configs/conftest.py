@@ -73,7 +73,7 @@ class Running:
 
 
 @contextmanager
-def running(
+def running(  # noqa: PLR0917
     folder: str,
     run_dir: Path,
     options: Mapping[str, Any],

@@ -95,7 +95,7 @@ def slurm(folder: Path) -> Iterator[dict[str, str]]:
             f"--log-file={folder}/munged.log",
             f"--seed-file={folder}/munged.seed",
         )
-        wait_until(lambda: (folder / "munge.socket").exists(), "munged", folder)
+        wait_until((folder / "munge.socket").exists, "munged", folder)
         start("slurmctld", "-D")
         start("slurmd", "-D")
         wait_until(lambda: "idle" in start.ask("sinfo", "-h", "-o", "%t"), "slurmd", folder)

@@ -10,7 +10,7 @@ uses = 0
 
 @warm
 def model():
-    global builds
+    global builds  # noqa: PLW0603 - a module global is what stays warm
     builds += 1
     return os.getpid()
 
@@ -18,7 +18,7 @@ def model():
 @self_contained
 def use():
     """Use the state, and tell which worker this is and how often it was built there."""
-    global uses
+    global uses  # noqa: PLW0603
     uses += 1
     assert model() == os.getpid()
     return {

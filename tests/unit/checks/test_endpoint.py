@@ -40,7 +40,9 @@ def folder(tmp_path):
 
 
 def codes(path, **options):
-    return [(each.code, Path(each.file).name, each.line) for each in check_endpoint(path, **options)]
+    return [
+        (each.code, Path(each.file).name, each.line) for each in check_endpoint(path, **options)
+    ]
 
 
 def test_a_warm_folder_has_no_findings(folder):
@@ -75,9 +77,7 @@ def test_options_that_the_schema_refuses(folder):
 
 
 def test_a_single_user_folder_is_checked_as_it_is(tmp_path):
-    (tmp_path / "config.yaml").write_text(
-        "engine:\n  type: ThreadPoolEngine\n  max_workers: 2\n"
-    )
+    (tmp_path / "config.yaml").write_text("engine:\n  type: ThreadPoolEngine\n  max_workers: 2\n")
     assert [("GW202", "config.yaml", 2)] == codes(tmp_path)
 
 
@@ -121,6 +121,7 @@ def test_broken_yaml_is_a_finding(tmp_path, text, code):
     [
         ("engine: {{ }", "GW001"),
         ("engine: {{ missing }}\n", "GW002"),
+        ("engine: {type: ThreadPoolEngine, label: {{ missing }}}\n", "GW202"),
         ("engine: {{ 1 / 0 }}\n", "GW002"),
         ("engine: {{ x | default('a: b: c') }}\n", "GW002"),
         ("engine: {{ ''.__class__.__mro__ }}\n", "GW002"),
@@ -197,7 +198,9 @@ VALUES = SCALARS | st.sampled_from(
 )
 TREES = st.recursive(
     VALUES,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES | st.text(), inner, max_size=6),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(NAMES | st.text(), inner, max_size=6)
+    ),
     max_leaves=20,
 )
 ENGINES = st.fixed_dictionaries(

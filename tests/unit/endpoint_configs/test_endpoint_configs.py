@@ -31,7 +31,7 @@ FILES = {
 class Kubernetes(BaseHTTPRequestHandler):
     """As much of Kubernetes' service as starting a pod takes: it says yes, and remembers."""
 
-    def do_POST(self):  # noqa: N802 - the base class's name
+    def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.pods.append(json.loads(body))
         self.send_response(201)
@@ -179,7 +179,7 @@ def test_a_state_is_quoted_even_without_its_schema(state):
         CONFIGS / "warm-pool" / "user_config_template.yaml.j2", None, {"state": state}
     )
     script = yaml.safe_load(text)["engine"]["provider"]["worker_init"]
-    shown = os.popen(f"{script}\nprintf %s \"$WARM_STATE\"").read()  # noqa: S605
+    shown = os.popen(f'{script}\nprintf %s "$WARM_STATE"').read()
     assert state == shown
 
 

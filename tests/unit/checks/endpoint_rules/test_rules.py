@@ -25,7 +25,9 @@ def find(text, **needs):
 
 def engine(provider="LocalProvider", within="", **settings):
     text = json.dumps(settings)
-    return f"engine: {{type: GlobusComputeEngine, provider: {{type: {provider}{within}}}, {text[1:]}"
+    return (
+        f"engine: {{type: GlobusComputeEngine, provider: {{type: {provider}{within}}}, {text[1:]}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -38,7 +40,10 @@ def engine(provider="LocalProvider", within="", **settings):
         ("GW103", engine(within=", init_blocks: 0")),
         ("GW103", engine(within=", init_blocks: 1, min_blocks: 2")),
         ("GW104", engine(within=", max_blocks: 4", strategy="htex_auto_scale")),
-        ("GW104", engine(within=", max_blocks: 4", job_status_kwargs={"strategy": "htex_auto_scale"})),
+        (
+            "GW104",
+            engine(within=", max_blocks: 4", job_status_kwargs={"strategy": "htex_auto_scale"}),
+        ),
         ("GW105", LOCAL),
         ("GW105", engine(block_error_handler=True)),
         ("GW111", f"idle_heartbeats_soft: 10\n{LOCAL}"),
@@ -65,7 +70,12 @@ def engine(provider="LocalProvider", within="", **settings):
         ("GW208", engine(prefetch_capacity=10)),
         ("GW209", engine(within=', worker_init: "pip install torch"')),
         ("GW301", engine(container_type="docker", container_uri="x:1")),
-        ("GW301", engine(container_type="apptainer", container_cmd_options="--containall")),
+        (
+            "GW301",
+            engine(
+                container_type="apptainer", container_uri="x", container_cmd_options="--no-home"
+            ),
+        ),
         ("GW302", engine(container_type="apptainer", container_uri="docker://x:1")),
         ("GW302", engine(container_type="docker", container_cmd_options="--pull always")),
         ("GW303", engine("KubernetesProvider", ", image: python")),
@@ -107,8 +117,13 @@ def test_finds(code, text):
         ("GW206", engine("SlurmProvider", ", gpus_per_node: 4", available_accelerators=4)),
         ("GW208", engine(prefetch_capacity=0)),
         ("GW209", engine(within=', worker_init: "source env/bin/activate"')),
-        ("GW301", engine(container_type="docker", container_cmd_options="-v /cache:/root/.cache")),
-        ("GW301", engine(container_type="apptainer")),
+        (
+            "GW301",
+            engine(container_type="docker", container_uri="x:1", container_cmd_options="-v /a:/b"),
+        ),
+        ("GW301", engine(container_type="apptainer", container_uri="x.sif")),
+        ("GW301", engine("KubernetesProvider", container_type="docker")),
+        ("GW205", engine("PBSProProvider", ', select_options: "ngpus=4"', max_workers_per_node=1)),
         ("GW302", engine(container_type="apptainer", container_uri="/images/x.sif")),
         ("GW303", engine("KubernetesProvider", ", image: 'python:3.12'")),
         ("GW303", engine("KubernetesProvider", ", image: 'registry:5000/python:3.12'")),
