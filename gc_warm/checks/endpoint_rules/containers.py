@@ -29,7 +29,7 @@ def container_forgets_downloads(settings: Settings) -> Iterator[Trouble]:
         return
     if kind in _APPTAINER and not _NO_HOME.search(options):
         return  # the home folder, where caches are, is the host's
-    bind = "-v /a/folder:/root/.cache" if kind in _DOCKER else "--bind /a/folder"
+    bind = "-v /a/folder:/cache" if kind in _DOCKER else "--bind /a/folder"
     yield Trouble(
         CONTAINER,
         "Each block starts a new container. What its workers download into a cache stays inside "

@@ -301,7 +301,8 @@ def test_an_error_leaves_the_manifest_as_it_was(tmp_path):
             entries["b"] = entry("b")
             raise ZeroDivisionError
 
-    pytest.raises(ZeroDivisionError, fail)
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert before == path.read_text()
 
 

@@ -223,7 +223,8 @@ def launch_command(engine, folder):
     """Compose what a block runs, as `engine.start()` does."""
     executor = engine.executor
     executor.run_dir = engine.run_dir = str(folder)
-    executor.cert_dir, executor.logconf_path, executor.worker_port = "CERTIFICATES", None, 54321
+    executor.cert_dir = "CERTIFICATES" if executor.encrypted else None
+    executor.logconf_path, executor.worker_port = None, 54321
     executor.provider.script_dir = str(folder / "scripts")
     (folder / "scripts").mkdir()
     if engine.container_type:
