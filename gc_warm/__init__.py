@@ -13,11 +13,13 @@ from gc_warm.worker.task import SelfContained, self_contained
 from gc_warm.worker.warm import Warm, group, warm
 
 if TYPE_CHECKING:
+    from gc_warm.client.registry import FunctionRegistry, registered
     from gc_warm.local.executor import LocalExecutor
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "FunctionRegistry",
     "GcWarmError",
     "Group",
     "LocalExecutor",
@@ -31,6 +33,7 @@ __all__ = [
     "disable",
     "enable",
     "group",
+    "registered",
     "self_contained",
     "stats",
     "sweep",
@@ -38,7 +41,11 @@ __all__ = [
 ]
 
 # A worker needs none of these, and must not pay for them: they are imported on first use.
-_ON_FIRST_USE = {"LocalExecutor": "gc_warm.local.executor"}
+_ON_FIRST_USE = {
+    "FunctionRegistry": "gc_warm.client.registry",
+    "LocalExecutor": "gc_warm.local.executor",
+    "registered": "gc_warm.client.registry",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from gc_warm import __version__
+from gc_warm.commands import check, functions, register
 from gc_warm.errors import GcWarmError, UsageError
 from gc_warm.worker.task import SelfContained
 
@@ -48,6 +49,10 @@ def main() -> None:
 @click.version_option(__version__, prog_name="gc-warm")
 def commands() -> None:
     """Keep expensive state warm on Globus Compute workers."""
+
+
+for command in (check, functions, register):
+    commands.add_command(command)
 
 
 @commands.command()

@@ -81,3 +81,25 @@ class CapacityError(GcWarmError):
 
 class WarmTimeoutError(GcWarmError, TimeoutError):
     """Waiting for a place, or for another's build, took too long; the message says who holds it."""
+
+
+class RegistryError(GcWarmError):
+    """The service, or the manifest, refuses; the message says why and what to do."""
+
+
+class UnknownFunctionError(RegistryError):
+    """The service does not know a function that the manifest remembers.
+
+    Args:
+        function_id: The function's id.
+    """
+
+    def __init__(self, function_id: str) -> None:
+        super().__init__(function_id)
+        self.function_id = function_id
+
+    def __str__(self) -> str:
+        return (
+            f"The service does not know the function {self.function_id}: it was deleted, or "
+            "belongs to someone else. Register it anew: gc-warm register MODULE:FUNCTION --again."
+        )

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import assert_type
 
 from gc_warm import (
+    FunctionRegistry,
     LocalExecutor,
     Receipt,
     Receipted,
     SelfContained,
     Warm,
     WarmInfo,
+    registered,
     self_contained,
     stats,
     warm,
@@ -141,3 +143,10 @@ def use_executor() -> None:
         executor.submit_to_registered_function(function_id, args=("text",)).result()
         executor.submit_to_registered_function(function_id, kwargs={"text": "text"}).result()
         executor.shutdown(wait=True, cancel_futures=True)
+
+
+def registering(function: SelfContained[[int], str]) -> None:
+    registry = FunctionRegistry("functions.json")
+    assert_type(registry.register(function, dry_run=True).function_id, str)
+    assert_type(registry.allowed_functions(), str)
+    assert_type(registered("name"), str)

@@ -31,7 +31,11 @@ ARROWS = {
     "local": {"errors", "worker", "shipping"},
     "checks": {"errors", "worker", "shipping"},
     "demo": {"errors", "worker", "functions", "local"},
-    "cli": {"errors", "worker", "shipping", "functions", "client", "local", "checks", "demo"},
+    "commands": {"errors", "worker", "shipping", "client", "local", "checks"},
+    "cli": {
+        *("errors", "worker", "shipping", "functions", "client", "local", "checks", "demo"),
+        "commands",
+    },
     "pytest_plugin": {"errors", "worker", "shipping", "functions", "client", "local", "checks"},
     "__main__": {"cli"},
 }

@@ -1,0 +1,1 @@
+"""Will it stay warm? Said before anything is submitted."""

@@ -1,0 +1,1 @@
+"""The rules for endpoint configs, one function each."""

@@ -1,0 +1,224 @@
+"""Rules about the workers themselves: how many, on which accelerators, for how long."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from gc_warm.checks.endpoint_rules.rule import Settings, Trouble, rule
+from gc_warm.checks.endpoint_rules.shell import unguarded
+from gc_warm.checks.finding import Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gc_warm.checks.reading import Place
+
+# One machine's worth of states is no accident; a node's worth of cores may be.
+MANY = 16
+WORKERS = ("engine", "max_workers_per_node")
+
+
+def gpus(settings: Settings) -> tuple[int, Place]:
+    """Return how many GPUs a node is asked for, and where that stands; 1 if it is not said."""
+    provider = ("engine", "provider")
+    if (count := settings.number(*provider, "gpus_per_node", default=0)) >= 1:
+        return int(count), (*provider, "gpus_per_node")
+    for name in ("gres", "select_options", "scheduler_options"):
+        if found := _GPUS.search(settings.text(*provider, name)):
+            return int(found[1] or 1), (*provider, name)
+    for name in ("extra_limits", "extra_requests"):
+        limits = settings.get(*provider, name, default={})
+        for key, value in limits.items() if isinstance(limits, dict) else ():
+            if "gpu" in str(key).lower() and str(value).isdecimal():
+                return int(str(value)[:6]), (*provider, name)
+    if re.search(r"--nv\b|--rocm\b|--gpus\b|\bnvidia\b", settings.text(*CONTAINER)):
+        return 1, CONTAINER
+    return 0, ()
+
+
+_GPUS = re.compile(
+    r"(?:--gpus(?:-per-(?:node|task))?[= ]|gres[=:/]gpu:?|\bgpu(?:_id)?:|ngpus=)(?:[a-z]\w*:)?"
+    r"(\d{1,4})?",
+    re.IGNORECASE,
+)
+CONTAINER = ("engine", "container_cmd_options")
+
+
+@rule("GW201")
+def workers_end_after_tasks(settings: Settings) -> Iterator[Trouble]:
+    """Workers end after a number of tasks, and what they keep with them."""
+    count = settings.get("engine", "max_tasks_per_child")
+    if count is None or settings.engine != "ProcessPoolEngine":
+        return
+    yield Trouble(
+        ("engine", "max_tasks_per_child"),
+        f"Each worker ends after {count} tasks, so every {count} tasks build again.",
+        "Leave `max_tasks_per_child` out.",
+    )
+
+
+@rule("GW202")
+def threads_share_a_process(settings: Settings) -> Iterator[Trouble]:
+    """Tasks run in threads of one process, whose state they share."""
+    if settings.engine != "ThreadPoolEngine":
+        return
+    yield Trouble(
+        ("engine", "type"),
+        "ThreadPoolEngine runs tasks in threads of the endpoint's own process. They share its "
+        "working folder, environment variables and module state; code that is not thread-safe "
+        "breaks, and a crash ends the endpoint.",
+        "Set `type: ProcessPoolEngine` with `max_workers: 1` or more.",
+    )
+
+
+@rule("GW203")
+def worker_for_each_core(settings: Settings) -> Iterator[Trouble]:
+    """There is a worker for each core, and each builds a state of its own."""
+    if settings.engine == "ProcessPoolEngine":
+        if not settings.is_set("engine", "max_workers"):
+            yield _for_each_core("max_workers")
+    elif (
+        settings.has_blocks
+        and not settings.is_set(*WORKERS)
+        and not settings.accelerators
+        and not settings.is_set("engine", "mem_per_worker")
+        and settings.number("engine", "cores_per_worker", default=1) < MANY
+    ):
+        yield _for_each_core("max_workers_per_node")
+
+
+def _for_each_core(name: str) -> Trouble:
+    return Trouble(
+        ("engine",),
+        f"Without `{name}` there are as many workers as cores, and each builds, and holds, a "
+        "state of its own.",
+        f"Set `{name}` under `engine` to how many states fit into memory together.",
+    )
+
+
+@rule("GW204", Severity.ERROR)
+def more_workers_than_accelerators(settings: Settings) -> Iterator[Trouble]:
+    """More workers are asked for than there are accelerators to pin them to."""
+    workers = settings.number(*WORKERS, default=0)
+    count = settings.accelerators
+    if not settings.has_blocks or not count or workers <= count:
+        return
+    yield Trouble(
+        WORKERS,
+        f"{workers:g} workers are asked for, but each gets an accelerator of its own and only "
+        f"{count} are listed: only {count} workers start.",
+        f"Set `max_workers_per_node: {count}`, or list more in `available_accelerators`.",
+    )
+
+
+@rule("GW205")
+def workers_share_accelerators(settings: Settings) -> Iterator[Trouble]:
+    """Workers are not pinned to accelerators: all of them use the first."""
+    count, where = gpus(settings)
+    workers = settings.number(*WORKERS, default=2)
+    if not settings.has_blocks or not count or settings.accelerators:
+        return
+    if workers <= 1:
+        return  # it may use all of them
+    yield Trouble(
+        where,
+        f"{'GPUs are' if count > 1 else 'A GPU is'} asked for, but workers are not pinned: each "
+        "sees what all see, and every one loads its state onto the first.",
+        f"Set `available_accelerators: {count}` under `engine`.",
+    )
+
+
+@rule("GW206")
+def accelerators_idle(settings: Settings) -> Iterator[Trouble]:
+    """More GPUs are asked for than there are workers for."""
+    count, where = gpus(settings)
+    pinned = settings.accelerators
+    workers = min(settings.number(*WORKERS, default=pinned or count), pinned or count)
+    if not settings.has_blocks or not pinned or workers >= count:
+        return
+    yield Trouble(
+        where,
+        f"{count} GPUs are asked for on each node, and {workers:g} workers are pinned to one "
+        "each: the rest stays idle.",
+        f"Set `available_accelerators: {count}` and `max_workers_per_node: {count}`.",
+    )
+
+
+@rule("GW207", Severity.ERROR)
+def states_exceed_memory(settings: Settings) -> Iterator[Trouble]:
+    """The states of a node's workers do not fit into its memory (with ``--state-gb``)."""
+    state = settings.needs.state_gb
+    if state is None:
+        return
+    yield from _worker_memory(settings, state)
+    yield from _node_memory(settings, state)
+
+
+def _worker_memory(settings: Settings, state: float) -> Iterator[Trouble]:
+    place = ("engine", "mem_per_worker")
+    memory = settings.number(*place, default=0)
+    if settings.has_blocks and 0 < memory < state:
+        yield Trouble(
+            place,
+            f"A worker is planned with {memory:g} GB, less than its state's {state:g}: more "
+            "workers start than fit.",
+            f"Set `mem_per_worker: {state:g}` or more.",
+        )
+
+
+def _node_memory(settings: Settings, state: float) -> Iterator[Trouble]:
+    count = "max_workers" if settings.engine == "ProcessPoolEngine" else WORKERS[-1]
+    workers = settings.number("engine", count, default=1)
+    if settings.accelerators:
+        workers = min(workers, settings.accelerators)
+    memory, place = node_memory(settings)
+    if memory and workers * state > memory:
+        yield Trouble(
+            place,
+            f"{workers:g} workers with {state:g} GB each need {workers * state:g} GB, and there "
+            f"are {memory:g}: workers are killed while they build.",
+            f"Set `{count}: {int(memory // state) or 1}`, or ask for more memory.",
+        )
+
+
+def node_memory(settings: Settings) -> tuple[float, Place]:
+    """Return a node's memory in GB and where that stands; 0 if it is not said."""
+    provider = ("engine", "provider")
+    if memory := settings.number(*provider, "mem_per_node", default=0):
+        return memory, (*provider, "mem_per_node")
+    default = "500Mi" if settings.provider == "KubernetesProvider" else ""
+    text = settings.text(*provider, "max_mem") or default
+    if found := re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)([KMGT])i?", text):
+        factor = {"K": 1e-6, "M": 1e-3, "G": 1, "T": 1e3}[found[2]]
+        return float(found[1]) * factor, (*provider, "max_mem")
+    return 0, ()
+
+
+@rule("GW208")
+def tasks_wait_for_busy_workers(settings: Settings) -> Iterator[Trouble]:
+    """Tasks are bound to a node beforehand, and wait there while other workers are idle."""
+    count = settings.number("engine", "prefetch_capacity", default=0)
+    if not settings.has_blocks or count <= 0:
+        return
+    yield Trouble(
+        ("engine", "prefetch_capacity"),
+        f"Each node takes {count:g} tasks more than it has workers. They wait there, behind a "
+        "build if need be, while workers elsewhere are idle and warm.",
+        "Set `prefetch_capacity: 0`.",
+    )
+
+
+@rule("GW209")
+def environment_built_for_each_block(settings: Settings) -> Iterator[Trouble]:
+    """`worker_init` installs or downloads in every block, before its workers start."""
+    place = ("engine", "provider", "worker_init")
+    script = settings.text(*place)
+    for command in unguarded(script):
+        yield Trouble(
+            place,
+            f"Every block runs `{command}` before it has workers; several at once may also spoil "
+            "one another's environment.",
+            'Do it only where it is missing: `if [ ! -e "$WORKER_ENV/.complete" ]; then ... fi`, '
+            "as endpoint_configs/slurm-cpu does; or put it into the container's image.",
+        )

@@ -1,0 +1,118 @@
+"""Ask the probe, a process of its own, to render and load a config."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of rendering and loading.
+
+    Attributes:
+        text: What a template rendered to.
+        settings: What was loaded, as plain data.
+        kind: The failure's type, empty if there is none.
+        failure: What it says.
+        step: ``render`` or ``load``.
+        here: Whether it may be this machine that is wrong, and not the config.
+    """
+
+    text: str | None = None
+    settings: dict[str, Any] | None = None
+    kind: str = ""
+    failure: str = ""
+    step: str = "load"
+    here: bool = False
+
+
+def load(
+    *,
+    text: str = "",
+    folder: Path | None = None,
+    template: Path | None = None,
+    schema: Path | None = None,
+    options: Sequence[Mapping[str, Any]] = ({},),
+    environment: Mapping[str, str] | None = None,
+    timeout: float = SECONDS,
+) -> list[Answer]:
+    """Render a template and load what comes of it; or load a folder's config, or a text.
+
+    Args:
+        text: A config in YAML.
+        folder: A folder with ``config.py`` or ``config.yaml``.
+        template: A template.
+        schema: The schema that its options must follow.
+        options: The options; where there are several, all are tried in turn.
+        environment: Variables that the endpoint would have.
+        timeout: How long all of it may take, in seconds.
+
+    Returns:
+        What came of it, for each of the options.
+    """
+    request = {
+        "text": text,
+        "folder": folder and str(folder.absolute()),
+        "template": template and str(template.absolute()),
+        "schema": schema and str(schema.absolute()),
+        "options": [dict(each) for each in options],
+        "environment": dict(environment or {}),
+    }
+    with tempfile.TemporaryDirectory(prefix="gcw-check-", ignore_cleanup_errors=True) as scratch:
+        asked, answered = Path(scratch, "request"), Path(scratch, "answer")
+        asked.write_text(json.dumps(request), encoding="utf-8")
+        printed = _run_probe(asked, answered, Path(scratch), timeout)
+        with suppress(OSError, ValueError):
+            return [_answer(each) for each in json.loads(answered.read_text(encoding="utf-8"))]
+    return [Answer(kind="NoAnswer", failure=printed)] * len(options)
+
+
+def _answer(data: dict[str, Any]) -> Answer:
+    failure = data["failure"] or {"kind": "", "text": "", "here": False}
+    return Answer(
+        text=data["text"],
+        settings=data["settings"],
+        kind=failure["kind"],
+        failure=failure["text"],
+        step=data.get("step", "load"),
+        here=failure["here"],
+    )
+
+
+def _run_probe(asked: Path, answered: Path, scratch: Path, timeout: float) -> str:
+    """Run it, and return why there may be no answer."""
+    process = subprocess.Popen(  # noqa: S603 - our own program
+        [sys.executable, "-m", "gc_warm.checks.probe", str(asked), str(answered)],
+        cwd=scratch,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    try:
+        _, errors = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        return f"it took longer than {timeout:g} seconds"
+    finally:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)  # what it started must not outlive it
+        process.wait()
+        if process.stderr:
+            process.stderr.close()
+    return f"it ended with {process.returncode}: {errors.strip()[-500:]}"

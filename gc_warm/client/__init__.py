@@ -1,0 +1,1 @@
+"""Over any executor: registering functions, and remembering their ids."""

@@ -1,0 +1,275 @@
+"""Register self-contained functions, and remember their ids."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gc_warm.client.manifest import Entry, Manifest, Version
+from gc_warm.client.service import ServiceClient, connect, explaining
+from gc_warm.errors import UsageError
+from gc_warm.shipping.sources import carried_sources
+from gc_warm.worker.task import SelfContained
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable
+
+__all__ = ["Entry", "FunctionRegistry", "Registration", "Version", "registered"]
+
+MANIFEST = "functions.json"
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What registering a function came to.
+
+    Attributes:
+        entry: The function, as the manifest has it now.
+        changed: Whether it got a new id. With ``dry_run``, whether it would.
+        reason: Why, such as ``its source changed``.
+    """
+
+    entry: Entry
+    changed: bool
+    reason: str
+
+    @property
+    def function_id(self) -> str:
+        """The function's id."""
+        return self.entry.current.id
+
+
+class FunctionRegistry:
+    """Registers functions and remembers them in a manifest, a JSON file meant for git.
+
+    Args:
+        manifest: The file; it is made when the first function is registered.
+        client: A ``globus_compute_sdk.Client``, or what has its methods; made when it is needed.
+        clock: Tells the time.
+    """
+
+    def __init__(
+        self,
+        manifest: str | os.PathLike[str] = MANIFEST,
+        *,
+        client: ServiceClient | None = None,
+        clock: Callable[[], dt.datetime] | None = None,
+    ) -> None:
+        self._manifest = Manifest(Path(manifest))
+        self._client = client
+        self._clock = clock or _now
+
+    @property
+    def path(self) -> Path:
+        """The manifest's file."""
+        return self._manifest.path
+
+    def entries(self) -> dict[str, Entry]:
+        """Return all functions by name.
+
+        Raises:
+            RegistryError: The manifest cannot be read.
+        """
+        return self._manifest.read()
+
+    def __getitem__(self, name: str) -> Entry:
+        """Return a function by its name.
+
+        Raises:
+            UsageError: The manifest has none of that name.
+        """
+        entries = self.entries()
+        if name not in entries:
+            known = ", ".join(sorted(entries)) or "none"
+            raise UsageError(f"{self.path} has no function {name!r}; it has: {known}.")
+        return entries[name]
+
+    def register(
+        self,
+        function: SelfContained[..., Any],
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        public: bool = False,
+        group: str | None = None,
+        again: bool = False,
+        dry_run: bool = False,
+    ) -> Registration:
+        """Register a function, unless the manifest has it with the same source.
+
+        Args:
+            function: A self-contained function.
+            name: What to call it in the manifest; by default its own name.
+            description: What the service shall say of it; by default its docstring.
+            public: Let anyone run it.
+            group: Let the members of a Globus group run it: the group's id.
+            again: Register it even if it did not change.
+            dry_run: Only say what would be done; needs no credentials.
+
+        Returns:
+            The function with its id, and whether that is new.
+
+        Raises:
+            UsageError: It is not self-contained, or the name belongs to another function.
+            ShippingError: It cannot be made self-contained.
+            RegistryError: The service or the manifest refuses.
+        """
+        draft = _draft(function, name, description, group, public=public)
+        if dry_run:
+            return _compare(self.entries(), draft, again=again)
+        with self._manifest.changing() as entries:
+            planned = _compare(entries, draft, again=again)
+            if not planned.changed:
+                return planned
+            with explaining(f"register {draft.target}"):
+                function_id = self._service().register_function(
+                    function, description=description, public=public, group=group
+                )
+            version = Version(
+                str(function_id), draft.current.hash, f"{self._clock():%Y-%m-%dT%H:%M:%SZ}"
+            )
+            entry = Entry(**{**vars(draft), "current": version})
+            old = entries.get(draft.name)
+            entries[draft.name] = old.renewed(entry) if old else entry
+        return Registration(entries[draft.name], True, planned.reason)
+
+    def verify(self, names: Iterable[str] = ()) -> None:
+        """Ask the service whether it still knows functions.
+
+        Args:
+            names: Which; by default all.
+
+        Raises:
+            UnknownFunctionError: It does not know one.
+            RegistryError: It does not answer.
+        """
+        for name in list(names) or sorted(self.entries()):
+            function_id = self[name].current.id
+            with explaining(f"look up {name}", function_id):
+                self._service().get_function(function_id)
+
+    def prune(
+        self, names: Iterable[str] = (), *, keep: int = 0, delete: bool = False
+    ) -> list[Version]:
+        """Forget old versions of functions.
+
+        Args:
+            names: Of which; by default of all.
+            keep: How many old versions of each to keep.
+            delete: Delete them from the service, too. Whoever still submits them gets an error.
+
+        Returns:
+            What was forgotten.
+
+        Raises:
+            UsageError: The manifest has no such function, or `keep` is below zero.
+            RegistryError: The service or the manifest refuses.
+        """
+        if keep < 0:
+            raise UsageError(f"keep={keep} should be zero or more.")
+        for name in (names := list(names)):
+            self[name]  # raises if there is none
+        forgotten: list[Version] = []
+        with self._manifest.changing() as entries:
+            for name in names or sorted(entries):
+                entry = entries[name]
+                forgotten += entry.history[keep:]
+                entries[name] = Entry(**{**vars(entry), "history": entry.history[:keep]})
+            if delete:
+                for version in forgotten:
+                    self._delete(version.id)
+        return forgotten
+
+    def _delete(self, function_id: str) -> None:
+        from gc_warm.errors import UnknownFunctionError
+
+        try:
+            with explaining(f"delete {function_id}", function_id):
+                self._service().delete_function(function_id)
+        except UnknownFunctionError:
+            return  # that is what was wanted
+
+    def allowed_functions(self, names: Iterable[str] = ()) -> str:
+        """Return the block of an endpoint's config.yaml that allows these functions and no others.
+
+        Args:
+            names: Which; by default all.
+        """
+        chosen = [self[name] for name in list(names) or sorted(self.entries())]
+        lines = [f"  - {entry.current.id}  # {entry.name}" for entry in chosen]
+        return "\n".join(["allowed_functions:", *lines] if lines else ["allowed_functions: []"])
+
+    def _service(self) -> ServiceClient:
+        if self._client is None:
+            self._client = connect()
+        return self._client
+
+
+def registered(name: str, manifest: str | os.PathLike[str] = MANIFEST) -> str:
+    """Return a registered function's id, for ``submit_to_registered_function``.
+
+    Args:
+        name: The function's name in the manifest.
+        manifest: The manifest's file.
+
+    Raises:
+        UsageError: The manifest has none of that name.
+        RegistryError: The manifest cannot be read.
+    """
+    return FunctionRegistry(manifest)[name].current.id
+
+
+def content_hash(function: SelfContained[..., Any]) -> str:
+    """Hash what a function carries of the user's project: where it runs from does not matter.
+
+    Raises:
+        ShippingError: It cannot be carried.
+    """
+    sources = carried_sources(function.__module__)
+    parts = [[each.name, each.text, each.package] for _, each in sorted(sources.items())]
+    return hashlib.sha256(json.dumps([function.target, parts]).encode()).hexdigest()
+
+
+def _draft(
+    function: Any, name: str | None, description: str | None, group: str | None, *, public: bool
+) -> Entry:
+    """Return the entry that a function would have, as yet without an id."""
+    if not isinstance(function, SelfContained):
+        raise UsageError(
+            f"{function!r} is not self-contained, so workers could not keep anything warm for it. "
+            "Put @self_contained above it."
+        )
+    name = name or function.target.partition(":")[2]
+    if public and group:
+        raise UsageError("A function is public, or a group's; not both.")
+    version = Version("", content_hash(function), "")
+    return Entry(name, function.target, version, (), public, group, description)
+
+
+def _compare(entries: dict[str, Entry], draft: Entry, *, again: bool) -> Registration:
+    known = entries.get(draft.name)
+    if known is None:
+        return Registration(draft, True, "it is new")
+    if known.target != draft.target:
+        raise UsageError(
+            f"The name {draft.name!r} belongs to {known.target}. Choose another for "
+            f"{draft.target}, with name= or --name."
+        )
+    if known.current.hash != draft.current.hash:
+        return Registration(draft, True, "its source changed")
+    if (known.public, known.group) != (draft.public, draft.group):
+        return Registration(draft, True, "who may run it changed")
+    if known.description != draft.description:
+        return Registration(draft, True, "its description changed")
+    if again:
+        return Registration(draft, True, "it was asked for")
+    return Registration(known, False, "it did not change")
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.timezone.utc)

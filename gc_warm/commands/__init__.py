@@ -1,0 +1,6 @@
+"""Commands of the command line that have a module of their own; `gc_warm.cli` adds them."""
+
+from gc_warm.commands.check import check
+from gc_warm.commands.register import functions, register
+
+__all__ = ["check", "functions", "register"]

@@ -1,0 +1,84 @@
+"""The Slurm configs, run for real on a Slurm of one node."""
+
+import importlib
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from parsl.providers import SlurmProvider
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+TASKS = 200
+# The scaling strategy's clocks, and how soon a lost node shows; see test_local_runs.py.
+CLOCKS = {
+    "max_idletime": 1.0,
+    "strategy_period": 0.25,
+    "heartbeat_period": 1,
+    "heartbeat_threshold": 5,
+}
+IDLE = 8.0
+OPTIONS = {
+    "slurm-cpu": {"workers_per_node": 2, "memory_gb_per_worker": 1, "walltime": "01:00:00"},
+    "slurm-gpu": {"account": "m0000_g", "gpus_per_node": 2, "walltime": "01:00:00"},
+}
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    sys.path.insert(0, str(Path(__file__).parent))
+    try:
+        slurm_cluster = importlib.import_module("slurm_cluster")
+    finally:
+        sys.path.pop(0)
+    if absent := slurm_cluster.missing():
+        pytest.skip(f"Slurm is not installed (apt-get install slurm-wlm munge): no {absent[0]}")
+    with slurm_cluster.slurm(tmp_path_factory.mktemp("slurm")) as environment:
+        yield environment
+
+
+@pytest.fixture(autouse=True)
+def on_the_cluster(cluster, as_on_an_endpoint, monkeypatch):
+    import os
+
+    monkeypatch.setenv("SLURM_CONF", cluster["SLURM_CONF"])
+    monkeypatch.setenv("PATH", f"{os.environ['PATH']}:/usr/sbin")
+    monkeypatch.setattr(SlurmProvider, "status_polling_interval", 1)  # instead of a minute
+
+
+def check_one_build_each(calls):
+    assert {1} == {call["builds"] for call in calls}
+    uses = Counter()
+    for call in calls:
+        uses[call["pid"]] = max(uses[call["pid"]], call["uses"])
+    assert len(calls) == sum(uses.values())
+    return set(uses)
+
+
+@pytest.mark.parametrize("folder", ["slurm-cpu", "slurm-gpu"])
+def test_stays_warm_on_slurm(start, model, folder):
+    engine = start(folder, OPTIONS[folder], clocks=CLOCKS)
+    calls = engine.run(model.use, TASKS)
+    engine.idle(IDLE)
+    calls += engine.run(model.use, TASKS)
+    workers = check_one_build_each(calls)
+    assert 2 == len(workers)
+    assert ["0"] == list(engine.blocks)
+    if folder == "slurm-gpu":
+        seen = {(call["pid"], call["devices"]) for call in calls}
+        assert {"0", "1"} == {devices for _, devices in seen}
+        assert 2 == len(seen)
+
+
+def test_work_goes_on_after_a_cancelled_job(start, model):
+    engine = start("slurm-cpu", OPTIONS["slurm-cpu"], clocks=CLOCKS)
+    before = engine.run(model.use, 20)
+    subprocess.run(["scancel", engine.blocks["0"]], check=True)
+    after = engine.run(model.use, TASKS)
+    workers = check_one_build_each(before) & check_one_build_each(
+        [call for call in after if call["block"] != "0"]
+    )
+    assert not workers
+    assert {"1"} == {call["block"] for call in after[-50:]}

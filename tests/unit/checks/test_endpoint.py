@@ -1,0 +1,270 @@
+"""The checker as a whole: what it says of files and folders, and that it never fails on them."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gc_warm.checks.endpoint import LOADING, RULES, Needs, check_endpoint
+from gc_warm.checks.endpoint_rules.rule import Settings
+from gc_warm.checks.endpoint_rules.shell import unguarded
+from gc_warm.checks.endpoint_rules.template import Template
+from gc_warm.checks.reading import original_lines, read_yaml
+from gc_warm.errors import UsageError
+
+WARM = """\
+engine:
+  type: GlobusComputeEngine
+  address: 127.0.0.1
+  max_workers_per_node: {{ workers | default(2) }}
+  block_error_handler: false
+  provider:
+    type: LocalProvider
+    min_blocks: 1
+"""
+SCHEMA = {
+    "properties": {"workers": {"type": "integer", "minimum": 1, "maximum": 8}},
+    "additionalProperties": False,
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "config.yaml").write_text("display_name: mine\n")
+    (tmp_path / "user_config_template.yaml.j2").write_text(WARM)
+    (tmp_path / "user_config_schema.json").write_text(json.dumps(SCHEMA))
+    return tmp_path
+
+
+def codes(path, **options):
+    return [
+        (each.code, Path(each.file).name, each.line) for each in check_endpoint(path, **options)
+    ]
+
+
+def test_a_warm_folder_has_no_findings(folder):
+    assert [] == codes(folder)
+
+
+def test_a_finding_names_its_line_in_the_template(folder):
+    template = folder / "user_config_template.yaml.j2"
+    template.write_text(f"{{# about #}}\n{{% set y = 1 %}}\n{WARM}    max_blocks: 3\n")
+    assert [("GW102", template.name, 3)] == codes(folder)
+    template.write_text(WARM.replace("min_blocks: 1", "min_blocks: 0"))
+    assert [("GW101", template.name, 8)] == codes(folder)
+
+
+def test_all_findings_come_at_once(folder):
+    text = WARM.replace("min_blocks: 1", "min_blocks: 0").replace("false", "true")
+    (folder / "user_config_template.yaml.j2").write_text(f"idle_heartbeats_soft: 10\n{text}")
+    (folder / "user_config_schema.json").unlink()
+    assert {"GW101", "GW105", "GW111", "GW403"} == {code for code, _, _ in codes(folder)}
+
+
+def test_options_choose_what_is_rendered(folder):
+    (folder / "user_config_template.yaml.j2").write_text(
+        WARM + "    {% if workers is defined and workers > 4 %}init_blocks: 0{% endif %}\n"
+    )
+    assert [] == codes(folder)
+    assert ["GW103"] == [code for code, *_ in codes(folder, options={"workers": 5})]
+
+
+def test_options_that_the_schema_refuses(folder):
+    assert ["GW005"] == [code for code, *_ in codes(folder, options={"workers": 99})]
+
+
+def test_a_single_user_folder_is_checked_as_it_is(tmp_path):
+    (tmp_path / "config.yaml").write_text("engine:\n  type: ThreadPoolEngine\n  max_workers: 2\n")
+    assert [("GW202", "config.yaml", 2)] == codes(tmp_path)
+
+
+def test_python_is_loaded_and_checked(tmp_path):
+    (tmp_path / "config.py").write_text(
+        "from globus_compute_endpoint.endpoint.config import UserEndpointConfig\n"
+        "from globus_compute_endpoint.engines import GlobusComputeEngine\n"
+        "from parsl.providers import LocalProvider\n"
+        "config = UserEndpointConfig(\n"
+        "    idle_heartbeats_soft=10,\n"
+        "    engine=GlobusComputeEngine(\n"
+        "        address='127.0.0.1',\n"
+        "        max_workers_per_node=2,\n"
+        "        block_error_handler=False,\n"
+        "        provider=LocalProvider(\n"
+        "            min_blocks=0),\n"
+        "    ),\n"
+        ")\n"
+    )
+    assert [("GW111", "config.py", 5), ("GW101", "config.py", 11)] == codes(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("engine: [", "GW001"),
+        ("- engine", "GW001"),
+        ("a: b\n", "GW007"),
+        ("engine: {type: NoSuchEngine}\n", "GW003"),
+        ("engine: 7\n", "GW003"),
+        ("engine: {type: GlobusComputeEngine, max_workers: x}\n", "GW003"),
+    ],
+)
+def test_broken_yaml_is_a_finding(tmp_path, text, code):
+    (tmp_path / "rendered.yaml").write_text(text)
+    assert code in {found for found, *_ in codes(tmp_path / "rendered.yaml")}
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("engine: {{ }", "GW001"),
+        ("engine: {{ missing }}\n", "GW002"),
+        ("engine: {type: ThreadPoolEngine, label: {{ missing }}}\n", "GW202"),
+        ("engine: {{ 1 / 0 }}\n", "GW002"),
+        ("engine: {{ x | default('a: b: c') }}\n", "GW002"),
+        ("engine: {{ ''.__class__.__mro__ }}\n", "GW002"),
+        ("x: {{ 1 }}\n", "GW007"),
+    ],
+)
+def test_broken_templates_are_findings(tmp_path, text, code):
+    (tmp_path / "t.yaml.j2").write_text(text)
+    assert code in {found for found, *_ in codes(tmp_path / "t.yaml.j2")}
+
+
+@pytest.mark.parametrize("text", ["{", "[]x", '{"type": 7}', '{"properties": []}'])
+def test_broken_schemas_are_findings(folder, text):
+    (folder / "user_config_schema.json").write_text(text)
+    assert {"GW001", "GW006"} & {code for code, *_ in codes(folder)}
+
+
+def test_what_never_ends_is_a_finding(tmp_path):
+    (tmp_path / "config.py").write_text("while True:\n    pass\n")
+    [found] = check_endpoint(tmp_path, timeout=3)
+    assert ("GW003", True) == (found.code, "longer than 3 seconds" in found.reason)
+
+
+def test_what_this_machine_lacks_is_a_note(tmp_path):
+    (tmp_path / "t.yaml").write_text(
+        "engine: {type: GlobusComputeEngine, max_workers_per_node: 1, block_error_handler: false,"
+        " address: {type: address_by_interface, ifname: none7}, provider: {type: LocalProvider,"
+        " min_blocks: 1}}\n"
+    )
+    [found] = check_endpoint(tmp_path / "t.yaml")
+    assert ("GW004", "note") == (found.code, str(found.severity))
+
+
+def test_nothing_there_is_wrong_usage(tmp_path):
+    with pytest.raises(UsageError, match="There is no"):
+        check_endpoint(tmp_path / "nothing")
+
+
+def test_an_empty_folder_is_a_finding(tmp_path):
+    assert ["GW007"] == [code for code, *_ in codes(tmp_path)]
+
+
+def test_every_rule_says_what_it_finds():
+    for rule in RULES.values():
+        assert rule.summary.endswith("."), rule
+        assert rule.name
+    assert not RULES.keys() & LOADING.keys()
+
+
+def test_rendered_lines_are_found_in_their_template():
+    template = "{% set x %}\nmoved: 1\n{% endset %}\na: {{ y }}\nb:\n  c: 1\n{{ x }}\n"
+    assert [4, 5, 6, 2] == original_lines(template, "a: 7\nb:\n  c: 1\nmoved: 1\n")
+
+
+# Bad input
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
+NAMES = st.sampled_from(
+    [
+        *("engine", "type", "provider", "min_blocks", "max_blocks", "init_blocks", "walltime"),
+        *("job_status_kwargs", "max_idletime", "strategy", "available_accelerators", "gres"),
+        *("max_workers_per_node", "mem_per_worker", "mem_per_node", "max_mem", "image"),
+        *("idle_heartbeats_soft", "heartbeat_period", "worker_init", "container_type"),
+        *("container_cmd_options", "container_uri", "extra_limits", "gpus_per_node"),
+        *("prefetch_capacity", "drain_period", "heartbeat_threshold", "max_tasks_per_child"),
+    ]
+)
+VALUES = SCALARS | st.sampled_from(
+    [
+        *("GlobusComputeEngine", "ProcessPoolEngine", "ThreadPoolEngine", "SlurmProvider"),
+        *("KubernetesProvider", "htex_auto_scale", "docker", "apptainer", "--gpus", "1e9999Gi"),
+        *("gpu:a100:99999", "99999-00:00", 10**30, -(10**30), float("nan"), float("inf")),
+    ]
+)
+TREES = st.recursive(
+    VALUES,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(NAMES | st.text(), inner, max_size=6)
+    ),
+    max_leaves=20,
+)
+ENGINES = st.fixed_dictionaries(
+    {},
+    optional={
+        "engine": st.dictionaries(NAMES, TREES | st.dictionaries(NAMES, TREES, max_size=5)) | TREES,
+        "idle_heartbeats_soft": VALUES,
+        "idle_heartbeats_hard": VALUES,
+        "heartbeat_period": VALUES,
+    },
+)
+MANY = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@MANY
+@given(ENGINES | st.dictionaries(NAMES, TREES), st.floats(0, 1e9) | st.none())
+def test_rules_survive_any_settings(data, state_gb):
+    subject = Settings(data, needs=Needs(state_gb=state_gb))
+    for rule in RULES.values():
+        if not rule.of_templates:
+            json.dumps([found.as_dict() for found in rule.check(subject)])
+
+
+PIECES = st.sampled_from(
+    [
+        *("{{", "}}", "{%", "%}", "{#", "#}", "x", " | default(", "'10:00:00'", ")", '"', "\n"),
+        *("_GC.env", "user_runtime", "set x =", "for i in range(9)", "endfor", "if x", "endif"),
+        *("engine:", "  type: ", "- ", "shell_escape", "[1:-1]", "\0", "\x85", "é"),
+    ]
+)
+
+
+@MANY
+@given(st.lists(PIECES | st.text(max_size=5)).map("".join), TREES)
+def test_rules_survive_any_template_and_schema(text, schema):
+    template = Template("t", text, schema_text=repr(schema), schema=schema, has_schema=True)
+    for rule in RULES.values():
+        if rule.of_templates:
+            json.dumps([found.as_dict() for found in rule.check(template)])
+
+
+@MANY
+@given(st.text() | st.lists(PIECES).map("".join), st.text())
+def test_reading_survives_any_text(text, other):
+    read_yaml(text)
+    list(unguarded(text))
+    assert len(other.splitlines()) == len(original_lines(text, other))
+
+
+def test_reading_survives_depth():
+    assert read_yaml("[" * 5000).failure
+    assert read_yaml("a: " + "{b: " * 3000).failure
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.one_of(
+        st.binary(max_size=200),
+        ENGINES.map(lambda data: yaml.safe_dump(data).encode()),
+        st.lists(PIECES).map(lambda parts: "".join(parts).encode()),
+    ),
+    st.sampled_from(["t.yaml", "t.yaml.j2", "config.py"]),
+)
+def test_the_whole_survives_any_file(tmp_path_factory, data, name):
+    path = tmp_path_factory.mktemp("fuzz") / name
+    path.write_bytes(data)
+    json.dumps([found.as_dict() for found in check_endpoint(path, timeout=20)])

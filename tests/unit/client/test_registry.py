@@ -1,0 +1,379 @@
+"""Registering functions: what is registered when, and what the manifest remembers."""
+
+import datetime as dt
+import importlib
+import itertools
+import json
+import multiprocessing
+import subprocess
+import sys
+import uuid
+
+import globus_sdk
+import pytest
+import yaml
+
+import gc_warm
+from gc_warm.client.manifest import Entry, Manifest, Version
+from gc_warm.client.registry import FunctionRegistry, content_hash, registered
+from gc_warm.errors import RegistryError, ShippingError, UnknownFunctionError, UsageError
+from gc_warm.functions.counter import increase_count, reset_count
+
+SOURCE = '''"""A user's module."""
+
+from gc_warm import self_contained
+
+
+@self_contained
+def double(number):
+    """Double a number."""
+    return {factor} * number
+
+
+def plain():
+    return 1
+'''
+
+
+@pytest.fixture
+def clock():
+    seconds = itertools.count()
+    start = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.timezone.utc)
+    return lambda: start + dt.timedelta(seconds=next(seconds))
+
+
+@pytest.fixture
+def registry(tmp_path, client, clock):
+    return FunctionRegistry(tmp_path / "functions.json", client=client, clock=clock)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """Write a user's module, with a factor that can be changed."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def write(factor=2):
+        (tmp_path / "doubling.py").write_text(SOURCE.format(factor=factor))
+        sys.modules.pop("doubling", None)
+        importlib.invalidate_caches()
+        return importlib.import_module("doubling")
+
+    yield write
+    sys.modules.pop("doubling", None)
+
+
+def test_registers_and_remembers(registry, client):
+    done = registry.register(increase_count)
+    assert (True, "it is new") == (done.changed, done.reason)
+    assert [done.function_id] == list(client.functions)
+    data = json.loads(registry.path.read_text())
+    assert 1 == data["format"]
+    entry = data["functions"]["increase_count"]
+    assert "gc_warm.functions.counter:increase_count" == entry["target"]
+    assert (done.function_id, "2026-01-02T03:04:05Z") == (entry["id"], entry["registered"])
+    assert content_hash(increase_count) == entry["hash"]
+
+
+def test_unchanged_source_is_not_registered_again(registry, client):
+    first, second = registry.register(increase_count), registry.register(increase_count)
+    assert not second.changed
+    assert first.function_id == second.function_id
+    assert 1 == len(client.functions)
+
+
+def test_changed_source_gets_a_new_id_and_keeps_the_old(registry, project):
+    old = registry.register(project(2).double)
+    new = registry.register(project(3).double)
+    assert "its source changed" == new.reason
+    assert old.function_id != new.function_id
+    assert (old.entry.current,) == registry["double"].history
+
+
+def test_the_hash_does_not_know_where_the_source_is(tmp_path, project, monkeypatch):
+    before = content_hash(project(2).double)
+    monkeypatch.syspath_prepend(folder := tmp_path / "elsewhere")
+    folder.mkdir()
+    (folder / "doubling.py").write_text(SOURCE.format(factor=2))
+    (tmp_path / "doubling.py").unlink()
+    sys.modules.pop("doubling")
+    importlib.invalidate_caches()
+    moved = importlib.import_module("doubling")
+    assert str(folder) in moved.__file__
+    assert before == content_hash(moved.double)
+
+
+def test_two_functions_of_a_module_are_apart(registry):
+    assert content_hash(increase_count) != content_hash(reset_count)
+    assert (
+        registry.register(increase_count).function_id != registry.register(reset_count).function_id
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"public": True}, "who may run it changed"),
+        ({"group": str(uuid.uuid4())}, "who may run it changed"),
+        ({"description": "Other"}, "its description changed"),
+        ({"again": True}, "it was asked for"),
+    ],
+)
+def test_other_reasons_to_register_anew(registry, client, options, reason):
+    registry.register(increase_count)
+    done = registry.register(increase_count, **options)
+    assert (True, reason) == (done.changed, done.reason)
+    stored = client.functions[done.function_id]
+    assert options.get("public") == stored.get("public")
+    assert options.get("group") == stored.get("group")
+
+
+def test_dry_run_needs_no_service_and_writes_nothing(tmp_path):
+    registry = FunctionRegistry(tmp_path / "functions.json", client=object())
+    done = registry.register(increase_count, dry_run=True)
+    assert (True, "it is new") == (done.changed, done.reason)
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_a_name_is_one_functions(registry):
+    registry.register(increase_count, name="count")
+    with pytest.raises(UsageError, match=r"belongs to gc_warm.functions.counter:increase_count"):
+        registry.register(reset_count, name="count")
+
+
+def test_what_is_not_self_contained_is_refused(registry, project):
+    with pytest.raises(UsageError, match="Put @self_contained above it"):
+        registry.register(project().plain)
+
+
+def test_what_cannot_be_shipped_is_refused(registry, client):
+    made = gc_warm.self_contained(eval("lambda: 1", {"__name__": "made_without_a_file"}))
+    with pytest.raises(ShippingError):
+        registry.register(made)
+    assert not registry.path.exists()
+    assert not client.functions
+
+
+def test_public_and_group_exclude_each_other(registry):
+    with pytest.raises(UsageError, match="not both"):
+        registry.register(increase_count, public=True, group=str(uuid.uuid4()))
+
+
+def test_registered_gives_the_id(registry):
+    done = registry.register(increase_count)
+    assert done.function_id == registered("increase_count", registry.path)
+    assert done.function_id == gc_warm.registered("increase_count", registry.path)
+
+
+def test_an_unknown_name_lists_those_that_there_are(registry):
+    registry.register(increase_count)
+    with pytest.raises(UsageError, match="no function 'count'; it has: increase_count"):
+        registered("count", registry.path)
+
+
+def test_allowed_functions_load_as_an_endpoint_config(registry):
+    ids = [registry.register(each).function_id for each in (increase_count, reset_count)]
+    assert {"allowed_functions": ids} == yaml.safe_load(registry.allowed_functions())
+    assert {"allowed_functions": ids[1:]} == yaml.safe_load(
+        registry.allowed_functions(["reset_count"])
+    )
+
+
+def test_no_functions_allow_none(registry):
+    assert {"allowed_functions": []} == yaml.safe_load(registry.allowed_functions())
+
+
+def versions(registry, project, count):
+    return [registry.register(project(factor).double).function_id for factor in range(count)]
+
+
+def test_prune_forgets_old_versions(registry, project, client):
+    ids = versions(registry, project, 4)
+    assert [ids[1], ids[0]] == [each.id for each in registry.prune(keep=1)]
+    assert [ids[2]] == [each.id for each in registry["double"].history]
+    assert set(ids) == set(client.functions)
+
+
+def test_prune_deletes_from_the_service(registry, project, client):
+    ids = versions(registry, project, 3)
+    client.delete_function(ids[0])  # someone did already
+    registry.prune(["double"], delete=True)
+    assert [ids[2]] == list(client.functions)
+    assert () == registry["double"].history
+
+
+def test_prune_wants_names_that_there_are(registry):
+    with pytest.raises(UsageError, match="no function 'x'"):
+        registry.prune(["x"])
+
+
+def test_verify_names_what_the_service_forgot(registry, client):
+    done = registry.register(increase_count)
+    registry.verify()
+    client.delete_function(done.function_id)
+    with pytest.raises(UnknownFunctionError, match=f"{done.function_id}.*--again"):
+        registry.verify()
+
+
+class Failing:
+    def __init__(self, error):
+        self.error = error
+
+    def register_function(self, *_, **__):
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [(401, "Log in anew"), (403, "may not be allowed"), (429, "the service refuses"), (500, "500")],
+)
+def test_refusals_are_explained(tmp_path, refuse, status, message):
+    registry = FunctionRegistry(tmp_path / "f.json", client=Failing(refuse(status, "NO")))
+    with pytest.raises(RegistryError, match=message):
+        registry.register(increase_count)
+    assert not registry.path.exists()
+
+
+@pytest.mark.parametrize(
+    "error", [globus_sdk.NetworkError("no route", OSError()), ConnectionError()]
+)
+def test_no_network_is_explained(tmp_path, error):
+    registry = FunctionRegistry(tmp_path / "f.json", client=Failing(error))
+    with pytest.raises(RegistryError, match="does not answer"):
+        registry.register(increase_count)
+
+
+def test_other_errors_are_not_hidden(tmp_path):
+    registry = FunctionRegistry(tmp_path / "f.json", client=Failing(ZeroDivisionError()))
+    with pytest.raises(ZeroDivisionError):
+        registry.register(increase_count)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<<<<<<< HEAD\n{}",
+        "[]",
+        "{}",
+        '{"format": 99, "functions": {}}',
+        '{"format": 1, "functions": {"x": {"id": "no"}}}',
+        '{"format": 1, "functions": {"x": 7}}',
+    ],
+)
+def test_a_broken_manifest_is_left_alone(registry, text):
+    registry.path.write_text(text)
+    with pytest.raises(RegistryError):
+        registry.register(increase_count)
+    assert text == registry.path.read_text()
+
+
+def entry(name):
+    return Entry(name, f"m:{name}", Version(str(uuid.uuid4()), "h", "t"))
+
+
+def add(path, start, names):
+    start.wait()
+    for name in names:
+        with Manifest(path).changing() as entries:
+            entries[name] = entry(name)
+
+
+def test_two_at_once_lose_nothing(tmp_path):
+    path = tmp_path / "functions.json"
+    context = multiprocessing.get_context("fork")
+    start = context.Barrier(4)
+    names = [[f"f{worker}_{number}" for number in range(15)] for worker in range(4)]
+    processes = [context.Process(target=add, args=(path, start, part)) for part in names]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert sorted(name for part in names for name in part) == sorted(Manifest(path).read())
+
+
+def test_an_error_leaves_the_manifest_as_it_was(tmp_path):
+    path = tmp_path / "functions.json"
+    with Manifest(path).changing() as entries:
+        entries["a"] = entry("a")
+    before = path.read_text()
+
+    def fail():
+        with Manifest(path).changing() as entries:
+            entries["b"] = entry("b")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert before == path.read_text()
+
+
+def test_a_held_manifest_is_not_waited_for_forever(tmp_path):
+    path = tmp_path / "functions.json"
+    with (
+        Manifest(path).changing(),
+        pytest.raises(RegistryError, match="Another program has held"),
+        Manifest(path).changing(timeout=0.05),
+    ):
+        pass
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    with (
+        pytest.raises(RegistryError, match="Cannot write"),
+        Manifest(tmp_path / "none" / "f.json").changing(),
+    ):
+        pass
+
+
+def test_local_executors_ids_differ_from_the_manifests(registry):
+    """The id is the service's: an executor of this process runs it only if it registered it."""
+    done = registry.register(increase_count)
+    with gc_warm.LocalExecutor() as executor:
+        executor.register_function(increase_count, done.function_id)
+        future = executor.submit_to_registered_function(registered("increase_count", registry.path))
+        assert 1 == future.result(timeout=60)["count"]
+
+
+def test_without_credentials_the_error_says_how_to_get_them(tmp_path):
+    """The real client, in a home without tokens and with nobody to ask."""
+    script = "import sys; from gc_warm.cli import main; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", script, "register", "gc_warm.functions.counter:increase_count"],
+        cwd=tmp_path,
+        env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert 1 == done.returncode
+    assert "there are no credentials" in done.stderr
+    assert "globus-compute-endpoint login" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "functions.json").exists()
+
+
+def test_without_network_the_error_says_so(tmp_path):
+    """The real client, whose service is a port at which nobody listens."""
+    script = "import sys; from gc_warm.cli import main; sys.exit(main())"
+    nowhere = "http://127.0.0.1:1"
+    done = subprocess.run(
+        [sys.executable, "-c", script, "register", "gc_warm.functions.counter:increase_count"],
+        cwd=tmp_path,
+        env={
+            "HOME": str(tmp_path),
+            "PATH": "/usr/bin:/bin",
+            "GLOBUS_COMPUTE_CLIENT_ID": str(uuid.uuid4()),
+            "GLOBUS_COMPUTE_CLIENT_SECRET": "secret",
+            "GLOBUS_SDK_SERVICE_URL_AUTH": nowhere,
+            "GLOBUS_SDK_SERVICE_URL_COMPUTE": nowhere,
+        },
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert 1 == done.returncode
+    assert "does not answer" in done.stderr
+    assert "Traceback" not in done.stderr
