@@ -12,25 +12,51 @@ from gc_warm.worker.task import SelfContained, self_contained
 
 if TYPE_CHECKING:
     from gc_warm.local.executor import LocalExecutor
+    from gc_warm.worker.child import Limits
+    from gc_warm.worker.framing import JsonLines, Prompt, Sentinel
+    from gc_warm.worker.process import ProgramInfo, WarmProcess
+    from gc_warm.worker.restarts import RestartPolicy
+    from gc_warm.worker.serve import serve, serve_command
 
 __version__ = "0.1.0"
 
 __all__ = [
     "GcWarmError",
+    "JsonLines",
+    "Limits",
     "LocalExecutor",
+    "ProgramInfo",
+    "Prompt",
     "Receipt",
     "Receipted",
+    "RestartPolicy",
     "SelfContained",
+    "Sentinel",
     "Warm",
     "WarmInfo",
+    "WarmProcess",
     "__version__",
     "self_contained",
+    "serve",
+    "serve_command",
     "stats",
     "warm",
 ]
 
-# A worker needs none of these, and must not pay for them: they are imported on first use.
-_ON_FIRST_USE = {"LocalExecutor": "gc_warm.local.executor"}
+# Few workers need any of these, and the others must not pay for them: they are imported on first
+# use, and carried with the modules that import them by name (see shipping/sources.py).
+_ON_FIRST_USE = {
+    "JsonLines": "gc_warm.worker.framing",
+    "Limits": "gc_warm.worker.child",
+    "LocalExecutor": "gc_warm.local.executor",
+    "ProgramInfo": "gc_warm.worker.process",
+    "Prompt": "gc_warm.worker.framing",
+    "RestartPolicy": "gc_warm.worker.restarts",
+    "Sentinel": "gc_warm.worker.framing",
+    "WarmProcess": "gc_warm.worker.process",
+    "serve": "gc_warm.worker.serve",
+    "serve_command": "gc_warm.worker.serve",
+}
 
 
 def __getattr__(name: str) -> Any:
