@@ -40,14 +40,12 @@ _LEFT_BEHIND = 32  # chunks: more than a pipe holds
 class _Slot:
     """Where the answer to one request is put."""
 
-    __slots__ = ("answer", "error", "event", "lead", "number")
-
-    def __init__(self) -> None:
-        self.number: int | None = None  # None until the call is under way
-        self.lead = False
-        self.answer: Answer | None = None
-        self.error: ProgramError | None = None
-        self.event: threading.Event | None = None  # set for those who do not lead
+    # Defaults of the class, for most calls change only half of them.
+    number: int | None = None  # None until the call is under way
+    lead = False
+    answer: Answer | None = None
+    error: ProgramError | None = None
+    event: threading.Event | None = None  # for those who do not lead
 
     def is_done(self) -> bool:
         return self.answer is not None or self.error is not None
@@ -171,8 +169,7 @@ class Exchange:
             payload = self._enter(slot, request)
             self._send(payload, slot, deadline)
             if request is None:
-                with self._mutex:
-                    self._hand_out()
+                self._hand_out(b"")  # some framings wait for nothing
             return self._await(slot, deadline)
         except BaseException as error:
             if slot.number is not None:
@@ -226,18 +223,23 @@ class Exchange:
         while not self._writing.acquire(timeout=SLICE):
             self._check(slot, deadline)
         try:
-            view = memoryview(payload)
-            while view and slot.answer is None and slot.error is None:
-                try:
-                    view = view[os.write(self.child.requests, view) :]
-                except BlockingIOError:  # noqa: PERF203  (it is what the loop is for)
-                    self._wait_to_write(slot)
-                    self._check(slot, deadline)
+            sent = self._write(payload)
+            while sent < len(payload) and slot.answer is None and slot.error is None:
+                self._wait_to_write(slot)
+                self._check(slot, deadline)
+                sent += self._write(memoryview(payload)[sent:])
         except OSError:  # it reads no more; what it has written still counts
             if slot.lead:
                 self._drain()
         finally:
             self._writing.release()
+
+    def _write(self, data: bytes | memoryview) -> int:
+        """Write as much as can be written now; return how much."""
+        try:
+            return os.write(self.child.requests, data)
+        except BlockingIOError:
+            return 0
 
     def _wait_to_write(self, slot: _Slot) -> None:
         """Wait until the program reads on. It may first want to be read itself."""
@@ -264,10 +266,10 @@ class Exchange:
         return slot.answer
 
     def _wait_to_read(self, seconds: float) -> None:
-        events = self._poll.poll(seconds * 1000 + 1)
-        if any([descriptor == self.child.answers for descriptor, _ in events]):  # noqa: C419
+        ready = dict(self._poll.poll(seconds * 1000 + 1))
+        if self.child.answers in ready:
             self._read()
-        elif events or (self.child.exited < 0 and not self.child.is_alive()):
+        elif ready or (self.child.exited < 0 and not self.child.is_alive()):
             self._drain()
 
     def _read(self) -> None:
@@ -278,17 +280,10 @@ class Exchange:
             return
         except OSError:  # what a terminal says when its other end is closed
             data = b""
-        if not data:
+        if data:
+            self._hand_out(data)
+        else:
             self._end()
-            return
-        self._feed(data)
-
-    def _feed(self, data: bytes) -> None:
-        with self._mutex:
-            self._dialogue.feed(data)
-            while self._dialogue.patient and (more := self._read_more()):
-                self._dialogue.feed(more)
-            self._hand_out()
 
     def _read_more(self) -> bytes:
         try:
@@ -296,19 +291,25 @@ class Exchange:
         except OSError:
             return b""
 
-    def _hand_out(self) -> None:
-        for answer in self._dialogue.answers():
-            slot = self._pending.get(answer.number)
-            if slot is not None:
-                slot.answer = answer
-                slot.wake()
+    def _hand_out(self, data: bytes) -> None:
+        """Give each caller its answer, if it is in what the program wrote."""
+        dialogue = self._dialogue
+        with self._mutex:
+            while dialogue.patient and (more := self._read_more()):
+                dialogue.feed(data)
+                data = more
+            for answer in dialogue.receive(data):
+                slot = self._pending.get(answer.number)
+                if slot is not None:
+                    slot.answer = answer
+                    slot.wake()
 
     def _drain(self) -> None:
         """Take what a program has left behind that has ended, or reads no more."""
         for _ in range(_LEFT_BEHIND):
             if not (data := self._read_more()):
                 break
-            self._feed(data)
+            self._hand_out(data)
         self._end()
 
     def _end(self) -> None:
@@ -321,8 +322,6 @@ class Exchange:
 
     def _check(self, slot: _Slot, deadline: float | None) -> float:
         """Return how long to wait at most; raise what ends the waiting."""
-        if self.failure is not None and slot.error is None and not slot.is_done():
-            raise _copy(self.failure)
         if deadline is None:
             return SLICE
         left = deadline - time.monotonic()

@@ -67,6 +67,11 @@ class Dialogue(ABC):
     def answers(self) -> list[Answer]:
         """Return the answers that are complete by now, each once."""
 
+    def receive(self, data: bytes) -> list[Answer]:
+        """Take what the program wrote, and return the answers that are complete by now."""
+        self.feed(data)
+        return self.answers()
+
     def feed(self, data: bytes) -> None:
         """Take what the program wrote.
 
@@ -156,6 +161,12 @@ class _JsonDialogue(Dialogue):
         self._number += 1
         return self._number, b'{"id": %d, "request": %b}\n' % (self._number, text.encode())
 
+    def receive(self, data: bytes) -> list[Answer]:
+        if not self._buffer and data.find(b"\n") == len(data) - 1:  # one line, as nearly always
+            answer = self._read(data)
+            return [] if answer is None else [answer]
+        return super().receive(data)
+
     def answers(self) -> list[Answer]:
         found, self._ready = self._ready, []
         if self._buffer.find(b"\n", self._searched) >= 0:
@@ -174,17 +185,17 @@ class _JsonDialogue(Dialogue):
         if isinstance(message, dict) and end == len(text):
             number = message.get("id")
             if type(number) is int and number > READY:
-                return self._answer(number, message)
+                if "result" in message and "error" not in message:
+                    return Answer(number, message["result"])
+                return self._mistake(number, message)
             if message.get("ready") is True and "id" not in message:
                 return Answer(READY, message)
-        self._set_aside(line + b"\n")
+        self._set_aside(line.rstrip(b"\n") + b"\n")
         return None
 
-    def _answer(self, number: int, message: dict[str, Any]) -> Answer:
+    def _mistake(self, number: int, message: dict[str, Any]) -> Answer:
         if "error" in message:
             return Answer(number, None, self._error(message["error"]))
-        if "result" in message:
-            return Answer(number, message["result"])
         reason = f"answered request {number} with neither a result nor an error"
         return Answer(number, None, ProgramOutputError(self.command, reason))
 
