@@ -93,7 +93,7 @@ class ProgramError(GcWarmError):
     def __str__(self) -> str:
         message = f"Program `{self.command}` {self.reason}."
         if self.stderr_tail:
-            message += f"\nThe end of what it wrote to standard error:\n{self.stderr_tail}"
+            message += f"\nThe last that it wrote:\n{self.stderr_tail}"
         return message
 
 

@@ -24,7 +24,7 @@ from gc_warm.errors import ProgramStartError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-# Called with: two folders to remove, the file for standard error, the terminal, and the command; any
+# Called with two folders to remove, the file for standard error, the terminal and the command; all
 # but the command may be "". Its standard error is the pipe that tells the watcher when to act, and
 # becomes descriptor 3.
 _WATCHED = """

@@ -96,7 +96,7 @@ class Exchange:
         try:
             self._call(None, deadline)
         except ProgramTimeoutError:
-            reason = f"did not become ready within {seconds:g} s"
+            reason = f"did not become ready within {seconds:.3g} s"
             self.failure = self._error(ProgramStartError, reason)
             raise self.failure from None
         except (ProgramDiedError, ProgramOutputError) as error:
@@ -221,12 +221,12 @@ class Exchange:
 
     def _send(self, payload: bytes, slot: _Slot, deadline: float | None) -> None:
         while not self._writing.acquire(timeout=SLICE):
-            self._check(slot, deadline)
+            self._left(deadline)
         try:
             sent = self._write(payload)
             while sent < len(payload) and slot.answer is None and slot.error is None:
                 self._wait_to_write(slot)
-                self._check(slot, deadline)
+                self._left(deadline)
                 sent += self._write(memoryview(payload)[sent:])
         except OSError:  # it reads no more; what it has written still counts
             if slot.lead:
@@ -257,7 +257,7 @@ class Exchange:
         while slot.answer is None:
             if slot.error is not None:
                 raise _copy(slot.error)
-            left = self._check(slot, deadline)
+            left = self._left(deadline)
             if slot.lead:
                 self._wait_to_read(left)
             elif slot.event is not None:
@@ -320,8 +320,8 @@ class Exchange:
             reason = "closed its output before it had answered"
         self._fail(self._error(ProgramDiedError, reason))
 
-    def _check(self, slot: _Slot, deadline: float | None) -> float:
-        """Return how long to wait at most; raise what ends the waiting."""
+    def _left(self, deadline: float | None) -> float:
+        """Return how long to wait at most; raise an error when the time is over."""
         if deadline is None:
             return SLICE
         left = deadline - time.monotonic()

@@ -141,7 +141,7 @@ class JsonLines(Framing):
 
 
 _encode = json.JSONEncoder().encode
-_scan = json.JSONDecoder().scan_once
+_scan = vars(json.JSONDecoder())["scan_once"]  # its decode() looks for blanks around, too
 
 
 class _JsonDialogue(Dialogue):
@@ -217,7 +217,9 @@ class Sentinel(Framing):
         start: Commands sent once, when the program was started.
         error_pattern: A regular expression; an answer that has it is an error of the program, in
             the words from there on. ``^`` and ``$`` match at every line.
-        prompt: A regular expression for the prompts to be removed from the beginnings of lines.
+        prompt: A regular expression for the prompts to be removed: from the beginnings of lines,
+            or wherever they are if it contains ``{token}``, which in ``prompt`` and ``start`` is a
+            random word of each start.
         echo: Whether the program repeats what it reads.
         with_stderr: Whether standard error is part of the answers.
         max_answer: How long one answer may be, in bytes.
@@ -259,12 +261,15 @@ class _TextDialogue(Dialogue):
         if not isinstance(request, str):
             kind = type(request).__name__
             raise UsageError(f"The request must be text in the program's language, not {kind}.")
-        return request.rstrip("\n").split("\n")
+        return request.removesuffix("\n").split("\n")
 
     def _send(self, lines: list[str]) -> bytes:
         self._sent = lines
         self._open = True
         return "".join(f"{line}\n" for line in lines).encode()
+
+    def _without_prompts(self, text: str) -> str:
+        return text
 
     def _answer(self, data: bytes) -> Answer:
         """Make an answer of what was written, and begin anew after it."""
@@ -272,6 +277,7 @@ class _TextDialogue(Dialogue):
         text = data.decode(errors="replace").replace("\r\n", "\n")
         if self._framing.echo:
             text = _without_echo(text, self._sent)
+        text = self._without_prompts(text)
         if self._number != READY and self._error and (found := self._error.search(text)):
             words = text[found.start() :].strip()
             return Answer(self._number, None, RequestFailedError(self.command, "", words))
@@ -282,9 +288,9 @@ class _SentinelDialogue(_TextDialogue):
     def __init__(self, command: str, framing: Sentinel) -> None:
         super().__init__(command, framing)
         self._end = framing.end
-        self._prompt = framing.prompt and re.compile(
-            f"^(?:{self._filled(framing.prompt)})+", re.MULTILINE
-        )
+        prompt = framing.prompt or ""
+        where = "" if "{token}" in prompt else "^"
+        self._prompt = prompt and re.compile(f"{where}(?:{self._filled(prompt)})+", re.MULTILINE)
         self._mark = b""
         self._echoed_end = b""
         self._searched = 0
@@ -320,10 +326,10 @@ class _SentinelDialogue(_TextDialogue):
             return []
         data = bytes(self._buffer[:at])
         del self._buffer[: newline + 1]
-        answer = self._answer(data)
-        if isinstance(answer.value, str) and self._prompt:
-            answer = answer._replace(value=self._prompt.sub("", answer.value))
-        return [answer]
+        return [self._answer(data)]
+
+    def _without_prompts(self, text: str) -> str:
+        return self._prompt.sub("", text) if self._prompt else text
 
     def _after_echo(self) -> int:
         """Return where to look for the token: after the echo of the command that prints it."""
