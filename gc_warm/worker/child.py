@@ -114,8 +114,10 @@ class Setup:
 
 def shown(command: Sequence[str]) -> str:
     """Return a command for messages: as one would type it, long arguments shortened."""
-    flat = (" ".join(part.split()) if "\n" in part else part for part in command)
-    return shlex.join(part if len(part) <= _SHOWN else f"{part[:_SHOWN]}..." for part in flat)
+    program, *arguments = command
+    flat = (" ".join(part.split()) if "\n" in part else part for part in arguments)
+    short = (part if len(part) <= _SHOWN else f"{part[:_SHOWN]}..." for part in flat)
+    return shlex.join([program, *short])
 
 
 class Child:

@@ -77,10 +77,8 @@ class Exchange:
         self._closing = False
         self._grace = 0.0
         weakref.finalize(self, child.close)
-        self._poll = select.poll()
-        self._poll.register(child.answers, select.POLLIN)
-        if child.exited >= 0:
-            self._poll.register(child.exited, select.POLLIN)
+        self._poll = _poll_for(child)  # the leader's
+        self._glance = _poll_for(child)  # under the mutex: no two threads may use one at once
 
     def wait_until_ready(self, seconds: float | None, deadline: float | None) -> None:
         """Greet the program, and wait until it is ready.
@@ -129,7 +127,9 @@ class Exchange:
         if self.failure is not None or self._closing:
             return False
         # A quiet program is alive; to ask the kernel for its exit takes longer than to see that.
-        return not self._poll.poll(0) or self.child.is_alive()
+        with self._mutex:
+            quiet = not self._glance.poll(0)
+        return quiet or self.child.is_alive()
 
     def is_retired(self) -> bool:
         """Say whether it was told to end."""
@@ -353,6 +353,15 @@ class Exchange:
         if not self.child.setup.with_stderr:
             tail = self.child.stderr_tail() or self._dialogue.unread()
         return kind(self._dialogue.command, reason, tail)
+
+
+def _poll_for(child: Child) -> select.poll:
+    """Return what waits for a program's output, or for its end."""
+    poll = select.poll()
+    poll.register(child.answers, select.POLLIN)
+    if child.exited >= 0:
+        poll.register(child.exited, select.POLLIN)
+    return poll
 
 
 def _copy(error: ProgramError) -> ProgramError:

@@ -75,3 +75,21 @@ def test_a_module_that_cannot_be_parsed_is_named(project):
     project(broken="def f(:\n")
     with pytest.raises(ShippingError, match="'broken' cannot be read"):
         carried_sources("broken")
+
+
+def test_a_public_name_of_ours_that_is_imported_late_brings_its_module(project):
+    project(
+        plain="from gc_warm import warm\n", process="def f():\n    from gc_warm import WarmProcess"
+    )
+    assert "gc_warm.worker.process" not in carried_sources("plain")
+    assert {"gc_warm.worker.process", "gc_warm.worker.exchange"} <= set(carried_sources("process"))
+
+
+def test_what_is_imported_for_type_checkers_stays_behind(project):
+    project(
+        typed="from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import types_only\n"
+        "else:\n    import really\n",
+        types_only="",
+        really="",
+    )
+    assert {"typed", "really"} == set(carried_sources("typed"))
