@@ -160,14 +160,15 @@ class Child:
 
     def wait(self, seconds: float) -> bool:
         """Wait until the program has ended, for so many seconds; say whether it has."""
-        if self.exited >= 0 and self.is_alive():
+        seconds = max(0.0, seconds)
+        if self.exited >= 0 and self._process.returncode is None:
             poll = select.poll()
             poll.register(self.exited, select.POLLIN)
-            poll.poll(max(0.0, seconds) * 1000)
-            return not self.is_alive()
+            # Where it has ended, all that is left to wait for is that another thread notes that.
+            seconds = _TO_DIE if poll.poll(seconds * 1000) else 0.0
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(max(0.0, seconds))
-        return not self.is_alive()
+            self._process.wait(seconds)
+        return self._process.returncode is not None
 
     def stop(self, seconds: float) -> None:
         """Ask the program to end: by the end of its input, by SIGTERM; then kill it.

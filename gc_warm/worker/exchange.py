@@ -37,6 +37,10 @@ _CHUNK = 65536
 _LEFT_BEHIND = 32  # chunks: more than a pipe holds
 
 
+class RetiredError(Exception):
+    """A call came too late for this program; another one may take it. No user sees this."""
+
+
 class _Slot:
     """Where the answer to one request is put."""
 
@@ -93,6 +97,8 @@ class Exchange:
         """
         try:
             self._call(None, deadline)
+        except RetiredError:
+            raise _copy(self.failure or self._error(ProgramCancelledError, "was stopped")) from None
         except ProgramTimeoutError:
             reason = f"did not become ready within {seconds:.3g} s"
             self.failure = self._error(ProgramStartError, reason)
@@ -112,6 +118,7 @@ class Exchange:
         Raises:
             ProgramError: There is no answer; the program is stopped.
             RequestFailedError: The program answered with an error.
+            RetiredError: The program takes no more calls, and was sent nothing.
         """
         try:
             answer = self._call((request,), deadline)
@@ -182,10 +189,8 @@ class Exchange:
     def _enter(self, slot: _Slot, request: tuple[Any] | None) -> bytes:
         """Begin a call; return what is sent for it."""
         with self._mutex:
-            if self.failure is not None:
-                raise _copy(self.failure)
-            if self._closing:
-                raise ProgramCancelledError(self._dialogue.command, "was stopped")
+            if self.failure is not None or self._closing:
+                raise RetiredError
             if request is None:
                 number, payload = READY, self._dialogue.greet()
             else:

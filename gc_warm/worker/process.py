@@ -20,7 +20,7 @@ from gc_warm.errors import (
     UsageError,
 )
 from gc_warm.worker.child import Child, Limits, Setup, shown
-from gc_warm.worker.exchange import SLICE, Exchange
+from gc_warm.worker.exchange import SLICE, Exchange, RetiredError
 from gc_warm.worker.folders import Folders
 from gc_warm.worker.framing import JsonLines
 from gc_warm.worker.restarts import RestartPolicy, Restarts
@@ -182,11 +182,14 @@ class WarmProcess:
         if not self._turn.acquire(blocking=False):
             self._wait_for(self._turn, deadline)
         try:
-            exchange = self._running(deadline)
-            try:
-                return exchange.ask(request, seconds, deadline)
-            finally:
-                self._settle(exchange)
+            while True:
+                exchange = self._running(deadline)
+                try:
+                    return exchange.ask(request, seconds, deadline)
+                except RetiredError:  # since a moment ago: the next one takes the call
+                    continue
+                finally:
+                    self._settle(exchange)
         finally:
             self._turn.release()
 
@@ -335,6 +338,8 @@ class WarmProcess:
         if exchange.failure is not None:
             with self._starting:
                 self._let_go(exchange)
+            return
+        if exchange.is_retired():
             return
         with self._counting:
             self._calls += 1
