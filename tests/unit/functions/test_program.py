@@ -13,12 +13,14 @@ SHELL = Sentinel('echo "{token}"', error_pattern="sh: ", with_stderr=True)
 JSON = [
     sys.executable,
     "-c",
-    "import json, os\n"
-    'print(json.dumps({"ready": True}), flush=True)\n'
-    "while True:\n"
-    "    message = json.loads(input())\n"
-    '    result = [message["request"], os.getpid()]\n'
-    '    print(json.dumps({"id": message["id"], "result": result}), flush=True)\n',
+    (
+        "import json, os\n"
+        'print(json.dumps({"ready": True}), flush=True)\n'
+        "while True:\n"
+        "    message = json.loads(input())\n"
+        '    result = [message["request"], os.getpid()]\n'
+        '    print(json.dumps({"id": message["id"], "result": result}), flush=True)\n'
+    ),
 ]
 
 
@@ -52,7 +54,7 @@ def test_a_worker_keeps_it_and_needs_no_gc_warm(endpoint_python):
 
 
 def test_an_error_arrives_in_the_programs_words(one_worker):
-    with pytest.raises(TaskExecutionFailed, match="sh: .*nonsense.*not found"):
+    with pytest.raises(TaskExecutionFailed, match=r"sh: .*nonsense.*not found"):
         one_worker.submit(ask, ["sh"], "nonsense", framing=SHELL).result()
 
 

@@ -57,14 +57,7 @@ def gone():
     """Return a function that waits until processes have ended, and says whether they have."""
 
     def wait(*pids, seconds=10):
-        alive = []
-        for pid in pids:
-            try:
-                process = psutil.Process(pid)
-                if process.status() != psutil.STATUS_ZOMBIE:
-                    alive.append(process)
-            except psutil.NoSuchProcess:
-                pass
+        alive = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
         _, left = psutil.wait_procs(alive, timeout=seconds)
         return not [each for each in left if each.status() != psutil.STATUS_ZOMBIE]
 

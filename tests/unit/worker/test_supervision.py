@@ -58,7 +58,7 @@ def test_a_call_that_is_too_late_ends_the_program_and_the_next_gets_a_fresh_one(
     process = shell()
     process.start()
     pid = process.info().pid
-    with pytest.raises(ProgramTimeoutError, match="did not answer within 0.05 s") as caught:
+    with pytest.raises(ProgramTimeoutError, match=r"did not answer within 0\.05 s") as caught:
         process.call("echo half; echo reason >&2; while :; do :; done", timeout=0.05)
     assert "half" not in caught.value.reason
     assert gone(pid)
@@ -93,7 +93,7 @@ def test_a_call_that_waits_for_its_turn_is_too_late_and_leaves_the_others_alone(
 
 def test_a_program_that_does_not_become_ready_is_too_late(script):
     process = script("echo loading >&2; exec sleep 600", start_timeout=0.2)
-    with pytest.raises(ProgramStartError, match="did not become ready within 0.2 s"):
+    with pytest.raises(ProgramStartError, match=r"did not become ready within 0\.2 s"):
         process.call(1)
 
 
