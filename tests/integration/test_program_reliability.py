@@ -102,10 +102,12 @@ SCRAPS = st.sampled_from(
 def test_any_output_of_a_real_program_gives_an_answer_or_an_error(framing, output, tmp_path):
     (tmp_path / "output").write_bytes(output)
     command = ["cat", str(tmp_path / "output"), "-"]  # then it repeats what it is sent
-    with WarmProcess(command, framing=framing, start_timeout=0.1) as process:
-        with contextlib.suppress(GcWarmError):
-            answer = process.call("go", timeout=0.1)
-            assert answer is None or isinstance(answer, str | int)
+    with (
+        WarmProcess(command, framing=framing, start_timeout=0.1) as process,
+        contextlib.suppress(GcWarmError),
+    ):
+        answer = process.call("go", timeout=0.1)
+        assert answer is None or isinstance(answer, str | int)
 
 
 @pytest.mark.slow

@@ -159,7 +159,7 @@ def use_programs() -> None:
 
 
 def misuse_programs() -> None:
-    WarmProcess(["sh"], JsonLines())  # type: ignore[misc]
+    WarmProcess(["sh"], JsonLines())  # type: ignore[call-arg]
     WarmProcess(["sh"], framing="json")  # type: ignore[arg-type]
     Sentinel()  # type: ignore[call-arg]
 

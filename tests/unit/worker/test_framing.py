@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gc_warm import JsonLines, Prompt, Sentinel
@@ -254,6 +254,7 @@ FRAMINGS = [
 
 
 @pytest.mark.parametrize("framing", FRAMINGS, ids=lambda framing: type(framing).__name__)
+@settings(deadline=None)
 @given(pieces=PIECES)
 def test_any_bytes_give_answers_or_an_error_and_bounded_memory(framing, pieces):
     dialogue, number, _ = asked(framing, "go\non")
@@ -267,6 +268,7 @@ def test_any_bytes_give_answers_or_an_error_and_bounded_memory(framing, pieces):
         assert len(dialogue._other) <= 4096
 
 
+@settings(deadline=None)
 @given(
     request=st.text(),
     result=st.recursive(
@@ -283,6 +285,7 @@ def test_json_arrives_as_it_was_sent_in_any_pieces(request, result, size):
     assert [(number, result, None)] == in_pieces(dialogue, line, size)
 
 
+@settings(deadline=None)
 @given(output=st.binary(max_size=200), size=st.integers(1, 50))
 def test_a_sentinels_answer_is_exactly_what_was_printed(output, size):
     framing = Sentinel('print("{token}")')
