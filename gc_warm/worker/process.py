@@ -226,7 +226,8 @@ class WarmProcess:
         """Make a folder for data too large for the pipe, and remove it afterwards.
 
         It lies in memory if this machine has a folder that does, and only this user can look into
-        it. Requests and answers then name files in it.
+        it. Requests and answers then name files in it. The program is started first: its watcher
+        removes the folder if this process is killed.
 
         Args:
             size: How many bytes it shall have room for.
@@ -236,7 +237,9 @@ class WarmProcess:
 
         Raises:
             OSError: There is nowhere so much room.
+            ProgramError: The program could not be started.
         """
+        self.start()
         folder = self._own_folders().make_shared(size)
         try:
             yield folder

@@ -235,10 +235,12 @@ AS_ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 
 
 @pytest.fixture
-def ranks(compiled):
+def ranks(compiled, tmp_path):
+    # What its ranks share in memory outlives them if they are killed, unless it is told where.
+    shared = {"OMPI_MCA_btl_vader_backing_directory": str(tmp_path)}
     mpiexec = find("mpiexec", "openmpi-bin")
     program = compiled("ranks.c", "mpicc", "libopenmpi-dev")
-    with WarmProcess([mpiexec, *MPI, program], env=AS_ROOT) as process:
+    with WarmProcess([mpiexec, *MPI, program], env=AS_ROOT | shared) as process:
         yield process
 
 
