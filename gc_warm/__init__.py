@@ -13,7 +13,8 @@ from gc_warm.worker.task import SelfContained, self_contained
 if TYPE_CHECKING:
     from gc_warm.local.executor import LocalExecutor
     from gc_warm.worker.child import Limits
-    from gc_warm.worker.framing import JsonLines, Prompt, Sentinel
+    from gc_warm.worker.console import Prompt, Sentinel
+    from gc_warm.worker.framing import JsonLines
     from gc_warm.worker.process import ProgramInfo, WarmProcess
     from gc_warm.worker.restarts import RestartPolicy
     from gc_warm.worker.serve import serve, serve_command
@@ -50,9 +51,9 @@ _ON_FIRST_USE = {
     "Limits": "gc_warm.worker.child",
     "LocalExecutor": "gc_warm.local.executor",
     "ProgramInfo": "gc_warm.worker.process",
-    "Prompt": "gc_warm.worker.framing",
+    "Prompt": "gc_warm.worker.console",
     "RestartPolicy": "gc_warm.worker.restarts",
-    "Sentinel": "gc_warm.worker.framing",
+    "Sentinel": "gc_warm.worker.console",
     "WarmProcess": "gc_warm.worker.process",
     "serve": "gc_warm.worker.serve",
     "serve_command": "gc_warm.worker.serve",

@@ -305,7 +305,7 @@ def program(  # noqa: PLR0917  (click passes all by name)
         gc-warm program --end 'disp("{token}")' --stderr -- octave-cli --quiet
     """
     from gc_warm.functions.program import FRAMINGS
-    from gc_warm.worker.framing import Prompt, Sentinel
+    from gc_warm.worker.console import Prompt, Sentinel
 
     common = {"start": start, "error_pattern": error_pattern, "with_stderr": with_stderr}
     if end is not None:

@@ -4,7 +4,9 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["gc_warm.worker.framing", "json"]):
+with atheris.instrument_imports(
+    include=["gc_warm.worker.framing", "gc_warm.worker.console", "json"]
+):
     from gc_warm import JsonLines, Prompt, Sentinel
     from gc_warm.errors import GcWarmError
 

@@ -82,7 +82,10 @@ def test_a_module_that_cannot_be_parsed_is_named(project):
 
 def test_a_public_name_of_ours_that_is_imported_late_brings_its_module(project):
     project(
-        plain="from gc_warm import warm\n", process="def f():\n    from gc_warm import WarmProcess"
+        {
+            "plain.py": "from gc_warm import warm\n",
+            "process.py": "def f():\n    from gc_warm import WarmProcess\n",
+        }
     )
     assert "gc_warm.worker.process" not in carried_sources("plain")
     assert {"gc_warm.worker.process", "gc_warm.worker.exchange"} <= set(carried_sources("process"))
@@ -90,9 +93,11 @@ def test_a_public_name_of_ours_that_is_imported_late_brings_its_module(project):
 
 def test_what_is_imported_for_type_checkers_stays_behind(project):
     project(
-        typed="from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import types_only\n"
-        "else:\n    import really\n",
-        types_only="",
-        really="",
+        {
+            "typed.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import types_only\n"
+            "else:\n    import really\n",
+            "types_only.py": "",
+            "really.py": "",
+        }
     )
     assert {"typed", "really"} == set(carried_sources("typed"))
