@@ -94,7 +94,7 @@ def test_a_public_name_of_ours_that_is_imported_late_brings_its_module(project):
 def test_what_is_imported_for_type_checkers_stays_behind(project):
     project(
         {
-            "typed.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import types_only\n"
+            "typed.py": "import typing\nif typing.TYPE_CHECKING:\n    import types_only\n"
             "else:\n    import really\n",
             "types_only.py": "",
             "really.py": "",
