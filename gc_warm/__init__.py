@@ -15,6 +15,12 @@ from gc_warm.worker.warm import Warm, group, warm
 if TYPE_CHECKING:
     from gc_warm.client.registry import FunctionRegistry, registered
     from gc_warm.local.executor import LocalExecutor
+    from gc_warm.worker.child import Limits
+    from gc_warm.worker.console import Prompt, Sentinel
+    from gc_warm.worker.framing import JsonLines
+    from gc_warm.worker.process import ProgramInfo, WarmProcess
+    from gc_warm.worker.restarts import RestartPolicy
+    from gc_warm.worker.serve import serve, serve_command
 
 __version__ = "0.1.0"
 
@@ -22,29 +28,48 @@ __all__ = [
     "FunctionRegistry",
     "GcWarmError",
     "Group",
+    "JsonLines",
+    "Limits",
     "LocalExecutor",
+    "ProgramInfo",
+    "Prompt",
     "Receipt",
     "Receipted",
+    "RestartPolicy",
     "SelfContained",
+    "Sentinel",
     "Warm",
     "WarmEntry",
     "WarmInfo",
+    "WarmProcess",
     "__version__",
     "disable",
     "enable",
     "group",
     "registered",
     "self_contained",
+    "serve",
+    "serve_command",
     "stats",
     "sweep",
     "warm",
 ]
 
-# A worker needs none of these, and must not pay for them: they are imported on first use.
+# Few workers need any of these, and the others must not pay for them: they are imported on first
+# use, and carried with the modules that import them by name (see shipping/sources.py).
 _ON_FIRST_USE = {
     "FunctionRegistry": "gc_warm.client.registry",
+    "JsonLines": "gc_warm.worker.framing",
+    "Limits": "gc_warm.worker.child",
     "LocalExecutor": "gc_warm.local.executor",
+    "ProgramInfo": "gc_warm.worker.process",
+    "Prompt": "gc_warm.worker.console",
+    "RestartPolicy": "gc_warm.worker.restarts",
+    "Sentinel": "gc_warm.worker.console",
+    "WarmProcess": "gc_warm.worker.process",
     "registered": "gc_warm.client.registry",
+    "serve": "gc_warm.worker.serve",
+    "serve_command": "gc_warm.worker.serve",
 }
 
 

@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import json
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -260,7 +261,7 @@ def _find_function(path: str) -> SelfContained[..., Any]:
     return found
 
 
-def _parse_json(option: str, text: str, kind: type[list[Any] | dict[str, Any]]) -> Any:
+def _parse_json(option: str, text: str, kind: type[object]) -> Any:
     try:
         value = json.loads(text)
     except ValueError as error:
@@ -269,3 +270,81 @@ def _parse_json(option: str, text: str, kind: type[list[Any] | dict[str, Any]]) 
         expected = "a list" if kind is list else "an object"
         raise UsageError(f"{option} must be {expected} in JSON, not {text}.")
     return value
+
+
+@commands.command(context_settings={"ignore_unknown_options": True})
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.option(
+    "--framing",
+    default="json",
+    show_default=True,
+    metavar="NAME",
+    help="One that is known: json, bc, gnuplot, octave, r, sqlite3 or uci.",
+)
+@click.option("--end", metavar="TEXT", help="A command that prints {token} and a newline.")
+@click.option("--prompt", metavar="REGEX", help="The prompt, or the last line of an answer.")
+@click.option("--start", default="", metavar="TEXT", help="What to send first.")
+@click.option("--error", "error_pattern", metavar="REGEX", help="What an error looks like.")
+@click.option("--stderr", "with_stderr", is_flag=True, help="Standard error is part of answers.")
+@click.option("--echo", is_flag=True, help="The program repeats what it reads.")
+@click.option("--pty", is_flag=True, help="Give it a terminal.")
+@click.option("--timeout", default=60.0, show_default=True, help="Seconds for an answer.")
+def program(  # noqa: PLR0917  (click passes all by name)
+    command: tuple[str, ...],
+    framing: str,
+    end: str | None,
+    prompt: str | None,
+    start: str,
+    error_pattern: str | None,
+    timeout: float,
+    *,
+    with_stderr: bool,
+    echo: bool,
+    pty: bool,
+) -> int:
+    r"""Keep a program running; send it each line of standard input, and time the answers.
+
+    \b
+    For example:
+        gc-warm program --framing bc -- bc -q
+        gc-warm program --end 'disp("{token}")' --stderr -- octave-cli --quiet
+    """
+    from gc_warm.functions.program import FRAMINGS
+    from gc_warm.worker.console import Prompt, Sentinel
+
+    common = {"start": start, "error_pattern": error_pattern, "with_stderr": with_stderr}
+    if end is not None:
+        chosen: Any = Sentinel(end, prompt=prompt, echo=echo, **common)  # type: ignore[arg-type]
+    elif prompt is not None:
+        keep = prompt.endswith("\\n")
+        chosen = Prompt(prompt, keep=keep, echo=echo, **common)  # type: ignore[arg-type]
+    elif framing in FRAMINGS:
+        chosen = FRAMINGS[framing]
+    else:
+        raise UsageError(f"--framing {framing} is none of {', '.join(FRAMINGS)}.")
+    return _converse(command, chosen, timeout, pty=pty)
+
+
+def _converse(command: tuple[str, ...], framing: Any, timeout: float, *, pty: bool) -> int:
+    """Send each line of standard input to a program; return 1 if one was not answered."""
+    from gc_warm.worker.framing import JsonLines
+    from gc_warm.worker.process import WarmProcess
+
+    failures = 0
+    with WarmProcess(command, framing=framing, timeout=timeout, pty=pty) as process:
+        begin = time.perf_counter()
+        process.start()
+        click.echo(f"started {process.command} in {_seconds(time.perf_counter() - begin)}")
+        for line in click.get_text_stream("stdin"):
+            text = line.rstrip("\n")
+            begin = time.perf_counter()
+            try:
+                request = _parse_json("a request", text, object) if framing == JsonLines() else text
+                answer = process.call(request)
+            except GcWarmError as error:
+                answer = f"{type(error).__name__}: {error}"
+                failures += 1
+            seconds = _seconds(time.perf_counter() - begin)
+            shown = answer.rstrip("\n") if isinstance(answer, str) else json.dumps(answer)
+            click.echo(f"> {text}\n{shown}\n  [{seconds}]")
+    return int(failures > 0)

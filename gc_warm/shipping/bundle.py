@@ -82,7 +82,8 @@ def make_bundle(module: str) -> tuple[str, bytes]:
         module: Full name of the module.
     """
     sources = carried_sources(module)
-    runtime = carried_sources("gc_warm")
+    ours = {name: source for name, source in sources.items() if name.startswith("gc_warm.worker.")}
+    runtime = {**carried_sources("gc_warm"), **ours}
     identities = _identities({**sources, **runtime})
     manifest = {
         "version": gc_warm.__version__,

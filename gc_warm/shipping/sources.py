@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import gc_warm
 from gc_warm.errors import ShippingError
 
 if TYPE_CHECKING:
@@ -131,17 +132,31 @@ def _packages_above(name: str) -> Iterator[str]:
 
 def _imported(tree: ast.Module, parent: str) -> Iterator[str]:
     """Yield the name of every module that may be imported, with the packages above it."""
-    for node in ast.walk(tree):
+    lazy = gc_warm._ON_FIRST_USE  # noqa: SLF001  (where its public names come from)
+    for node in _walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             base = _absolute(node, parent)
             names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
+            if base == "gc_warm":  # which imports some of its names when they are first used
+                names += [lazy[alias.name] for alias in node.names if alias.name in lazy]
         else:
             continue
         for name in names:
             yield name
             yield from _packages_above(name)
+
+
+def _walk(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield all nodes but those of ``if TYPE_CHECKING:``, which no worker runs."""
+    yield tree
+    for child in ast.iter_child_nodes(tree):
+        if isinstance(child, ast.If) and ast.unparse(child.test).endswith("TYPE_CHECKING"):
+            for other in child.orelse:
+                yield from _walk(other)
+        else:
+            yield from _walk(child)
 
 
 def _absolute(node: ast.ImportFrom, parent: str) -> str:

@@ -9,14 +9,23 @@ from typing_extensions import assert_type
 
 from gc_warm import (
     FunctionRegistry,
+    JsonLines,
+    Limits,
     LocalExecutor,
+    ProgramInfo,
+    Prompt,
     Receipt,
     Receipted,
+    RestartPolicy,
     SelfContained,
+    Sentinel,
     Warm,
     WarmInfo,
+    WarmProcess,
     registered,
     self_contained,
+    serve,
+    serve_command,
     stats,
     warm,
 )
@@ -129,6 +138,32 @@ def misuse_self_contained() -> None:
     classify(1)  # type: ignore[arg-type]
     classify.receipted(1)  # type: ignore[arg-type]
     classify("text", nam="large")  # type: ignore[call-arg]
+
+
+# A program that stays running; its answers are what the program says.
+
+
+@warm
+def program(name: str) -> Iterator[WarmProcess]:
+    limits, restarts = Limits(memory=2**30), RestartPolicy(budget=3)
+    with WarmProcess([name], framing=Sentinel("{token}"), limits=limits, restarts=restarts) as it:
+        yield it
+
+
+def use_programs() -> None:
+    assert_type(program("bc"), WarmProcess)
+    assert_type(program("bc").info(), ProgramInfo)
+    assert_type(program("bc").info().pid, int | None)
+    assert_type(serve_command("module:function", workers=2), list[str])
+    WarmProcess(serve_command("module:function"), framing=JsonLines(), concurrency=2).close()
+    WarmProcess(["sh"], framing=Prompt("> "), timeout=None).call("x", timeout=1)
+    serve(lambda request: request, idle_timeout=1.5)
+
+
+def misuse_programs() -> None:
+    WarmProcess(["sh"], JsonLines())  # type: ignore[call-arg]
+    WarmProcess(["sh"], framing="json")  # type: ignore[arg-type]
+    Sentinel()  # type: ignore[call-arg]
 
 
 # The executor is the SDK's, without the cloud.

@@ -41,7 +41,7 @@ CLASSES = sorted({*family(GcWarmError)}, key=lambda error: error.__name__)
 
 
 def make(error: type[GcWarmError]) -> GcWarmError:
-    if "__init__" not in vars(error):
+    if not any("__init__" in vars(each) for each in error.__mro__ if issubclass(each, GcWarmError)):
         return error("Something went wrong.")
     parameters = list(inspect.signature(error).parameters.values())
     return error(*[SENSIBLE[inspect.formatannotation(each.annotation)] for each in parameters])

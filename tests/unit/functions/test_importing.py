@@ -6,7 +6,7 @@ import sys
 import pytest
 
 
-@pytest.mark.parametrize("name", ["counter", "filetype", "onnx", "probe"])
+@pytest.mark.parametrize("name", ["counter", "filetype", "onnx", "probe", "program"])
 def test_a_client_needs_no_library_of_the_workers(name):
     program = (
         "import sys\n"

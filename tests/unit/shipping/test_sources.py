@@ -78,3 +78,26 @@ def test_a_module_that_cannot_be_parsed_is_named(project):
     project({"broken.py": "def f(:\n"})
     with pytest.raises(ShippingError, match="'broken' cannot be read"):
         carried_sources("broken")
+
+
+def test_a_public_name_of_ours_that_is_imported_late_brings_its_module(project):
+    project(
+        {
+            "plain.py": "from gc_warm import warm\n",
+            "process.py": "def f():\n    from gc_warm import WarmProcess\n",
+        }
+    )
+    assert "gc_warm.worker.process" not in carried_sources("plain")
+    assert {"gc_warm.worker.process", "gc_warm.worker.exchange"} <= set(carried_sources("process"))
+
+
+def test_what_is_imported_for_type_checkers_stays_behind(project):
+    project(
+        {
+            "typed.py": "import typing\nif typing.TYPE_CHECKING:\n    import types_only\n"
+            "else:\n    import really\n",
+            "types_only.py": "",
+            "really.py": "",
+        }
+    )
+    assert {"typed", "really"} == set(carried_sources("typed"))

@@ -1,0 +1,98 @@
+r"""Ask an external program that every worker starts once and keeps running.
+
+The worker needs the program on its PATH, or its absolute path.
+
+    ask(["octave-cli", *OCTAVE], "inv([2 0; 0 4])", framing="octave")   # "ans = ..."
+    ask(["bc", "-q"], "2^100", framing="bc")         # "1267650600228229401496703205376\n"
+    ask(["/opt/lab/solver"], {"mesh": "a.msh"})      # one that speaks JSON lines
+
+What a program remembers, such as its variables, it remembers from one task to the next.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gc_warm import JsonLines, Prompt, Sentinel, WarmProcess, self_contained, warm
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+# How to speak with some programs, and with which arguments they are to be started for it.
+FRAMINGS: dict[str, JsonLines | Sentinel | Prompt] = {
+    "json": JsonLines(),
+    "bc": Sentinel(
+        'print "{token}\\n"',
+        error_pattern=r"^\(standard_in\).*error|^Runtime (error|warning)",
+        with_stderr=True,
+    ),
+    "gnuplot": Sentinel('print "{token}"', error_pattern=r"^\s*(\^$|line \d+: )", with_stderr=True),
+    "octave": Sentinel(
+        'disp("{token}")',
+        start='PS1(""); PS2(""); PS4(""); page_screen_output(false);',
+        error_pattern=r"^(parse )?error:",
+        with_stderr=True,
+    ),
+    "r": Sentinel(
+        'cat("{token}\\n")',
+        start="options(error = expression(NULL))",
+        error_pattern=r"^Error\b",
+        with_stderr=True,
+    ),
+    "sqlite3": Sentinel(
+        ".print {token}",
+        error_pattern=r"^(Error|Parse error|Runtime error|SQL error)\b",
+        with_stderr=True,
+    ),
+    "uci": Prompt(r"^(bestmove .*|readyok)\n", keep=True, start="uci", ready=r"^uciok\n"),
+}
+OCTAVE = ("--quiet", "--no-history", "--no-init-file", "--no-line-editing", "--interactive")
+R = ("--no-echo", "--no-save", "--no-restore")
+
+
+@warm(maxsize=8)
+def program(
+    command: tuple[str, ...], framing: JsonLines | Sentinel | Prompt
+) -> Generator[WarmProcess, None, None]:
+    """Keep a program running; a worker keeps the eight it used last.
+
+    Args:
+        command: The program and its arguments.
+        framing: How to speak with it.
+    """
+    with WarmProcess(command, framing=framing) as process:
+        yield process
+
+
+@self_contained
+def ask(
+    command: Sequence[str],
+    request: Any,
+    *,
+    framing: str | JsonLines | Sentinel | Prompt = "json",
+    timeout: float | None = 600.0,
+) -> Any:
+    """Send a request to a program, which the worker starts if it does not run already.
+
+    Args:
+        command: The program and its arguments.
+        request: Text in the program's language; for ``"json"`` anything that JSON can express.
+        framing: How to speak with it: a framing, or the name of one in `FRAMINGS`.
+        timeout: How long the answer may take, in seconds; None for any time.
+
+    Returns:
+        Its answer: text, or for ``"json"`` the result.
+
+    Raises:
+        RequestFailedError: The program answered with an error of its own.
+        ProgramError: There is no such program, or it died, or was too late.
+        TypeError: ``command`` is one string instead of a list of them.
+        ValueError: There is no framing of that name.
+    """
+    if isinstance(command, str):
+        raise TypeError(f"command must be a list, such as {command.split()!r}, not a string.")
+    chosen = FRAMINGS.get(framing) if isinstance(framing, str) else framing
+    if chosen is None:
+        known = ", ".join(map(repr, FRAMINGS))
+        raise ValueError(f"There is no framing {framing!r}, but {known}.")
+    return program(tuple(command), chosen).call(request, timeout=timeout)

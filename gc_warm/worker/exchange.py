@@ -1,0 +1,374 @@
+"""Calls over the pipes of one running program.
+
+There is no thread that reads. A caller writes its request and waits for the answer itself, which
+is what makes a call cheap. Where several calls are under way, one of the callers leads: it reads
+for all, hands out what it reads, and when it has its own answer another one leads.
+
+Every wait is cut into slices, so that it sees that the program has ended, that the call was
+cancelled, or that an exception was injected into its thread.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+import time
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from gc_warm.errors import (
+    ProgramCancelledError,
+    ProgramDiedError,
+    ProgramError,
+    ProgramOutputError,
+    ProgramStartError,
+    ProgramTimeoutError,
+)
+from gc_warm.worker.framing import READY
+
+if TYPE_CHECKING:
+    from gc_warm.worker.child import Child
+    from gc_warm.worker.framing import Answer, Dialogue
+
+SLICE = 0.25  # seconds
+_TO_EXIT = 1.0  # seconds: how long a program that closed its output may take to end
+_CHUNK = 65536
+_LEFT_BEHIND = 32  # chunks: more than a pipe holds
+
+
+class RetiredError(Exception):
+    """A call came too late for this program; another one may take it. No user sees this."""
+
+
+class _Slot:
+    """Where the answer to one request is put."""
+
+    # Defaults of the class, for most calls change only half of them.
+    number: int | None = None  # None until the call is under way
+    lead = False
+    answer: Answer | None = None
+    error: ProgramError | None = None
+    event: threading.Event | None = None  # for those who do not lead
+
+    def is_done(self) -> bool:
+        return self.answer is not None or self.error is not None
+
+    def wake(self) -> None:
+        if self.event is not None:
+            self.event.set()
+
+
+class Exchange:
+    """The calls of one running program.
+
+    Attributes:
+        child: The program.
+        failure: Why it takes no more calls; None while it does.
+        cancelled: Whether that was wanted, and is not the program's failure.
+    """
+
+    def __init__(self, child: Child, dialogue: Dialogue) -> None:
+        self.child = child
+        self.failure: ProgramError | None = None
+        self.cancelled = False
+        self._dialogue = dialogue
+        self._mutex = threading.Lock()
+        self._writing = threading.Lock()
+        self._pending: dict[int, _Slot] = {}
+        self._led = False
+        self._users = 0
+        self._closing = False
+        self._grace = 0.0
+        weakref.finalize(self, child.close)
+        self._poll = _poll_for(child)  # the leader's
+        self._glance = _poll_for(child)  # under the mutex: no two threads may use one at once
+
+    def wait_until_ready(self, seconds: float | None, deadline: float | None) -> None:
+        """Greet the program, and wait until it is ready.
+
+        Args:
+            seconds: How long that may take, for the message.
+            deadline: When to give up, by `time.monotonic`; None for never.
+
+        Raises:
+            ProgramStartError: It ended, or did not become ready in time.
+            ProgramCancelledError: It was stopped meanwhile.
+        """
+        try:
+            self._call(None, deadline)
+        except RetiredError:
+            raise _copy(self.failure or self._error(ProgramCancelledError, "was stopped")) from None
+        except ProgramTimeoutError:
+            reason = f"did not become ready within {seconds:.3g} s"
+            self.failure = self._error(ProgramStartError, reason)
+            raise self.failure from None
+        except (ProgramDiedError, ProgramOutputError) as error:
+            reason = f"did not start: it {error.reason}"
+            raise ProgramStartError(error.command, reason, error.stderr_tail) from None
+
+    def ask(self, request: Any, seconds: float | None, deadline: float | None) -> Any:
+        """Send a request and return the answer.
+
+        Args:
+            request: What the framing can express.
+            seconds: How long the call may take, for the message.
+            deadline: When to give up, by `time.monotonic`; None for never.
+
+        Raises:
+            ProgramError: There is no answer; the program is stopped.
+            RequestFailedError: The program answered with an error.
+            RetiredError: The program takes no more calls, and was sent nothing.
+        """
+        try:
+            answer = self._call((request,), deadline)
+        except ProgramTimeoutError:
+            reason = f"did not answer within {seconds:g} s, and was stopped"
+            raise self._error(ProgramTimeoutError, reason) from None
+        if answer.error is not None:
+            raise answer.error
+        return answer.value
+
+    def takes_calls(self) -> bool:
+        """Say whether the program runs, and is to go on doing so."""
+        if self.failure is not None or self._closing:
+            return False
+        # A quiet program is alive; to ask the kernel for its exit takes longer than to see that.
+        with self._mutex:
+            quiet = not self._glance.poll(0)
+        return quiet or self.child.is_alive()
+
+    def is_retired(self) -> bool:
+        """Say whether it was told to end."""
+        return self._closing
+
+    def is_busy(self) -> bool:
+        """Say whether calls are under way."""
+        return self._users > 0
+
+    def interrupt(self, reason: str) -> None:
+        """End all calls that are under way, and the program."""
+        self.cancelled = self.failure is None
+        self._fail(self._error(ProgramCancelledError, reason))
+
+    def retire(self, seconds: float) -> None:
+        """Take no more calls; when the last one is answered, stop the program.
+
+        Args:
+            seconds: How long the program may then take to end by itself.
+        """
+        with self._mutex:
+            idle = self._users == 0 and not self._closing
+            self._closing = True
+            self._grace = seconds
+        if idle:
+            self._finish()
+
+    def _finish(self) -> None:
+        if self.failure is None:
+            self.child.stop(self._grace)
+        self.child.close()
+
+    def _call(self, request: tuple[Any] | None, deadline: float | None) -> Answer:
+        """Make one call; None is for the greeting. Whatever goes wrong ends the program."""
+        slot = _Slot()
+        try:
+            payload = self._enter(slot, request)
+            self._send(payload, slot, deadline)
+            if request is None:
+                self._hand_out(b"")  # some framings wait for nothing
+            return self._await(slot, deadline)
+        except BaseException as error:
+            if slot.number is not None:
+                self._fail(self._as_failure(error))
+            raise
+        finally:
+            if slot.number is not None:
+                self._leave(slot)
+
+    def _enter(self, slot: _Slot, request: tuple[Any] | None) -> bytes:
+        """Begin a call; return what is sent for it."""
+        with self._mutex:
+            if self.failure is not None or self._closing:
+                raise RetiredError
+            if request is None:
+                number, payload = READY, self._dialogue.greet()
+            else:
+                number, payload = self._dialogue.ask(*request)
+            self._users += 1
+            slot.number = number
+            slot.lead = not self._led
+            if self._led:
+                slot.event = threading.Event()
+            self._led = True
+            self._pending[number] = slot
+        return payload
+
+    def _leave(self, slot: _Slot) -> None:
+        with self._mutex:
+            if slot.number is not None and self._pending.get(slot.number) is slot:
+                del self._pending[slot.number]
+            self._users -= 1
+            if slot.lead:
+                self._led = self._pass_lead()
+            last = self._closing and self._users == 0
+        if last:
+            self._finish()
+
+    def _pass_lead(self) -> bool:
+        """Let another caller read from now on; say whether there is one."""
+        for other in self._pending.values():
+            if not other.is_done():
+                other.lead = True
+                other.wake()
+                return True
+        return False
+
+    def _send(self, payload: bytes, slot: _Slot, deadline: float | None) -> None:
+        while not self._writing.acquire(timeout=SLICE):
+            self._left(deadline)
+        try:
+            sent = self._write(payload)
+            while sent < len(payload) and slot.answer is None and slot.error is None:
+                self._wait_to_write(slot)
+                self._left(deadline)
+                sent += self._write(memoryview(payload)[sent:])
+        except OSError:  # it reads no more; what it has written still counts
+            if slot.lead:
+                self._drain()
+        finally:
+            self._writing.release()
+
+    def _write(self, data: bytes | memoryview) -> int:
+        """Write as much as can be written now; return how much."""
+        try:
+            return os.write(self.child.requests, data)
+        except BlockingIOError:
+            return 0
+
+    def _wait_to_write(self, slot: _Slot) -> None:
+        """Wait until the program reads on. It may first want to be read itself."""
+        if not self.child.is_alive():
+            self._drain()
+        poll = select.poll()
+        poll.register(self.child.requests, select.POLLOUT)
+        if slot.lead:
+            poll.register(self.child.answers, select.POLLIN)
+        for descriptor, event in poll.poll(SLICE * 1000):
+            if descriptor == self.child.answers and event & ~select.POLLOUT:
+                self._read()
+
+    def _await(self, slot: _Slot, deadline: float | None) -> Answer:
+        while slot.answer is None:
+            if slot.error is not None:
+                raise _copy(slot.error)
+            left = self._left(deadline)
+            if slot.lead:
+                self._wait_to_read(left)
+            elif slot.event is not None:
+                slot.event.wait(left)
+                slot.event.clear()
+        return slot.answer
+
+    def _wait_to_read(self, seconds: float) -> None:
+        ready = dict(self._poll.poll(seconds * 1000 + 1))
+        if self.child.answers in ready:
+            self._read()
+        elif ready or (self.child.exited < 0 and not self.child.is_alive()):
+            self._drain()
+
+    def _read(self) -> None:
+        """Read what there is, and hand out the answers in it."""
+        try:
+            data = os.read(self.child.answers, _CHUNK)
+        except BlockingIOError:
+            return
+        except OSError:  # what a terminal says when its other end is closed
+            data = b""
+        if data:
+            self._hand_out(data)
+        else:
+            self._end()
+
+    def _read_more(self) -> bytes:
+        try:
+            return os.read(self.child.answers, _CHUNK)
+        except OSError:
+            return b""
+
+    def _hand_out(self, data: bytes) -> None:
+        """Give each caller its answer, if it is in what the program wrote."""
+        dialogue = self._dialogue
+        with self._mutex:
+            while dialogue.patient and (more := self._read_more()):
+                dialogue.feed(data)
+                data = more
+            for answer in dialogue.receive(data):
+                slot = self._pending.get(answer.number)
+                if slot is not None:
+                    slot.answer = answer
+                    slot.wake()
+
+    def _drain(self) -> None:
+        """Take what a program has left behind that has ended, or reads no more."""
+        for _ in range(_LEFT_BEHIND):
+            if not (data := self._read_more()):
+                break
+            self._hand_out(data)
+        self._end()
+
+    def _end(self) -> None:
+        """Note that the program writes no more."""
+        if self.child.wait(_TO_EXIT):
+            reason = f"{self.child.how_it_ended()} before it had answered"
+        else:
+            reason = "closed its output before it had answered"
+        self._fail(self._error(ProgramDiedError, reason))
+
+    def _left(self, deadline: float | None) -> float:
+        """Return how long to wait at most; raise an error when the time is over."""
+        if deadline is None:
+            return SLICE
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise ProgramTimeoutError(self._dialogue.command, "did not answer in time")
+        return min(SLICE, left)
+
+    def _fail(self, error: ProgramError) -> None:
+        """Kill the program, and give everyone who waits an error."""
+        with self._mutex:
+            if self.failure is None:
+                self.failure = error
+            for slot in self._pending.values():
+                if not slot.is_done():
+                    slot.error = self.failure
+                slot.wake()
+            self.child.kill()
+
+    def _as_failure(self, error: BaseException) -> ProgramError:
+        """Say to the others why their calls end, too."""
+        if isinstance(error, ProgramDiedError | ProgramOutputError | ProgramCancelledError):
+            return error
+        self.cancelled = not isinstance(error, ProgramError)
+        reason = f"was stopped, because another call of it ended with {type(error).__name__}"
+        return self._error(ProgramCancelledError, reason)
+
+    def _error(self, kind: type[ProgramError], reason: str) -> ProgramError:
+        tail = self._dialogue.unread() if self.child.setup.with_stderr else ""
+        if not self.child.setup.with_stderr:
+            tail = self.child.stderr_tail() or self._dialogue.unread()
+        return kind(self._dialogue.command, reason, tail)
+
+
+def _poll_for(child: Child) -> select.poll:
+    """Return what waits for a program's output, or for its end."""
+    poll = select.poll()
+    poll.register(child.answers, select.POLLIN)
+    if child.exited >= 0:
+        poll.register(child.exited, select.POLLIN)
+    return poll
+
+
+def _copy(error: ProgramError) -> ProgramError:
+    """Return an equal error: one that is raised in two threads would mix their tracebacks."""
+    return type(error)(*error.args)
