@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import itertools
 import random
 import signal
 import threading
 import time
+import weakref
 
 import pytest
 from parsl.app.errors import AppTimeout
@@ -22,38 +24,40 @@ class Interrupted(Exception):  # noqa: N818
     """Stands for whatever is injected."""
 
 
+class State:
+    def __init__(self, kind, name):
+        self.what = (kind, name)
+
+
 class World:
-    """Two initialisers that share a group, and a record of what is alive."""
+    """Two initialisers that share a group, and weak references to all that they made."""
 
     def __init__(self, name):
-        self.alive = []
+        self.made = []
         self.group = group(name, maxsize=2)
         world = self
 
+        def make(kind, name):
+            state = State(kind, name)
+            world.made.append(weakref.ref(state))
+            return state
+
         @warm(group=self.group, wait=5)
         def part(name):
-            world.alive.append(("part", name))
-            try:
-                yield ["part", name]
-            finally:
-                world.alive.remove(("part", name))
+            yield make("part", name)
 
         @warm(group=self.group, wait=5)
         def whole(name):
             part(name)
-            world.alive.append(("whole", name))
-            try:
-                yield ["whole", name]
-            finally:
-                world.alive.remove(("whole", name))
+            yield make("whole", name)
 
         self.part, self.whole = part, whole
 
     def step(self, number):
         with task_scope():
-            assert self.part(number % 3) == ["part", number % 3]
-            assert self.whole(number % 4) == ["whole", number % 4]
-            assert self.part(number % 3) == ["part", number % 3]
+            assert self.part(number % 3).what == ("part", number % 3)
+            assert self.whole(number % 4).what == ("whole", number % 4)
+            assert self.part(number % 3).what == ("part", number % 3)
 
     def check(self):
         """Use everything once more, then let all go."""
@@ -66,7 +70,8 @@ class World:
         self.whole.clear()
         self.group.trim()
         assert (len(self.group.slots), self.group.going) == (0, [])
-        assert self.alive == []
+        gc.collect()  # of tracebacks that refer to themselves
+        assert [state.what for made in self.made if (state := made())] == []
 
 
 def inject(thread, exception):
