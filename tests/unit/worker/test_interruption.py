@@ -8,6 +8,7 @@ import gc
 import itertools
 import random
 import signal
+import sys
 import threading
 import time
 import weakref
@@ -121,11 +122,12 @@ def run_interrupted(world, exception, *, times):
     assert state["caught"] == times
 
 
-# Python warns of the exceptions that it drops; see `run_interrupted`.
-dropped = pytest.mark.filterwarnings("default::pytest.PytestUnraisableExceptionWarning")
+@pytest.fixture(autouse=True)
+def _dropped(monkeypatch):
+    """Let nobody keep what Python drops, see `run_interrupted`: its traceback holds states."""
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
 
 
-@dropped
 @pytest.mark.parametrize("exception", [AppTimeout, KeyboardInterrupt])
 def test_exceptions_injected_at_random_moments(exception):
     world = World(f"test-{exception.__name__}")
@@ -133,7 +135,6 @@ def test_exceptions_injected_at_random_moments(exception):
     world.check()
 
 
-@dropped
 @pytest.mark.slow
 @pytest.mark.parametrize("exception", [AppTimeout, KeyboardInterrupt])
 def test_thousands_of_exceptions_injected_at_random_moments(exception):
@@ -142,7 +143,6 @@ def test_thousands_of_exceptions_injected_at_random_moments(exception):
     world.check()
 
 
-@dropped
 @pytest.mark.timeout(0)  # which would use the same timer
 def test_signals_at_random_moments_in_the_main_thread():
     world = World("test-signals")
