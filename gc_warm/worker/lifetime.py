@@ -67,7 +67,7 @@ def tear_down_all(seconds: float) -> None:
     """
     deadline = time.monotonic() + seconds
     before = signal.signal(signal.SIGALRM, _raise_budget_spent)
-    slots = [slot for group in list(_groups) for slot in (*group.slots.values(), *group.going)]
+    slots = [slot for group in _groups for slot in (*group.slots.values(), *group.going)]
     try:
         for slot in sorted(slots, key=lambda slot: slot.order, reverse=True):
             left = deadline - time.monotonic()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
-import weakref
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from gc_warm.worker.group import Holder
+from gc_warm.worker.waiting import WeakBag
 
 if TYPE_CHECKING:
+    import weakref
     from types import CodeType
 
 
@@ -34,7 +35,7 @@ class Scope(Holder):
 
 # A weak reference: a call that is cut off anywhere takes its scope with it.
 _current: ContextVar[weakref.ref[Scope] | None] = ContextVar("gc_warm_scope", default=None)
-open_scopes: weakref.WeakSet[Scope] = weakref.WeakSet()
+open_scopes: WeakBag[Scope] = WeakBag()
 
 
 def current() -> Scope | None:

@@ -7,7 +7,6 @@ import reprlib
 import sys
 import threading
 import time
-import weakref
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -25,8 +24,8 @@ if TYPE_CHECKING:
 
     from gc_warm.worker.options import Options
 
-all_states: weakref.WeakSet[State] = weakref.WeakSet()
-all_groups: weakref.WeakSet[Group] = weakref.WeakSet()
+all_states: waiting.WeakBag[State] = waiting.WeakBag()
+all_groups: waiting.WeakBag[Group] = waiting.WeakBag()
 _remembering: set[State] = set()  # whose fronts answer
 
 
@@ -382,7 +381,7 @@ def enable() -> None:
     """Undo `disable`, however often it was called."""
     global _disabled  # noqa: PLW0603
     _disabled = 0
-    for state in list(all_states):
+    for state in all_states:
         release(state.leftovers)
 
 
@@ -396,12 +395,12 @@ def sweep(*, everything: bool = False) -> int:
         How many states that were.
     """
     swept = 0
-    slots = [slot for group in list(all_groups) for slot in list(group.slots.values())]
+    slots = [slot for group in all_groups for slot in list(group.slots.values())]
     for slot in sorted(slots, key=lambda slot: slot.order, reverse=True):
         if everything or slot.owner.expired(slot):
             swept += slot.group.dismiss(lambda other, slot=slot: other is slot)  # type: ignore[misc]
             slot.owner.forget()
-    for group in list(all_groups):
+    for group in all_groups:
         group.trim()
     return swept
 
@@ -443,7 +442,7 @@ class task_scope:  # noqa: N801  (used like a function)
             self._mine = None
             return outer
         self._mine = task = scope.Scope(caller.f_code)
-        for other in list(scope.open_scopes):
+        for other in scope.open_scopes:
             if other.thread == task.thread:  # it was cut off, at its very end
                 _end(other)
         with waiting.lock:
@@ -483,9 +482,9 @@ def settle(task: scope.Scope) -> None:
 
 def _credit(hits: int) -> None:
     """Give hits of a front to the one call that is running, if it is the only one."""
-    if hits and len(scope.open_scopes) == 1:
-        for task in scope.open_scopes:
-            task.hits += hits
+    scopes = list(scope.open_scopes) if hits else []
+    if len(scopes) == 1:
+        scopes[0].hits += hits
 
 
 def _forget_group(group: Group) -> None:
@@ -509,8 +508,8 @@ def _without_frames(error: BaseException) -> Exception:
 
 def _may_remember(holder: Holder | None) -> bool:
     """Say whether a front would answer nobody who does not hold the state (lock held)."""
-    others = len(scope.open_scopes)
-    return others == 0 or (others == 1 and holder in scope.open_scopes)
+    scopes = list(scope.open_scopes)
+    return not scopes or (len(scopes) == 1 and scopes[0] is holder)
 
 
 def _label(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
@@ -523,7 +522,7 @@ def after_fork() -> None:
     """Begin anew in a child: it does not use its parent's states, nor does it tear them down."""
     waiting.after_fork()
     scope.after_fork()
-    for group in list(all_groups):
+    for group in all_groups:
         kept = [s for s in group.slots.values() if s.phase is READY and s.owner.fork_keeps]  # type: ignore[attr-defined]
         _inherited.extend([*group.slots.values(), *group.going])
         group.slots.clear()
@@ -532,7 +531,7 @@ def after_fork() -> None:
             slot.teardown = None
             slot.holders.clear()
             group.slots[slot.key] = slot
-    for state in list(all_states):
+    for state in all_states:
         _inherited.extend(state.leftovers)
         state.leftovers.clear()
         state.forget()
