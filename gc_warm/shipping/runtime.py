@@ -1,0 +1,113 @@
+"""Our own source as it travels: small.
+
+A user's modules travel as they are, so that tracebacks show them. Of the worker runtime only what
+runs is sent: comments, docstrings, annotations and what is there for type checkers stay behind.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_Function = TypeVar("_Function", ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+@functools.lru_cache(maxsize=64)
+def shrink(text: str) -> str:
+    """Return source that does the same as ``text``, and is as short as that goes easily."""
+    tree = _Shrinker().visit(ast.parse(text))
+    _drop_unused_imports(tree)
+    long = ast.unparse(tree) + "\n"
+    short = "\n".join(map(_indent_less, long.split("\n")))
+    same = ast.dump(ast.parse(long)) == ast.dump(ast.parse(short))
+    return short if same else long  # where a string goes over several lines
+
+
+def _indent_less(line: str) -> str:
+    code = line.lstrip(" ")
+    return " " * ((len(line) - len(code)) // 4) + code
+
+
+class _Shrinker(ast.NodeTransformer):
+    """Drops what does nothing when the code runs."""
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST | None:  # noqa: N802
+        if any("overload" in ast.unparse(each) for each in node.decorator_list):
+            return None
+        return self._function(node)
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:  # noqa: N802
+        return self._function(node)
+
+    def _function(self, node: _Function) -> _Function:
+        node.returns = None
+        self.generic_visit(node)
+        node.body = _body(node.body)
+        return node
+
+    def visit_arg(self, node: ast.arg) -> ast.arg:
+        node.annotation = None
+        return node
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:  # noqa: N802
+        # The fields of dataclasses and named tuples are made from their annotations.
+        for each in node.body:
+            if isinstance(each, ast.AnnAssign):
+                each.annotation = ast.Constant(0)
+        functions = [each for each in node.body if not isinstance(each, ast.AnnAssign)]
+        for each in functions:
+            self.visit(each)
+        node.body = _body([each for each in node.body if not _is_overload(each)])
+        return node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:  # noqa: N802
+        if node.value is None:
+            return None
+        return ast.copy_location(ast.Assign([node.target], node.value), node)
+
+    def visit_If(self, node: ast.If) -> ast.AST | None:  # noqa: N802
+        if ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            return None
+        return self.generic_visit(node)
+
+    def visit_Module(self, node: ast.Module) -> ast.AST:  # noqa: N802
+        self.generic_visit(node)
+        node.body = [each for each in node.body if not _is_text(each)]
+        return node
+
+
+def _is_overload(node: ast.stmt) -> bool:
+    return isinstance(node, ast.FunctionDef) and any(
+        "overload" in ast.unparse(each) for each in node.decorator_list
+    )
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _body(body: Sequence[ast.stmt]) -> list[ast.stmt]:
+    return [each for each in body if not _is_text(each)] or [ast.Pass()]
+
+
+def _drop_unused_imports(tree: ast.Module) -> None:
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    exported = {c.value for c in ast.walk(tree) if isinstance(c, ast.Constant)}
+    body = []
+    for each in tree.body:
+        if isinstance(each, ast.ImportFrom) and each.module == "__future__":
+            continue
+        if isinstance(each, ast.Import | ast.ImportFrom):
+            each.names = [
+                a
+                for a in each.names
+                if (a.asname or a.name.partition(".")[0]) in used or (a.asname or a.name) in exported
+            ]
+            if not each.names:
+                continue
+        body.append(each)
+    tree.body = body
