@@ -52,7 +52,7 @@ def load(names: dict[str, Any]) -> Any:
 
     Args:
         names: The payload: ``digest`` is the hash of the bundle; ``data`` the bundle itself,
-            zlib-compressed JSON; ``target`` says which function is meant, and ``made`` holds it
+            compressed: the text of this module, a zero byte, and JSON; ``target`` says which function is meant, and ``made`` holds it
             if it is no attribute of a module: see `gc_warm.worker.arrival`.
     """
     bundle = _bundles.get(names["digest"])
@@ -78,7 +78,7 @@ def _unpack(names: dict[str, Any]) -> Bundle:
     data = names["data"]
     if isinstance(data, str):
         data = base64.b64decode(data)
-    manifest = json.loads(zlib.decompress(data))
+    manifest = json.loads(zlib.decompress(data).partition(b"\0")[2])
     bundle = Bundle(manifest)
     bundle.activate()
     bundle.refuse_clashes()

@@ -76,7 +76,7 @@ def make_bundle(
     sources = _sources(origin, modules)
     for pattern in data:
         _add_data(sources, origin, pattern)
-    runtime = _runtime(sources, made=origin.made is not None)
+    runtime = _runtime(sources)
     identities = {name: _identity(name, sources) for name in sources}
     identities.update({name: _identity(name, runtime) for name in runtime})
     everything = {**sources, **runtime}
@@ -93,7 +93,7 @@ def make_bundle(
     text = json.dumps(manifest, separators=(",", ":")).encode()
     bundle = Bundle(
         hashlib.sha256(text).hexdigest()[:32],
-        zlib.compress(text, 9),
+        zlib.compress(_text("boot.py").encode() + b"\0" + text, 9),
         {name: _size(source) for name, source in sources.items()},
         {file: _stamp(file) for source in everything.values() for file in _files(source)},
     )
@@ -142,20 +142,20 @@ def _sources(origin: Origin, modules: Sequence[str]) -> dict[str, Source]:
     return {**carried_sources([*roots, *modules]), **slices}
 
 
-def _runtime(sources: dict[str, Source], *, made: bool) -> dict[str, Source]:  # noqa: ARG001
+def _runtime(sources: dict[str, Source]) -> dict[str, Source]:
+    """Take our own modules from what is carried, and return all of them that a worker needs."""
     roots = ["gc_warm", "gc_warm.worker.arrival"]
-    texts = [
-        part["text"] if source.parts else source.text or ""
-        for source in sources.values()
-        for part in source.parts or [{}]
-    ]
-    if any(word in text for text in texts for word in _RESOURCES):
-        roots.append("gc_warm.worker.resources")
     for name in [name for name in sources if name.partition(".")[0] == "gc_warm"]:
         if not name.startswith("gc_warm.functions"):
             roots.append(name)
             del sources[name]
+    if any(word in _whole_text(source) for source in sources.values() for word in _RESOURCES):
+        roots.append("gc_warm.worker.resources")
     return carried_sources(roots)
+
+
+def _whole_text(source: Source) -> str:
+    return (source.text or "") + "".join(part["text"] for part in source.parts or [])
 
 
 def _entry(source: Source, identity: str, *, small: bool) -> dict[str, Any]:
@@ -163,7 +163,7 @@ def _entry(source: Source, identity: str, *, small: bool) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "identity": identity,
         "source": shrink(text) if small and text else text,
-        "file": source.file,
+        "file": source.name if small else source.file,
         "package": source.package,
     }
     if source.parts is not None:
@@ -241,8 +241,7 @@ def _check_size(bundle: Bundle) -> None:
 
 
 def _size(source: Source) -> int:
-    parts = sum(len(part["text"]) for part in source.parts or [])
-    return len(source.text or "") + parts + sum(map(len, source.data.values()))
+    return len(_whole_text(source)) + sum(map(len, source.data.values()))
 
 
 def _files(source: Source) -> list[str]:
@@ -260,13 +259,3 @@ def _stamp(file: str) -> tuple[int, int] | None:
 @functools.lru_cache(maxsize=4)
 def _text(name: str) -> str:
     return shrink(Path(__file__).with_name(name).read_text(encoding="utf-8"))
-
-
-def boot_text() -> bytes:
-    """Return the compressed text that a fresh worker runs first."""
-    return _compressed_boot()
-
-
-@functools.lru_cache(maxsize=1)
-def _compressed_boot() -> bytes:
-    return zlib.compress(_text("boot.py").encode(), 9)

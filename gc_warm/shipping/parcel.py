@@ -1,7 +1,7 @@
 """A self-contained function as it is sent: as a pickle, or as source text.
 
-Both hold the same, and reach the same modules on a worker: the name of the boot text, the text
-itself, and the bundle. The pickle is a chain of calls of builtins and the standard library, so that
+Both hold the same, and reach the same modules on a worker: a bundle, with the boot text that unpacks
+it. The pickle is a chain of calls of builtins and the standard library, so that
 loading it needs nothing but Python: no code objects, none of our classes. Written as Python it
 reads::
 
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from gc_warm.errors import ShippingError
 from gc_warm.shipping import boot, script
-from gc_warm.shipping.bundle import Bundle, boot_text, make_bundle, requirements_of
+from gc_warm.shipping.bundle import Bundle, make_bundle, requirements_of
 from gc_warm.shipping.origin import Call, find_origin, named
 
 if TYPE_CHECKING:
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 
 BOOT = f"_gc_warm_boot_{boot.FORMAT}"
 
-# Evaluated in a fresh worker with the names of the payload: boot, text, digest, data, target.
+# Evaluated in a fresh worker with the names of the payload: boot, digest, data, target.
 _RUN_BOOT = (
-    "exec(compile(__import__('zlib').decompress(__import__('base64').b64decode(text) if "
-    "isinstance(text,str) else text),boot,'exec'),{'__name__':boot})"
-    " or __import__('sys').modules[boot](locals())"
+    "exec(compile(__import__('zlib').decompress(__import__('base64').b64decode(data)"
+    " if isinstance(data,str)else data).partition(b'\\0')[0],boot,'exec'),{'__name__':boot})"
+    "or __import__('sys').modules[boot](locals())"
 )
 _bundles: weakref.WeakKeyDictionary[Any, tuple[Origin, Bundle]] = weakref.WeakKeyDictionary()
 
@@ -93,7 +93,6 @@ def _payload(function: SelfContained[..., Any]) -> dict[str, Any]:
         ) from error
     names = {
         "boot": BOOT,
-        "text": boot_text(),
         "digest": bundle.digest,
         "data": bundle.data,
         "target": origin.target,
