@@ -21,18 +21,17 @@ log = logging.getLogger(__name__)
 
 
 class Job(ABC):
-    """What a pool is to run: a request for a worker, and what becomes of the answer.
+    """What a pool is to run: `request`, a frame for a worker, and what becomes of the answer.
 
     Args:
-        request: The frame to send to a worker.
         future: Tells the pool whether the job was cancelled, and when it is done.
     """
 
     __slots__ = ("future", "losses", "request")
 
-    def __init__(self, request: bytes, future: Future[Any]) -> None:
-        self.request = request
+    def __init__(self, future: Future[Any]) -> None:
         self.future = future
+        self.request = b""
         self.losses: list[WorkerLostError] = []
 
     @abstractmethod

@@ -188,8 +188,8 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
             SerializationError: The function cannot be serialized.
         """
         self._check_running()
-        function_id = self._functions.id_of(fn, lambda: self._serialize(fn))
-        return self.submit_to_registered_function(function_id, args, kwargs)
+        code = self._functions.code_for(fn, lambda: self._serialize(fn))
+        return self._send(lambda: code, args, kwargs)
 
     def submit_to_registered_function(
         self,
@@ -212,42 +212,34 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
             ValueError: `endpoint_id` was set to None, or the function's id is not a UUID.
         """
         self._check_running()
-        endpoint_id = self._require_endpoint()
-        if self.task_group_id is None:
-            self.task_group_id = uuid.uuid4()
+        key = uuid.UUID(str(function_id))
         return self._send(
-            endpoint_id,
-            uuid.UUID(str(function_id)),
-            () if args is None else args,
-            {} if kwargs is None else kwargs,
+            lambda: code_of(key), () if args is None else args, {} if kwargs is None else kwargs
         )
 
     def _send(
-        self,
-        endpoint_id: uuid.UUID,
-        function_id: uuid.UUID,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        self, find_code: Callable[[], str], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> ComputeFuture:
-        from gc_warm.local import protocol
         from gc_warm.local.task import Task
 
-        task_id = uuid.uuid4()
-        future = protocol.ComputeFuture(str(task_id))
+        endpoint_id = self._require_endpoint()
+        if self.task_group_id is None:
+            self.task_group_id = uuid.uuid4()
+        task = Task(serializer=self.serializer, executor=self)
         try:
-            request = protocol.pack_request(
-                task_id=task_id,
+            task.pack(
                 endpoint_id=endpoint_id,
-                code=code_of(function_id),
-                arguments=protocol.serialize_arguments(self.serializer, args, kwargs),
+                code=find_code(),
+                args=args,
+                kwargs=kwargs,
                 result_serializers=self._result_serializer_paths,
             )
         except Exception as error:  # noqa: BLE001 - it is the future's
-            future.set_exception(error)
+            task.future.set_exception(error)
         else:
-            self._pool.submit(Task(request, future, serializer=self.serializer, executor=self))
+            self._pool.submit(task)
             self.task_count_submitted += 1
-        return future
+        return task.future
 
     def map(
         self,

@@ -23,12 +23,15 @@ class FunctionRegistry:
 
     def __init__(self) -> None:
         self._ids: dict[Callable[..., Any], str] = {}
+        self._codes: dict[Callable[..., Any], str] = {}
         self._lock = threading.RLock()  # serializing runs users' code, which may come back here
 
-    def id_of(self, fn: Callable[..., Any], serialize: Callable[[], str]) -> str:
-        """Return a function's id, and register it first if need be."""
+    def code_for(self, fn: Callable[..., Any], serialize: Callable[[], str]) -> str:
+        """Return a function's code, and register it first if need be."""
         with self._lock:
-            return self._ids.get(fn) or self.register(fn, None, serialize)
+            if fn not in self._ids:
+                self.register(fn, None, serialize)
+            return self._codes[fn]
 
     def register(
         self, fn: Callable[..., Any], function_id: str | None, serialize: Callable[[], str]
@@ -44,6 +47,7 @@ class FunctionRegistry:
             key = uuid.UUID(str(function_id)) if function_id else uuid.uuid4()
             if key not in _CODES:
                 _CODES[key] = serialize()
+            self._codes[fn] = _CODES[key]
             self._ids[fn] = function_id or str(key)
             return self._ids[fn]
 

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import logging
 import traceback
+import uuid
 from concurrent.futures import InvalidStateError
 from typing import TYPE_CHECKING, Any
 
 from globus_compute_sdk.errors import TaskExecutionFailed
 
 from gc_warm.local.dispatch import Job
-from gc_warm.local.protocol import ComputeFuture, ComputeSerializer, unpack_result
+from gc_warm.local.protocol import (
+    ComputeFuture,
+    ComputeSerializer,
+    pack_request,
+    serialize_arguments,
+    unpack_result,
+)
 from gc_warm.local.worker import FAILURE
 
 if TYPE_CHECKING:
@@ -26,25 +33,42 @@ class Task(Job):
     """A job whose answer becomes a future's result, or its exception, as the SDK has it.
 
     Args:
-        request: The frame to send to a worker.
-        future: What the user waits for.
-        serializer: Deserializes the result.
+        serializer: Serializes the arguments, and deserializes the result.
         executor: Kept alive by its unfinished tasks, because its end is theirs, too.
     """
 
-    __slots__ = ("_executor", "_serializer")
+    __slots__ = ("_executor", "_id", "_serializer")
 
-    def __init__(
-        self,
-        request: bytes,
-        future: ComputeFuture,
-        *,
-        serializer: ComputeSerializer,
-        executor: Executor,
-    ) -> None:
-        super().__init__(request, future)
+    future: ComputeFuture
+
+    def __init__(self, *, serializer: ComputeSerializer, executor: Executor) -> None:
+        self._id = uuid.uuid4()
+        super().__init__(ComputeFuture(str(self._id)))
         self._serializer = serializer
         self._executor = executor
+
+    def pack(
+        self,
+        *,
+        endpoint_id: uuid.UUID,
+        code: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        result_serializers: Sequence[str],
+    ) -> None:
+        """Make the request for the worker.
+
+        Raises:
+            TypeError: The arguments are no arguments.
+            SerializationError: They cannot be serialized.
+        """
+        self.request = pack_request(
+            task_id=self._id,
+            endpoint_id=endpoint_id,
+            code=code,
+            arguments=serialize_arguments(self._serializer, args, kwargs),
+            result_serializers=result_serializers,
+        )
 
     def finish(self, frame: bytes) -> None:
         """Give the future the result that the worker sent, or the exception."""
@@ -85,5 +109,5 @@ class Task(Job):
         try:
             setter(outcome)
         except InvalidStateError:
-            log.info("a task was cancelled before its result came: %s", self.future)
+            log.info("task %s was cancelled before its result came", self._id)
             self.future.set_running_or_notify_cancel()

@@ -17,7 +17,6 @@ import contextlib
 import ctypes
 import gc
 import json
-import pickle
 import select
 import shutil
 import signal
@@ -41,6 +40,7 @@ FAILURE = b"!"
 """First byte of a frame that holds an error's text; a packed result never starts so."""
 
 _FRAME_SIZE = struct.Struct("!Q")
+_REQUEST_HEAD = struct.Struct("!16s16sI")
 _SMALL_FRAME = 1 << 16
 _PR_SET_PDEATHSIG = 1
 _HANDLED = (signal.SIGCHLD, signal.SIGTERM)
@@ -81,6 +81,22 @@ def _fill(channel: socket.socket, frame: bytearray, size: int) -> None:
             if received == 0:
                 raise EOFError
             filled += received
+
+
+def join_request(
+    *, task_id: uuid.UUID, endpoint_id: uuid.UUID, options: dict[str, Any], body: bytes
+) -> bytes:
+    """Join what `execute_task` is to be called with into one frame."""
+    packed = json.dumps(options).encode() if options else b""
+    return _REQUEST_HEAD.pack(task_id.bytes, endpoint_id.bytes, len(packed)) + packed + body
+
+
+def split_request(frame: bytes) -> tuple[uuid.UUID, uuid.UUID, dict[str, Any], bytes]:
+    """Undo `join_request`."""
+    task_id, endpoint_id, size = _REQUEST_HEAD.unpack_from(frame)
+    start = _REQUEST_HEAD.size + size
+    options = json.loads(frame[_REQUEST_HEAD.size : start]) if size else {}
+    return uuid.UUID(bytes=task_id), uuid.UUID(bytes=endpoint_id), options, frame[start:]
 
 
 @dataclass(frozen=True)
@@ -280,11 +296,9 @@ def work(channel: socket.socket, run_task: Callable[[bytes], bytes]) -> None:
 
 def _task_runner(execute_task: Callable[..., bytes], tasks_dir: str) -> Callable[[bytes], bytes]:
     def run_task(request: bytes) -> bytes:
-        task_id, endpoint_id, options, body = pickle.loads(request)  # noqa: S301 - from our client
+        task_id, endpoint_id, options, body = split_request(request)
         try:
-            return execute_task(
-                body, uuid.UUID(task_id), uuid.UUID(endpoint_id), run_dir=tasks_dir, **options
-            )
+            return execute_task(body, task_id, endpoint_id, run_dir=tasks_dir, **options)
         except Exception:  # noqa: BLE001 - HTEX's worker loop goes on after any of these, too
             return FAILURE + traceback.format_exc().encode(errors="backslashreplace")
 

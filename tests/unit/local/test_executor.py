@@ -197,7 +197,7 @@ def test_parameters_are_the_sdks_then_ours():
         {"worker_path": "/tmp"},
         {"worker_env": {"NUMBER": 1}},
     ],
-    ids=lambda options: "-".join(options),
+    ids="-".join,
 )
 def test_wrong_arguments(options):
     with pytest.raises(UsageError, match=next(iter(options))):
@@ -208,7 +208,7 @@ def test_wrong_argument_leaves_no_process():
     before = psutil.Process().children()
     with pytest.raises(ValueError, match="UUID"):
         LocalExecutor(task_group_id="nonsense")
-    assert before == psutil.Process().children()
+    assert set(psutil.Process().children()) <= set(before)
 
 
 def test_endpoint_id_is_made_up_by_default(executor):

@@ -28,10 +28,10 @@ def children():
 def test_nothing_is_left(tasks):
     LocalExecutor(workers=1).shutdown()  # what is made once is made
     gc.collect()
-    before = sorted(os.listdir("/proc/self/fd")), threading.active_count(), children()
+    before = psutil.Process().num_fds(), threading.active_count(), children()
     with LocalExecutor(workers=3) as executor:
         folder = executor.submit(tasks.where).result()["folder"]
-    assert before == (sorted(os.listdir("/proc/self/fd")), threading.active_count(), children())
+    assert before == (psutil.Process().num_fds(), threading.active_count(), children())
     assert not Path(folder).parent.exists()
 
 
@@ -39,7 +39,7 @@ def test_use_afterwards(tasks):
     executor = LocalExecutor(label="mine", workers=1)
     executor.shutdown()
     executor.shutdown()
-    with pytest.raises(RuntimeError, match="mine.* is shutdown; no new functions"):
+    with pytest.raises(RuntimeError, match=r"mine.* is shutdown; no new functions"):
         executor.submit(tasks.add)
     with pytest.raises(RuntimeError, match="is shutdown; no new functions"):
         executor.submit_to_registered_function("nonsense")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import re
 import sys
 
 import pytest
@@ -18,9 +17,9 @@ def project(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     before = set(sys.modules)
 
-    def write(**modules):
+    def write(modules):
         for name, text in modules.items():
-            path = tmp_path / f"{re.sub('__(?=[a-z]|__)', '/', name)}.py"
+            path = tmp_path / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
         importlib.invalidate_caches()
@@ -32,23 +31,27 @@ def project(tmp_path, monkeypatch):
 
 def test_imports_are_followed_also_inside_functions(project):
     project(
-        alpha="import beta\ndef f():\n    from gamma import g\n    import json, numpy\n",
-        beta="import sys\nfrom delta import *\n",
-        gamma="def g(): pass\n",
-        delta="import alpha\n",
+        {
+            "alpha.py": "import beta\ndef f():\n    from gamma import g\n    import json, numpy\n",
+            "beta.py": "import sys\nfrom delta import *\n",
+            "gamma.py": "def g(): pass\n",
+            "delta.py": "import alpha\n",
+        }
     )
     assert set(carried_sources("alpha")) == {"alpha", "beta", "gamma", "delta"}
 
 
 def test_relative_imports_and_the_packages_above_are_followed(project):
     project(
-        lab____init__="",
-        lab__sub____init__="",
-        lab__sub__work="from . import near\nfrom .. import top\nfrom ..other import thing\n",
-        lab__sub__near="",
-        lab__top="",
-        lab__other="thing = 1\n",
-        lab__unused="",
+        {
+            "lab/__init__.py": "",
+            "lab/sub/__init__.py": "",
+            "lab/sub/work.py": "from . import near\nfrom .. import top\nfrom ..other import x\n",
+            "lab/sub/near.py": "",
+            "lab/top.py": "",
+            "lab/other.py": "x = 1\n",
+            "lab/unused.py": "",
+        }
     )
     found = carried_sources("lab.sub.work")
     assert set(found) == {"lab", "lab.sub", "lab.sub.work", "lab.sub.near", "lab.top", "lab.other"}
@@ -72,6 +75,6 @@ def test_an_installed_module_is_refused():
 
 
 def test_a_module_that_cannot_be_parsed_is_named(project):
-    project(broken="def f(:\n")
+    project({"broken.py": "def f(:\n"})
     with pytest.raises(ShippingError, match="'broken' cannot be read"):
         carried_sources("broken")
