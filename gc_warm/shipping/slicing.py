@@ -84,19 +84,31 @@ class Names:
 def split(text: str, file: str, future: tuple[str, ...] = ()) -> list[Statement]:
     """Split the text of a script, or of a notebook's cell, into its statements."""
     lines = text.splitlines(keepends=True)
-    spans: list[tuple[int, int]] = []
+    found: list[Statement] = []
+    last = 0
     for node in ast.parse(text, file).body:
         if isinstance(node, ast.ImportFrom) and node.module == "__future__":
             future = (*future, *(alias.name for alias in node.names))
             continue
         decorators = getattr(node, "decorator_list", [])
-        first = min(node.lineno, *(each.lineno for each in decorators), node.lineno)
-        last = node.end_lineno or first
-        if spans and first <= spans[-1][1]:
-            spans[-1] = (spans[-1][0], max(last, spans[-1][1]))
+        first = min([node.lineno, *(each.lineno for each in decorators)])
+        if first <= last:  # it shares a line with the one before
+            first = found.pop().line
+        last = max(last, node.end_lineno or first)
+        if isinstance(node, ast.Import | ast.ImportFrom) and len(node.names) > 1:
+            found += [Statement(each, file, first, future) for each in _one_by_one(node)]
         else:
-            spans.append((first, last))
-    return [Statement("".join(lines[a - 1 : b]), file, a, future) for a, b in spans]
+            found.append(Statement("".join(lines[first - 1 : last]), file, first, future))
+    return found
+
+
+def _one_by_one(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
+    """Yield an import statement for each of its names: a function may need one, not all."""
+    names = node.names
+    for alias in names:
+        node.names = [alias]
+        yield ast.unparse(node) + "\n"
+    node.names = names
 
 
 def is_main_guard(statement: Statement) -> bool:
@@ -162,7 +174,8 @@ class _Search:
                 self._found.add(index)
                 names = self._statements[index].names
                 self._written |= names.writes
-                waiting += [(each, index, index, False) for each in names.now]
+                # What a loop binds and uses need not be there before.
+                waiting += [(each, index, index, each in names.touches) for each in names.now]
                 waiting += [(each, end, index, True) for each in names.hints]
                 for when in {position, end}:
                     waiting += [(each, when, index, when != end) for each in names.later]
