@@ -171,6 +171,8 @@ class _Pickler(pickle.Pickler):
         found = _look_up(module, path)
         if isinstance(found, SelfContained) and found.function is value:
             found, path = value, f"{path}.function"
+        if found is value and module == "importlib":
+            return NotImplemented  # what calls are made of
         if found is value:
             if script.is_in_script(module):
                 self.script.add(path.partition(".")[0])
