@@ -77,18 +77,14 @@ def make_bundle(
     for pattern in data:
         _add_data(sources, origin, pattern)
     runtime = _runtime(sources)
-    identities = {name: _identity(name, sources) for name in sources}
-    identities.update({name: _identity(name, runtime) for name in runtime})
     everything = {**sources, **runtime}
     wanted = requirements_of(origin, requires)
     manifest = {
         "version": gc_warm.__version__,
         "requires": wanted,
         "check": _text("presence.py") if wanted else "",
-        "modules": {
-            name: _entry(everything[name], identities[name], small=name in runtime)
-            for name in sorted(everything)
-        },
+        "runtime": {name: shrink(source.text or "") for name, source in sorted(runtime.items())},
+        "modules": {name: _entry(name, sources) for name in sorted(sources)},
     }
     text = json.dumps(manifest, separators=(",", ":")).encode()
     bundle = Bundle(
@@ -158,12 +154,12 @@ def _whole_text(source: Source) -> str:
     return (source.text or "") + "".join(part["text"] for part in source.parts or [])
 
 
-def _entry(source: Source, identity: str, *, small: bool) -> dict[str, Any]:
-    text = source.text
+def _entry(name: str, sources: dict[str, Source]) -> dict[str, Any]:
+    source = sources[name]
     entry: dict[str, Any] = {
-        "identity": identity,
-        "source": shrink(text) if small and text else text,
-        "file": source.name if small else source.file,
+        "identity": _identity(name, sources),
+        "source": source.text,
+        "file": source.file,
         "package": source.package,
     }
     if source.parts is not None:

@@ -15,6 +15,8 @@ call as its decorator.
 from __future__ import annotations
 
 import base64
+import functools
+import inspect
 import linecache
 import pickle
 import types
@@ -28,6 +30,8 @@ from gc_warm.shipping.bundle import Bundle, make_bundle, requirements_of
 from gc_warm.shipping.origin import Call, find_origin, named
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gc_warm.shipping.origin import Origin
     from gc_warm.worker.task import SelfContained
 
@@ -40,6 +44,25 @@ _RUN_BOOT = (
     "or __import__('sys').modules[boot](locals())"
 )
 _bundles: weakref.WeakKeyDictionary[Any, tuple[Origin, Bundle]] = weakref.WeakKeyDictionary()
+
+
+# What inspect and dill ask of a function; answered by the launcher, a stand-in whose source text
+# is what travels.
+_OF_THE_LAUNCHER = {
+    *("__code__", "__defaults__", "__kwdefaults__", "__closure__", "__globals__"),
+    "__annotations__",
+}
+
+
+def attribute(function: SelfContained[..., Any], name: str) -> Any:
+    """Return what a self-contained function has on a client only."""
+    if name in _METHODS:
+        return functools.partial(_METHODS[name], function)
+    if name == "__signature__":
+        return inspect.signature(function.function)
+    if name in _OF_THE_LAUNCHER:
+        return getattr(_launcher_of(function), name)
+    raise AttributeError(f"{type(function).__name__!r} object has no attribute {name!r}")
 
 
 def reduce(function: SelfContained[..., Any]) -> tuple[Any, ...]:
@@ -117,7 +140,7 @@ def _pack(function: SelfContained[..., Any]) -> tuple[Origin, Bundle]:
     return origin, bundle
 
 
-def launcher_of(function: SelfContained[..., Any]) -> types.FunctionType:
+def _launcher_of(function: SelfContained[..., Any]) -> types.FunctionType:
     """Return a stand-in whose source, for whoever asks `inspect`, is the source text."""
     file = f"gc-warm {function.__module__}.{function.__qualname__} {id(function):x}.py"
     linecache.cache[file] = (lambda: source_text(function),)  # type: ignore[assignment]  # lazy
@@ -130,3 +153,11 @@ def launcher_of(function: SelfContained[..., Any]) -> types.FunctionType:
 
 def _stand_in(*args: Any, **kwargs: Any) -> None:
     """Stand for a self-contained function."""
+
+
+_METHODS: dict[str, Callable[[Any], Any]] = {
+    "_reduce": reduce,
+    "source": source_text,
+    "payload_size": payload_size,
+    "requirements": requirements_text,
+}

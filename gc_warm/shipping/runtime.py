@@ -58,11 +58,17 @@ class _Shrinker(ast.NodeTransformer):
         for each in node.body:
             if isinstance(each, ast.AnnAssign):
                 each.annotation = ast.Constant(0)
-        functions = [each for each in node.body if not isinstance(each, ast.AnnAssign)]
-        for each in functions:
-            self.visit(each)
-        node.body = _body([each for each in node.body if not _is_overload(each)])
+        body = []
+        for each in node.body:
+            kept = each if isinstance(each, ast.AnnAssign) else self.visit(each)
+            body += [] if kept is None else [kept]
+        node.body = _body(body)
         return node
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:  # noqa: N802
+        self.generic_visit(node)
+        is_cast = isinstance(node.func, ast.Name) and node.func.id == "cast"
+        return node.args[1] if is_cast else node
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:  # noqa: N802
         if node.value is None:
@@ -78,12 +84,6 @@ class _Shrinker(ast.NodeTransformer):
         self.generic_visit(node)
         node.body = [each for each in node.body if not _is_text(each)]
         return node
-
-
-def _is_overload(node: ast.stmt) -> bool:
-    return isinstance(node, ast.FunctionDef) and any(
-        "overload" in ast.unparse(each) for each in node.decorator_list
-    )
 
 
 def _is_text(node: ast.stmt) -> bool:

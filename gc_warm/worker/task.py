@@ -21,12 +21,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _running_lock = threading.Lock()
-# What inspect and dill ask of a function; answered by the launcher, a stand-in whose source text
-# carries the bundle.
-_OF_THE_LAUNCHER = {
-    *("__code__", "__defaults__", "__kwdefaults__", "__closure__", "__globals__"),
-    "__annotations__",
-}
 
 
 class _ModuleName(str):
@@ -92,25 +86,23 @@ class SelfContained(Generic[P, T]):
         """The same function, returning a `Receipted`: its result and what the call cost."""
         return _WithReceipt(cast("Any", self))
 
-    def source(self) -> str:
-        """Return it as source text, for ``Client.register_source_code``.
+    if TYPE_CHECKING:  # these are `gc_warm.shipping.parcel`'s, found by __getattr__
+        def source(self) -> str:
+            """Return it as source text, for ``Client.register_source_code``.
 
-        Raises:
-            ShippingError: The function cannot be carried; the message says why.
-        """
-        return self._shipping().source_text(self)
+            Raises:
+                ShippingError: The function cannot be carried; the message says why.
+            """
 
-    def payload_size(self) -> int:
-        """Return how many bytes each task carries for it, as Globus Compute's default has it."""
-        return self._shipping().payload_size(self)
+        def payload_size(self) -> int:
+            """Return how many bytes it adds to each task, under Globus Compute's default."""
 
-    def requirements(self) -> str:
-        """Return what must be installed on a worker, as the text of a requirements file.
+        def requirements(self) -> str:
+            """Return what must be installed on a worker, as the text of a requirements file.
 
-        It fits ``user_endpoint_config={"requirements": ...}`` of Globus Compute's default
-        template, and ``pip install -r`` in the ``worker_init`` of an endpoint of your own.
-        """
-        return self._shipping().requirements_text(self)
+            It fits ``user_endpoint_config={"requirements": ...}`` of Globus Compute's default
+            template, and ``pip install -r`` in the ``worker_init`` of an endpoint of your own.
+            """
 
     def __repr__(self) -> str:
         return f"<self-contained {self.__module__}:{self.__qualname__}>"
@@ -121,32 +113,30 @@ class SelfContained(Generic[P, T]):
         Raises:
             ShippingError: The function cannot be carried; the message says why.
         """
-        return self._shipping().reduce(self)
+        reduce: Callable[[], tuple[Any, ...]] = self._reduce
+        return reduce()
 
     def __getattr__(self, name: str) -> Any:
-        if name == "__signature__":
-            return inspect.signature(self.function)
-        if name in _OF_THE_LAUNCHER:
-            try:
-                return getattr(self._shipping().launcher_of(self), name)
-            except ShippingError as error:
-                raise AttributeError(name) from error
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        """Find what only a client needs: what it is to `inspect`, and how it travels."""
+        try:
+            from gc_warm.shipping.parcel import attribute
+        except ImportError as error:
+            if name != "_reduce":
+                raise AttributeError(name) from None
+            raise ShippingError(
+                f"{self!r} can be sent only from where gc-warm is installed, and this worker "
+                "has only what it was sent. Return its result instead of the function."
+            ) from error
+        return attribute(self, name)
 
     @property
     def __class__(self) -> type:
         # Source strategies ask whether it is a function before they read its text.
         return types.FunctionType
 
-    def _shipping(self) -> Any:
-        try:
-            from gc_warm.shipping import parcel
-        except ImportError as error:
-            raise ShippingError(
-                f"{self!r} can be sent only from where gc-warm is installed, and this worker "
-                "has only what it was sent. Return its result instead of the function."
-            ) from error
-        return parcel
+    @__class__.setter
+    def __class__(self, value: type) -> None:
+        raise AttributeError("__class__")
 
 
 class _WithReceipt(SelfContained[P, Receipted[T]], Generic[P, T]):
