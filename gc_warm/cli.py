@@ -252,10 +252,10 @@ def _check_function(
         kwargs = _parse_json("--kwargs", kwargs_json, dict)
         with LocalExecutor(workers=1) as executor:
             measured.update(observe(function, executor.submit, *args, **kwargs))
-    rows = [
-        {**asdict(each), "measured": measured.get(each.strategy, ("", ""))[0]}
-        for each in findings
-    ]
+    rows = []
+    for each in findings:
+        verdict, reason = measured.get(each.strategy, ("", ""))
+        rows.append({**asdict(each), "measured": verdict, "measured_reason": reason})
     if as_json:
         click.echo(json.dumps(rows, indent=2))
     else:

@@ -35,7 +35,7 @@ STRATEGIES = (
 # Which part of a combined payload is used: the first that a worker can unpack.
 _COMBINED = {
     "AllCodeStrategies": ("PureSourceTextInspect", "PureSourceDill", "DillCode"),
-    "CombinedCode": ("DillCodeSource", "DillCode"),
+    "CombinedCode": ("DillCodeSource", "DillCode", "DillCodeTextInspect"),
 }
 _DEDENTED = {"PureSourceDill", "DillCodeSource"}
 _FIX = "Put @self_contained above it, outermost."
@@ -124,8 +124,12 @@ def _by_pickle(function: Callable[..., Any]) -> _Outcome:
 
 def _by_reference(module: str) -> _Outcome:
     if is_installed(module):
-        names = importlib.metadata.packages_distributions().get(module.partition(".")[0], ["Python"])
-        return _Outcome("WARM", f"it is found in {module!r}, if the worker has {names[0]} installed")
+        names = importlib.metadata.packages_distributions().get(
+            module.partition(".")[0], ["Python"]
+        )
+        return _Outcome(
+            "WARM", f"it is found in {module!r}, if the worker has {names[0]} installed"
+        )
     return _Outcome(
         "BROKEN",
         f"ModuleNotFoundError: it is sent as a reference to {module!r}, which the worker lacks",
@@ -159,31 +163,49 @@ def _by_text(function: Callable[..., Any], *, dedented: bool) -> _Outcome:
     """Follow a function of which the text of the definition is sent, and nothing around it."""
     name = getattr(function, "__name__", None)
     inner = inspect.unwrap(function)
+    if isinstance(inner, SelfContained) and not dedented:
+        return _Outcome("WARM", "it is sent without the decorators above @self_contained")
     try:
-        text = inspect.getsource(inner)
+        # dill does not look behind decorators.
+        text = textwrap.dedent(_own_source(function)) if dedented else inspect.getsource(inner)
     except (OSError, TypeError):
         return _Outcome("BROKEN", "it has no source text", unpacks=False)
-    if dedented and type(function) is not types.FunctionType:
+    if dedented and not inspect.isroutine(function):
         return _Outcome("BROKEN", "dill finds no definition of it in its file", unpacks=False)
+    if inspect.ismethod(function) and not dedented:
+        return _Outcome("BROKEN", "IndentationError: it is not at the top level", unpacks=False)
+    if inspect.ismethod(function):
+        return _Outcome("BROKEN", "TypeError: its text alone does not know its instance")
     if name is None or not name.isidentifier():
         return _Outcome("BROKEN", "KeyError: its text defines no name", unpacks=False)
-    if dedented:
-        text = textwrap.dedent(text)
     try:
         names = split(text, "text")[0].names
     except IndentationError:
         return _Outcome("BROKEN", "IndentationError: it is not at the top level", unpacks=False)
     except SyntaxError:
         return _Outcome("BROKEN", "SyntaxError: its text is only part of a line", unpacks=False)
-    first = _unknown(names.now - {name})
+    # The SDK unpacks texts in a module where annotations are not evaluated.
+    first = _unknown(names.now - names.hints - {name})
     if first:
-        return _Outcome("BROKEN", f"NameError: its text alone has no {_listed(first)}", unpacks=False)
-    later = _unknown(names.later - {name} - names.writes)
+        return _Outcome(
+            "BROKEN", f"NameError: its text alone has no {_listed(first)}", unpacks=False
+        )
+    written = names.writes - _read_first(getattr(inner, "__code__", None), names.writes)
+    later = _unknown(names.later - {name} - written)
     if later:
         return _Outcome("BROKEN", f"NameError: its text alone has no {_listed(later)}")
     if names.writes:
         return _Outcome("COLD", f"global {', '.join(sorted(names.writes))} is new in every task")
     return _what_it_keeps(inner)
+
+
+def _own_source(function: Callable[..., Any]) -> str:
+    """Return the text of a function as it is, not of what it wraps."""
+    return "".join(inspect.getblock(inspect.findsource(function)[0][_first_line(function) :]))
+
+
+def _first_line(function: Callable[..., Any]) -> int:
+    return inspect.findsource(function)[1]
 
 
 def _what_it_keeps(function: Callable[..., Any]) -> _Outcome:
@@ -206,14 +228,26 @@ def _imports_within(function: Callable[..., Any]) -> list[str]:
 
 
 def _globals_used(function: types.FunctionType) -> set[str]:
-    codes, found = [function.__code__], set()
-    while codes:
-        code = codes.pop()
-        codes += [each for each in code.co_consts if isinstance(each, types.CodeType)]
-        stored = {i.argval for i in dis.get_instructions(code) if i.opname == "STORE_GLOBAL"}
+    found: set[str] = set()
+    for code in _codes(function.__code__):
         used = {i.argval for i in dis.get_instructions(code) if i.opname == "LOAD_GLOBAL"}
-        found |= used - stored if not stored & used else used
+        stored = {i.argval for i in dis.get_instructions(code) if i.opname == "STORE_GLOBAL"}
+        found |= used - (stored - _read_first(code, stored))
     return _unknown(found)
+
+
+def _codes(code: types.CodeType) -> list[types.CodeType]:
+    inner = [each for each in code.co_consts if isinstance(each, types.CodeType)]
+    return [code, *(deep for each in inner for deep in _codes(each))]
+
+
+def _read_first(code: types.CodeType | None, names: set[str]) -> set[str]:
+    """Return those global names that a function reads before it writes them."""
+    seen: dict[str, str] = {}
+    for instruction in dis.get_instructions(code) if code else ():
+        if instruction.opname.endswith("_GLOBAL") and instruction.argval in names:
+            seen.setdefault(instruction.argval, instruction.opname)
+    return {name for name, opname in seen.items() if opname == "LOAD_GLOBAL"}
 
 
 def _unknown(names: set[str]) -> set[str]:

@@ -16,7 +16,6 @@ do not contradict those of one that is here already does not begin anew, but add
 """
 
 from __future__ import annotations
-
 import __future__
 
 import base64
@@ -52,8 +51,9 @@ def load(names: dict[str, Any]) -> Any:
 
     Args:
         names: The payload: ``digest`` is the hash of the bundle; ``data`` the bundle itself,
-            compressed: the text of this module, a zero byte, and JSON; ``target`` says which function is meant, and ``made`` holds it
-            if it is no attribute of a module: see `gc_warm.worker.arrival`.
+            compressed: the text of this module, a zero byte, and JSON; ``target`` says which
+            function is meant, and ``made`` holds it if it is no attribute of a module: see
+            `gc_warm.worker.arrival`.
     """
     bundle = _bundles.get(names["digest"])
     if bundle is not None and bundle is _active and not bundle.rivals and not _leaving:
@@ -203,7 +203,8 @@ class Bundle:
             other.rivals.remove(self)
         used = {one.identity for other in _bundles.values() for one in other.carried.values()}
         for loader in self.carried.values():
-            if loader.identity not in used and _loaders.pop(loader.identity, None):
+            if loader.identity not in used and loader.identity in _loaders:
+                del _loaders[loader.identity]
                 module, loader.module = loader.module, None
                 if module is not None:
                     _leaving.append(module)

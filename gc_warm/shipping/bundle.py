@@ -104,10 +104,7 @@ def requirements_of(origin: Origin, requires: Sequence[str]) -> list[str]:
     """
     wanted = list(requires)
     for text in wanted:
-        try:
-            Requirement(text)
-        except InvalidRequirement as error:
-            raise ShippingError(f"requires={text!r} is no PEP 508 requirement: {error}") from error
+        _require_valid(text)
     for module in sorted(origin.modules):
         top = module.partition(".")[0]
         if is_installed(module) and not is_carried(module):
@@ -115,6 +112,13 @@ def requirements_of(origin: Origin, requires: Sequence[str]) -> list[str]:
             have = {Requirement(text).name.lower() for text in wanted}
             wanted += [name for name in names if name.lower() not in have]
     return wanted
+
+
+def _require_valid(text: str) -> None:
+    try:
+        Requirement(text)
+    except InvalidRequirement as error:
+        raise ShippingError(f"requires={text!r} is no PEP 508 requirement: {error}") from error
 
 
 def _sources(origin: Origin, modules: Sequence[str]) -> dict[str, Source]:

@@ -13,14 +13,11 @@ import sys
 import textwrap
 import types
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gc_warm.errors import ShippingError
 from gc_warm.shipping import script
 from gc_warm.worker.task import SelfContained
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes)
 
@@ -48,8 +45,8 @@ def find_origin(function: SelfContained[..., Any]) -> Origin:
     Raises:
         ShippingError: It cannot be found there, or made.
     """
-    plain: Any = getattr(function, "plain", function) if function._receipted else function
-    suffix = "!receipted" if function._receipted else ""
+    plain: Any = vars(function).get("plain", function)
+    suffix = "" if plain is function else "!receipted"
     place = _place_of(plain)
     if place is not None:
         module, path = place
@@ -77,10 +74,10 @@ def find_origin(function: SelfContained[..., Any]) -> Origin:
 def _place_of(plain: Any) -> tuple[str, str] | None:
     """Return the module and the path in it where a function, or what it wraps, is found."""
     candidates = [(str(plain.__module__), plain.__qualname__)]
-    home = sys.modules.get(plain._home or "")
+    home = sys.modules.get(plain.home or "")
     if home is not None:
         names = [name for name, value in vars(home).items() if value is plain]
-        candidates += [(plain._home, name) for name in names]
+        candidates += [(plain.home, name) for name in names]
     for module, qualname in candidates:
         value, path = _look_up(module, qualname), qualname
         while value is not None:
@@ -117,6 +114,7 @@ class Call:
         return self._parts
 
     def __call__(self, *args: Any) -> Call:
+        """Call, when the pickle is loaded, what this call returns."""
         return Call(self, *args)
 
 

@@ -1,9 +1,8 @@
 """A self-contained function as it is sent: as a pickle, or as source text.
 
-Both hold the same, and reach the same modules on a worker: a bundle, with the boot text that unpacks
-it. The pickle is a chain of calls of builtins and the standard library, so that
-loading it needs nothing but Python: no code objects, none of our classes. Written as Python it
-reads::
+Both hold the same, and reach the same modules on a worker: a bundle, with the boot text that
+unpacks it. The pickle is a chain of calls of builtins and the standard library, so that loading it
+needs nothing but Python: no code objects, none of our classes. Written as Python it reads::
 
     sys.modules.get(boot, functools.partial(eval, _RUN_BOOT))(names)
 
@@ -143,10 +142,8 @@ def _pack(function: SelfContained[..., Any]) -> tuple[Origin, Bundle]:
 def _launcher_of(function: SelfContained[..., Any]) -> types.FunctionType:
     """Return a stand-in whose source, for whoever asks `inspect`, is the source text."""
     file = f"gc-warm {function.__module__}.{function.__qualname__} {id(function):x}.py"
-    linecache.cache[file] = (lambda: source_text(function),)  # type: ignore[assignment]  # lazy
-    code = _stand_in.__code__.replace(
-        co_name=function.__name__, co_filename=file, co_firstlineno=1
-    )
+    linecache.cache[file] = (lambda: source_text(function),)  # read only if asked for
+    code = _stand_in.__code__.replace(co_name=function.__name__, co_filename=file, co_firstlineno=1)
     function_globals = getattr(function.function, "__globals__", {})
     return types.FunctionType(code, function_globals, function.__name__)
 

@@ -41,9 +41,9 @@ def advice(wanted: list[str]) -> str:
     )
 
 
-if __name__ != "gc_warm.shipping.presence" and (problems := lacking(requires)):
+if __name__ != "gc_warm.shipping.presence" and (problems := lacking(requires)):  # noqa: F821
     from gc_warm.errors import RequirementError
 
     raise RequirementError(
-        f"This worker lacks what the function requires: {', '.join(problems)}.\n{advice(requires)}"
+        f"This worker lacks what the function requires: {', '.join(problems)}.\n{advice(requires)}"  # noqa: F821
     )

@@ -35,12 +35,12 @@ def _indent_less(line: str) -> str:
 class _Shrinker(ast.NodeTransformer):
     """Drops what does nothing when the code runs."""
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST | None:  # noqa: N802
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST | None:
         if any("overload" in ast.unparse(each) for each in node.decorator_list):
             return None
         return self._function(node)
 
-    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:  # noqa: N802
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
         return self._function(node)
 
     def _function(self, node: _Function) -> _Function:
@@ -53,11 +53,11 @@ class _Shrinker(ast.NodeTransformer):
         node.annotation = None
         return node
 
-    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:  # noqa: N802
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
         # The fields of dataclasses and named tuples are made from their annotations.
         for each in node.body:
             if isinstance(each, ast.AnnAssign):
-                each.annotation = ast.Constant(0)
+                each.annotation = ast.Name("int", ast.Load())
         body = []
         for each in node.body:
             kept = each if isinstance(each, ast.AnnAssign) else self.visit(each)
@@ -65,22 +65,41 @@ class _Shrinker(ast.NodeTransformer):
         node.body = _body(body)
         return node
 
-    def visit_Call(self, node: ast.Call) -> ast.AST:  # noqa: N802
+    def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
         is_cast = isinstance(node.func, ast.Name) and node.func.id == "cast"
         return node.args[1] if is_cast else node
 
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:  # noqa: N802
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
+        """Write ``"...".format(...)``: what `ast.unparse` writes, older Pythons cannot read."""
+        self.generic_visit(node)
+        text, arguments = "", []
+        for part in node.values:
+            if isinstance(part, ast.FormattedValue):
+                spec = ast.unparse(part.format_spec)[2:-1] if part.format_spec else ""
+                conversion = "!" + chr(part.conversion) if part.conversion > 0 else ""
+                text += f"{{{conversion}{':' if spec else ''}{spec}}}"
+                arguments.append(part.value)
+            elif isinstance(part, ast.Constant):
+                text += str(part.value).replace("{", "{{").replace("}", "}}")
+        method = ast.Attribute(ast.Constant(text), "format", ast.Load())
+        return ast.Call(method, arguments, [])
+
+    def visit_FormattedValue(self, node: ast.FormattedValue) -> ast.AST:
+        node.value = self.visit(node.value)
+        return node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
         if node.value is None:
             return None
         return ast.copy_location(ast.Assign([node.target], node.value), node)
 
-    def visit_If(self, node: ast.If) -> ast.AST | None:  # noqa: N802
+    def visit_If(self, node: ast.If) -> ast.AST | None:
         if ast.unparse(node.test).endswith("TYPE_CHECKING"):
             return None
         return self.generic_visit(node)
 
-    def visit_Module(self, node: ast.Module) -> ast.AST:  # noqa: N802
+    def visit_Module(self, node: ast.Module) -> ast.AST:
         self.generic_visit(node)
         node.body = [each for each in node.body if not _is_text(each)]
         return node
@@ -105,7 +124,8 @@ def _drop_unused_imports(tree: ast.Module) -> None:
             each.names = [
                 a
                 for a in each.names
-                if (a.asname or a.name.partition(".")[0]) in used or (a.asname or a.name) in exported
+                if (a.asname or a.name.partition(".")[0]) in used
+                or (a.asname or a.name) in exported
             ]
             if not each.names:
                 continue

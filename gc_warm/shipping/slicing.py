@@ -191,11 +191,13 @@ class _Search:
             if name in names.binds:
                 yield index
                 return
-            stars = (self._public_names(module) for module in names.stars)
-            if name in names.touches or any(name in public for public in stars):
+            if name in names.touches or self._may_change(name, names):
                 yield index
-            elif name in names.calls and not self._is_module(name):
-                yield index
+
+    def _may_change(self, name: str, names: Names) -> bool:
+        if name in names.calls and not self._is_module(name):
+            return True
+        return any(name in self._public_names(module) for module in names.stars)
 
     def _refuse_missing(self) -> None:
         for name, user in self._missing.items():
@@ -255,7 +257,7 @@ class _Changes(ast.NodeVisitor):
         self._names = names
         self._in_function = False
 
-    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:  # noqa: N802
+    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         self._hint(node.returns)
         outer, self._in_function = self._in_function, True
         self.generic_visit(node)
@@ -263,29 +265,29 @@ class _Changes(ast.NodeVisitor):
 
     visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815
 
-    def visit_Lambda(self, node: ast.Lambda) -> None:  # noqa: N802
+    def visit_Lambda(self, node: ast.Lambda) -> None:
         """Pass over what is done later."""
 
     def visit_arg(self, node: ast.arg) -> None:
         self._hint(node.annotation)
 
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:  # noqa: N802
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
         self._hint(node.annotation)
         self.generic_visit(node)
 
-    def visit_Subscript(self, node: ast.Subscript) -> None:  # noqa: N802
+    def visit_Subscript(self, node: ast.Subscript) -> None:
         self._store(node)
 
-    def visit_Attribute(self, node: ast.Attribute) -> None:  # noqa: N802
+    def visit_Attribute(self, node: ast.Attribute) -> None:
         self._store(node)
 
-    def visit_Expr(self, node: ast.Expr) -> None:  # noqa: N802
+    def visit_Expr(self, node: ast.Expr) -> None:
         called = getattr(node.value, "func", None)
         if isinstance(called, ast.Attribute) and (base := _base(called)) and not self._in_function:
             self._names.calls.add(base)
         self.generic_visit(node)
 
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:  # noqa: N802
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         if any(alias.name == "*" for alias in node.names):
             self._names.stars.add("." * node.level + (node.module or ""))
 

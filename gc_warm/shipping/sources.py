@@ -184,7 +184,7 @@ def _is_compiled(name: str) -> bool:
 
 def _origin(name: str) -> str | None:
     spec = find(name)
-    return spec and spec.origin
+    return spec.origin if spec else None
 
 
 def _folder(spec: ModuleSpec) -> str:
@@ -208,9 +208,7 @@ def packages_above(name: str) -> Iterator[str]:
         yield name
 
 
-def imported(
-    tree: ast.AST, parent: str, *, guarded: bool = False
-) -> Iterator[tuple[str, bool]]:
+def imported(tree: ast.AST, parent: str, *, guarded: bool = False) -> Iterator[tuple[str, bool]]:
     """Yield the name of every module that may be imported, with the packages above it.
 
     Imports for type checkers only do not count. With each name comes whether it is imported in a

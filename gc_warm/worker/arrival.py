@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import pickle
-import types
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from gc_warm.worker.task import SelfContained
+
+if TYPE_CHECKING:
+    import types
 
 
 def find(target: str, made: bytes | str | None) -> SelfContained[..., Any]:
@@ -25,13 +27,13 @@ def find(target: str, made: bytes | str | None) -> SelfContained[..., Any]:
         for name in path.split("."):
             function = getattr(function, name)
     else:
-        if isinstance(made, str):
-            made = importlib.import_module("base64").b64decode(made)
-        function = pickle.loads(made)  # noqa: S301  (the payload was a pickle itself)
+        data = importlib.import_module("base64").b64decode(made) if isinstance(made, str) else made
+        function = pickle.loads(data)  # noqa: S301  (the payload was a pickle itself)
     found: Any = function
     if not isinstance(found, SelfContained):
         found = SelfContained(found)
-    return found.receipted if receipted else found
+    found = found.receipted if receipted else found
+    return cast("SelfContained[..., Any]", found)
 
 
 def make(module: str, file: str, line: int, text: str, cells: dict[str, Any]) -> Any:

@@ -78,7 +78,7 @@ class Carried:
         """Yield what lies directly in it."""
         start = self._path + os.sep
         inside = [path[len(start) :] for path in self._loader.data if path.startswith(start)]
-        yield from (self / name for name in sorted({path.split(os.sep)[0] for path in inside}))
+        yield from (self / name for name in sorted({path.partition(os.sep)[0] for path in inside}))
 
     def read_bytes(self) -> bytes:
         """Return the file's content.

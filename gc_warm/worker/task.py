@@ -24,12 +24,19 @@ _running_lock = threading.Lock()
 
 
 class _ModuleName(str):
-    """A module's name that finds no module: dill would read the text of that one's file."""
+    """A module's name that dill finds no module by: it would read the text of that one's file."""
 
     __slots__ = ()
 
     def __hash__(self) -> int:
-        return ~super().__hash__()
+        asker = sys._getframe(1)  # noqa: SLF001  (documented for this use)
+        if asker.f_code.co_name == "getmodule" and asker.f_back is not None:
+            return ~super().__hash__() if _is_dill(asker.f_back) else super().__hash__()
+        return super().__hash__()
+
+
+def _is_dill(frame: types.FrameType) -> bool:
+    return frame.f_globals.get("__name__") == "dill.source"
 
 
 class SelfContained(Generic[P, T]):
@@ -41,9 +48,11 @@ class SelfContained(Generic[P, T]):
     Attributes:
         function: What it runs.
         running: How many calls of it run in this process.
+        modules: Names of further modules to carry.
+        requires: What must be installed on the worker.
+        data: Patterns of the data files to carry.
+        home: Name of the module that made it self-contained.
     """
-
-    _receipted = False
 
     def __init__(
         self,
@@ -59,7 +68,7 @@ class SelfContained(Generic[P, T]):
         self.modules = tuple(modules)
         self.requires = tuple(requires)
         self.data = tuple(data)
-        self._home = home  # the module that made it self-contained
+        self.home = home
         named: Any = function
         while isinstance(named, (functools.partial, types.MethodType)):
             named = named.func if isinstance(named, functools.partial) else named.__func__
@@ -87,6 +96,7 @@ class SelfContained(Generic[P, T]):
         return _WithReceipt(cast("Any", self))
 
     if TYPE_CHECKING:  # these are `gc_warm.shipping.parcel`'s, found by __getattr__
+
         def source(self) -> str:
             """Return it as source text, for ``Client.register_source_code``.
 
@@ -141,8 +151,6 @@ class SelfContained(Generic[P, T]):
 
 class _WithReceipt(SelfContained[P, Receipted[T]], Generic[P, T]):
     """A self-contained function whose result comes with its receipt."""
-
-    _receipted = True
 
     def __init__(self, plain: SelfContained[P, T]) -> None:
         super().__init__(cast("Any", plain.function))

@@ -70,7 +70,8 @@ import travelling
 payloads = []
 for name in json.loads(sys.argv[1]):
     serializer = serialize.ComputeSerializer(strategy_code=getattr(serialize, name))
-    payloads += [serializer.serialize(f) for f in (travelling.work, travelling.made, travelling.partial)]
+    functions = travelling.work, travelling.made, travelling.partial
+    payloads += [serializer.serialize(function) for function in functions]
 print(json.dumps(payloads))
 """
 
@@ -86,7 +87,8 @@ for payload in json.load(sys.stdin):
     buffers = [payload, serializer.serialize(()), serializer.serialize({})]
     task = Task(task_id=uuid.uuid4(), task_buffer=serializer.pack_buffers(buffers))
     with tempfile.TemporaryDirectory() as folder:
-        result = messagepack.unpack(execute_task(messagepack.pack(task), uuid.uuid4(), run_dir=folder))
+        packed = execute_task(messagepack.pack(task), uuid.uuid4(), run_dir=folder)
+    result = messagepack.unpack(packed)
     answers.append(result.data if result.is_error else serializer.deserialize(result.data))
 print(json.dumps(answers))
 """

@@ -57,7 +57,12 @@ def run_script(tmp_path, endpoint_python):
         file.write_text(textwrap.dedent(text).replace("WORKER", repr(str(endpoint_python))))
         command = [sys.executable, *(arguments or [file])]
         ended = subprocess.run(
-            command, capture_output=True, text=True, cwd=folder or file.parent, timeout=120, check=False
+            command,
+            capture_output=True,
+            text=True,
+            cwd=folder or file.parent,
+            timeout=120,
+            check=False,
         )
         assert ended.returncode == 0, ended.stdout + ended.stderr
         return ended.stdout

@@ -25,7 +25,8 @@ def test_every_kind_of_import(project, one_worker):
             "lab/sub/near.py": "from . import work\nvalue = 'near'\n",  # circular
             "lab/sub/late.py": "value = 'late'\n",
             "space/inner.py": "value = 'namespace'\n",  # no __init__.py
-            "lab/sub/work.py": HEAD + """
+            "lab/sub/work.py": HEAD
+            + """
 import helper
 import space.inner
 from . import near
@@ -49,7 +50,9 @@ def test_a_namespace_that_the_worker_has_a_part_of(project, endpoint_python, tmp
     theirs = tmp_path / "theirs" / "space"
     theirs.mkdir(parents=True)
     (theirs / "installed.py").write_text("value = 'theirs'\n")
-    text = HEAD + """
+    text = (
+        HEAD
+        + """
 import space.mine
 
 @self_contained
@@ -57,6 +60,7 @@ def work():
     import space.installed
     return space.mine.value, space.installed.value
 """
+    )
     module = project({"space/mine.py": "value = 'mine'\n", "work.py": text})
     with LocalExecutor(
         workers=1, worker_python=endpoint_python, worker_path=[theirs.parent]
@@ -70,14 +74,17 @@ def test_zipped_modules(project, one_worker, monkeypatch):
         file.writestr("zipped_helper.py", "value = 'zipped'\n")
         file.writestr(
             "zipped_work.py",
-            HEAD + "import zipped_helper\n@self_contained\ndef work(): return zipped_helper.value\n",
+            HEAD
+            + "import zipped_helper\n@self_contained\ndef work(): return zipped_helper.value\n",
         )
     monkeypatch.syspath_prepend(archive)
     module = importlib.import_module("zipped_work")
     assert "zipped" == one_worker.submit(module.work).result()
 
 
-DATA = HEAD + """
+DATA = (
+    HEAD
+    + """
 import pkgutil
 from importlib import resources
 
@@ -101,6 +108,7 @@ def read():
 def forgot():
     return resources.files("lab").joinpath("labels.txt").read_text()
 """
+)
 
 
 @pytest.fixture
@@ -136,13 +144,16 @@ def test_data_that_is_not_there_is_refused(project):
 
 
 def test_modules_that_imports_do_not_show(project, one_worker):
-    text = HEAD + """
+    text = (
+        HEAD
+        + """
 import importlib
 
 @self_contained(modules=["plugin"])
 def work():
     return importlib.import_module("plu" + "gin").value
 """
+    )
     module = project({"plugin.py": "value = 3\n", "dynamic.py": text})
     assert 3 == one_worker.submit(module.work).result()
 

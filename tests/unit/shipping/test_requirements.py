@@ -16,32 +16,38 @@ HEAD = "from gc_warm import self_contained\n"
 
 
 def test_all_that_is_missing_or_old_is_named_before_anything_is_imported(project, one_worker):
-    text = HEAD + """
+    text = (
+        HEAD
+        + """
 import no_such_package
 
 @self_contained(requires=["no-such-package>=2", "dill>=99", "packaging", "x; python_version<'3'"])
 def work():
     return 1
 """
+    )
     (project.folder / "no_such_package.py").write_text("")
     module = project({"needy.py": text})
     with pytest.raises(TaskExecutionFailed) as caught:
         one_worker.submit(module.work).result()
     message = str(caught.value)
     dill = importlib.metadata.version("dill")
-    assert f"RequirementError: This worker lacks" in message
+    assert "RequirementError: This worker lacks" in message
     assert f"no-such-package>=2 (missing), dill>=99 (it has {dill})." in message
     assert "pip install 'no-such-package>=2' 'dill>=99' 'packaging'" in message
     assert '"requirements": "no-such-package>=2\\ndill>=99\\n' in message
 
 
 def test_what_is_there_is_used(project, one_worker):
-    text = HEAD + """
+    text = (
+        HEAD
+        + """
 @self_contained(requires=["dill>=0.1", "packaging"])
 def work():
     import dill
     return dill.__name__
 """
+    )
     assert "dill" == one_worker.submit(project({"needy.py": text}).work).result()
 
 

@@ -18,7 +18,9 @@ START = "LocalExecutor(workers=1, worker_python=WORKER)"
 
 
 def test_a_script_stays_warm(run_script):
-    text = HEAD + f"""
+    text = (
+        HEAD
+        + f"""
     calls = 0
     built = []
 
@@ -40,12 +42,15 @@ def test_a_script_stays_warm(run_script):
         with {START} as executor:
             print([executor.submit(work, "  a").result() for _ in range(3)])
     """
+    )
     expected = [("A", 1, 1, "analysis__main__"), ("A", 2, 1, "analysis__main__")]
     assert str(expected)[1:-1] in run_script(text)
 
 
 def test_a_script_without_a_guard_runs_only_here(run_script):
-    text = HEAD + f"""
+    text = (
+        HEAD
+        + f"""
     @self_contained
     def work(x):
         return x + 1
@@ -54,11 +59,14 @@ def test_a_script_without_a_guard_runs_only_here(run_script):
     print(executor.submit(work, 1).result())
     executor.shutdown()
     """
+    )
     assert "2\n" == run_script(text)
 
 
 def test_classes_of_a_script_work_as_arguments_and_results(run_script):
-    text = HEAD + f"""
+    text = (
+        HEAD
+        + f"""
     class Colour(Enum):
         RED = 1
 
@@ -87,6 +95,7 @@ def test_classes_of_a_script_work_as_arguments_and_results(run_script):
         except Exception as error:
             print(error)
     """
+    )
     output = run_script(text)
     assert "OddError: 11 is odd" in output
     assert 'raise OddError(f"{point.x} is odd")' in output
@@ -94,7 +103,9 @@ def test_classes_of_a_script_work_as_arguments_and_results(run_script):
 
 
 def test_functions_of_a_script_share_their_state(run_script):
-    text = HEAD + f"""
+    text = (
+        HEAD
+        + f"""
     loads = []
 
     @warm
@@ -113,13 +124,16 @@ def test_functions_of_a_script_share_their_state(run_script):
     with {START} as executor:
         print([executor.submit(f).result() for f in (first, second, first, second.receipted)])
     """
+    )
     assert "[1, 10, 1, Receipted(value=10" in run_script(text)
 
 
 def test_modules_beside_a_script_travel(run_script, tmp_path):
     (tmp_path / "scripts").mkdir()
     (tmp_path / "scripts" / "beside.py").write_text("def f(x): return x * 2\n")
-    text = HEAD + f"""
+    text = (
+        HEAD
+        + f"""
     try:
         import nothing_like_this
     except ImportError:
@@ -132,6 +146,7 @@ def test_modules_beside_a_script_travel(run_script, tmp_path):
     with {START} as executor:
         print(executor.submit(work, 4).result())
     """
+    )
     assert "8\n" == run_script(text)
 
 
@@ -140,7 +155,9 @@ def test_a_module_run_by_its_name_may_import_relatively(run_script, tmp_path):
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("")
     (package / "near.py").write_text("def f(x): return x * 3\n")
-    text = HEAD + f"""
+    text = (
+        HEAD
+        + f"""
     from .near import f
 
     @self_contained
@@ -150,6 +167,7 @@ def test_a_module_run_by_its_name_may_import_relatively(run_script, tmp_path):
     with {START} as executor:
         print(executor.submit(work, 4).result())
     """
+    )
     output = run_script(text, "pack/run.py", ["-m", "pack.run"], tmp_path / "scripts")
     assert "12\n" == output
 
@@ -171,7 +189,9 @@ def test_source_typed_into_an_interpreter_is_refused():
     ],
 )
 def test_what_cannot_be_found_is_refused_before_submission(run_script, line, reason):
-    text = HEAD + f"""
+    text = (
+        HEAD
+        + f"""
     if __name__ == "__main__":
         guarded = 1
 
@@ -184,4 +204,5 @@ def test_what_cannot_be_found_is_refused_before_submission(run_script, line, rea
     except ValueError as error:
         print(error)
     """
+    )
     assert reason in run_script(text)

@@ -177,7 +177,8 @@ def test_star_imports_bring_what_the_module_makes_public():
 
 
 @pytest.mark.parametrize(
-    "guard", ['if __name__ == "__main__":', "if '__main__' == __name__:", 'if (__name__=="__main__"):']
+    "guard",
+    ['if __name__ == "__main__":', "if '__main__' == __name__:", 'if (__name__=="__main__"):'],
 )
 def test_the_main_guard_never_travels(guard):
     script = f"limit = 1\n{guard}\n    limit = 2\ndef work(): return limit\n"
@@ -251,7 +252,9 @@ def test_a_slice_does_what_the_whole_program_does(program, name):
 
 
 def test_of_an_import_only_the_names_that_are_needed_travel():
-    script = "from os import (\n  path,\n  sep,\n)\nimport json, sys as s\ndef work(): return sep, s\n"
+    script = (
+        "from os import (\n  path,\n  sep,\n)\nimport json, sys as s\ndef work(): return sep, s\n"
+    )
     assert slice_of(script, "work") == [
         "from os import sep",
         "import sys as s",

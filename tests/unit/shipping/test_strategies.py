@@ -159,7 +159,7 @@ def test_it_looks_like_the_function_it_is(project):
 def test_one_that_cannot_travel_has_no_source_and_says_why(project):
     lab = project({"lab.py": "from gc_warm import self_contained\n" + textwrap.dedent(LOCAL)})
     function = lab.make()
-    with pytest.raises(ShippingError, match="(?i)of the function around it, which is a lock"):
+    with pytest.raises(ShippingError, match=r"(?i)of the function around it, which is a lock"):
         function.source()
     with pytest.raises(ShippingError):
         inspect.getsource(function)

@@ -120,7 +120,9 @@ def in_worker(endpoint_python, tmp_path):
             code = function
             if callable(function):
                 code = serializer.pack_buffers([serializer.serialize(function)])
-            tasks.append(messagepack.pack(Task(task_id=uuid.uuid4(), task_buffer=code + tail)).hex())
+            tasks.append(
+                messagepack.pack(Task(task_id=uuid.uuid4(), task_buffer=code + tail)).hex()
+            )
         start = "".join(f"import sys; sys.path.insert(0, {str(each)!r})\n" for each in path)
         ended = subprocess.run(
             [python, "-c", start + RUN + textwrap.dedent(program)],
@@ -196,7 +198,8 @@ def test_state_is_not_torn_down_under_a_running_call(project, in_worker):
         import builtins, threading
         from gc_warm import self_contained, warm
         if not hasattr(builtins, "started"):
-            builtins.started, builtins.go_on, builtins.log = threading.Event(), threading.Event(), []
+            builtins.started, builtins.go_on = threading.Event(), threading.Event()
+            builtins.log = []
 
         @warm
         def state():
@@ -334,12 +337,14 @@ def test_large_modules_are_warned_of(project):
 def test_more_than_the_service_takes_is_refused_with_the_numbers(project):
     text = "from gc_warm import self_contained\n@self_contained(data=['d.bin'])\ndef work(): 1\n"
     (project.folder / "d.bin").write_bytes(random.Random(1).randbytes(9_000_000))
-    with pytest.raises(ShippingError, match=r"carry 1\d\.\d MB .* at most 10.5 MB.*large \(9.0 MB\)"):
+    with pytest.raises(
+        ShippingError, match=r"carry 1\d\.\d MB .* at most 10.5 MB.*large \(9.0 MB\)"
+    ):
         project({"large.py": text}).work.source()
 
 
 def test_a_failed_import_leaves_nothing_half_done(project, one_worker, tmp_path):
-    text = f"""
+    text = """
         import pathlib
         from gc_warm import self_contained
         first = []
