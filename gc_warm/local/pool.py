@@ -5,8 +5,8 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import platform
 import threading
-import time
 import uuid
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _FAILED_STARTS_ALLOWED = 3
+_PATIENCE_SECONDS = 3 * GRACE_SECONDS  # with a template that should be ending
 _POOLS: weakref.WeakSet[WorkerPool] = weakref.WeakSet()
 
 
@@ -76,7 +77,7 @@ class WorkerPool:
         }
         self._template = Template(**self._template_settings)
         _POOLS.add(self)
-        self._start_thread(self._watch, name="gc-warm-pool")
+        self._watcher = self._start_thread(self._watch, name="gc-warm-pool")
         self._hire()
 
     @property
@@ -117,11 +118,17 @@ class WorkerPool:
             self._template.hang_up()
 
     def join(self, timeout: float | None = None) -> None:
-        """Wait until the workers have ended and all is cleared up."""
-        end = None if timeout is None else time.monotonic() + timeout
-        for thread in list(self._threads):
-            if thread is not threading.current_thread():
-                thread.join(None if end is None else max(0.0, end - time.monotonic()))
+        """Wait until the stopped workers have ended and all is cleared up.
+
+        Args:
+            timeout: How long to wait for callbacks of futures, in seconds; None is for ever.
+        """
+        if threading.current_thread() is not self._watcher:
+            self._watcher.join(_PATIENCE_SECONDS)
+            if self._watcher.is_alive():
+                self._template.destroy()
+        for thread in self._threads - {threading.current_thread()}:
+            thread.join(timeout)
 
     def is_own_thread(self) -> bool:
         """Return whether the caller is a callback of a job's future, and so must not wait."""
@@ -138,30 +145,33 @@ class WorkerPool:
 
     def _hire(self) -> None:
         """Start a worker for each vacant place."""
-        try:
-            with self._lock:
-                hired = [] if self._stopping or self._template.dead else self._fork_all()
-        except OSError as error:
-            self._give_up(WorkerStartError(f"Cannot start more workers: {error}."))
-        else:
-            for member in hired:
-                self._start_thread(self._serve, member, name=f"gc-warm-worker-{member.rank}")
+        hired: list[Member] = []
+        error: OSError | None = None
+        with self._lock:
+            if not self._stopping and not self._template.dead:
+                error = self._fork_into(hired)
+        for member in hired:
+            self._start_thread(self._serve, member, name=f"gc-warm-worker-{member.rank}")
+        # If the template is dying, they are started when there is a new one.
+        if error is not None and not isinstance(error, ConnectionError):
+            log.warning("cannot start a worker: %s", error)
+            if not self._members:
+                self._give_up(WorkerStartError(f"Cannot start a worker: {error}."))
 
-    def _fork_all(self) -> list[Member]:
-        hired = []
+    def _fork_into(self, hired: list[Member]) -> OSError | None:
+        """Add new members to the list; return what keeps the remaining places vacant."""
         for rank in sorted(self._vacant):
-            number = self._hired
             seat = {**self._seat, "PARSL_WORKER_RANK": str(rank)}
             try:
-                channel = self._template.fork(number, seat)
-            except ConnectionError:
-                break  # the template is dying; they are started when there is a new one
-            self._hired += 1
-            self._vacant.discard(rank)
-            member = Member(number=number, rank=rank, template=self._template, channel=channel)
-            self._members[number] = member
+                channel = self._template.fork(self._hired, seat)
+            except OSError as error:
+                return error
+            member = Member(number=self._hired, rank=rank, template=self._template, channel=channel)
             hired.append(member)
-        return hired
+            self._members[self._hired] = member
+            self._vacant.discard(rank)
+            self._hired += 1
+        return None
 
     def _serve(self, member: Member) -> None:
         """Be the thread that listens to a worker."""
@@ -198,6 +208,8 @@ class WorkerPool:
             for event in template.events():
                 if "exit" in event:
                     self._note_exit(**event["exit"])
+                else:
+                    _note_python(event["ready"]["python"])
             template = self._replace_template(template, template.bury())
         self._dispatcher.close()
 
@@ -232,7 +244,7 @@ class WorkerPool:
         self._hire()
         return template
 
-    def _start_thread(self, target: Callable[..., None], *args: Any, name: str) -> None:
+    def _start_thread(self, target: Callable[..., None], *args: Any, name: str) -> threading.Thread:
         def run() -> None:
             try:
                 target(*args)
@@ -242,6 +254,19 @@ class WorkerPool:
         thread = threading.Thread(target=run, name=name, daemon=True)
         self._threads.add(thread)
         thread.start()
+        return thread
+
+
+def _note_python(version: str) -> None:
+    """Warn of what the SDK calls a common cause of lost workers."""
+    ours = platform.python_version()
+    if version.split(".")[:2] != ours.split(".")[:2]:
+        log.warning(
+            "workers run Python %s and this process %s: serialize functions as source text, "
+            "because compiled code may crash there",
+            version,
+            ours,
+        )
 
 
 def _stop_all() -> None:
@@ -250,7 +275,7 @@ def _stop_all() -> None:
     for pool in pools:
         pool.stop()
     for pool in pools:
-        pool.join(timeout=2 * GRACE_SECONDS)
+        pool.join(timeout=0)
 
 
 def _forget_all() -> None:

@@ -55,6 +55,7 @@ class Template:
         self.ready = False
         self._python = python
         self._printed = ""
+        self._reaped = False
         # Private, and removed by the template at its end, or by us if it was killed.
         self._run_dir = Path(tempfile.mkdtemp(prefix="gc-warm-"))
         self._control, theirs = socket.socketpair()
@@ -132,10 +133,17 @@ class Template:
                     self.ready = self.ready or "ready" in event
                     yield event
 
+    def destroy(self) -> None:
+        """Kill the template's process group at once: itself, workers, what tasks left running."""
+        # Until it is reaped its number cannot be someone else's.
+        with contextlib.suppress(OSError):
+            if not self._reaped:
+                os.killpg(self._process.pid, signal.SIGKILL)
+
     def bury(self) -> str:
-        """Kill what may be left of the template's process group, and say how the template ended."""
-        with contextlib.suppress(OSError):  # safe: the group's number stays taken until wait()
-            os.killpg(self._process.pid, signal.SIGKILL)
+        """Clear up after the template has gone, and say how it ended."""
+        self.destroy()
+        self._reaped = True
         reason = describe_exit(self._process.wait())
         self._control.close()
         self._printed = _tail(self._log)

@@ -17,6 +17,7 @@ import contextlib
 import ctypes
 import gc
 import json
+import platform
 import select
 import shutil
 import signal
@@ -134,7 +135,7 @@ class Template:
         Returns:
             In each worker, its seat; in the template, at the end, None.
         """
-        self._report(ready={"pid": self._pid, "python": sys.version.split()[0]})
+        self._report(ready={"pid": self._pid, "python": platform.python_version()})
         while not self._client_gone:
             self._wait()
             for request in self._requests():
@@ -275,6 +276,7 @@ def _take(seat: Seat, run_dir: str) -> socket.socket:
         os.dup2(opened, descriptor)
         os.close(opened)
     os.environ.update(seat.environment)
+    os.set_inheritable(seat.channel, False)  # programs that tasks start get no copy
     return socket.socket(fileno=seat.channel)
 
 

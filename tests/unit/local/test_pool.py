@@ -1,6 +1,7 @@
 """Workers that die, and how many there are."""
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -207,6 +208,17 @@ def test_workers_that_die_at_start(make_executor, tasks):
         executor.submit(tasks.where).result()
     executor.shutdown()
     folder.unlink()
+
+
+def test_no_descriptors_left_for_workers(make_executor, tasks):
+    used = psutil.Process().num_fds()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 20, limits[1]))
+    try:
+        executor = make_executor(workers=50)
+        assert executor.submit(tasks.add, 1).result() == 3
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 # Growth

@@ -17,8 +17,16 @@ from gc_warm.local.executor import LocalExecutor
 
 
 def assert_end(processes, *, seconds=2):
-    _, alive = psutil.wait_procs(processes, timeout=seconds)
-    assert alive == []
+    _, left = psutil.wait_procs(processes, timeout=seconds)
+    assert [process for process in left if is_alive(process)] == []
+
+
+def is_alive(process):
+    """Return whether it runs: an orphan may stay a zombie until the system's init looks."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def children():
@@ -127,6 +135,14 @@ def test_worker_that_ignores_sigterm(tasks):
     with LocalExecutor(workers=1) as executor:
         worker = psutil.Process(executor.submit(tasks.ignore_sigterm).result())
     assert not worker.is_running()
+
+
+def test_template_that_hangs(tasks):
+    with LocalExecutor(workers=1) as executor:
+        found = executor.submit(tasks.where).result()
+        family = [psutil.Process(found["pid"]), psutil.Process(found["parent"])]
+        os.kill(found["parent"], signal.SIGSTOP)
+    assert_end(family)
 
 
 def test_programs_that_tasks_left_running(tasks):

@@ -1,0 +1,63 @@
+"""What the short cuts in protocol.py rely on; fails when a release of Globus Compute moves it."""
+
+import uuid
+
+import pytest
+from globus_compute_common import messagepack
+from globus_compute_common.messagepack.message_types import Result, Task
+from globus_compute_endpoint.engines.helper import execute_task
+from globus_compute_sdk.sdk.batch import Batch
+from globus_compute_sdk.serialize import ComputeSerializer
+
+from gc_warm.local import protocol
+from gc_warm.local.worker import split_request
+
+
+def run(tmp_path, function, *args):
+    """Pack a task as for a worker, and run it here."""
+    serializer = ComputeSerializer()
+    request = protocol.pack_request(
+        task_id=uuid.uuid4(),
+        endpoint_id=uuid.uuid4(),
+        code=protocol.serialize_function(serializer, function),
+        arguments=protocol.serialize_arguments(serializer, args, {}),
+        result_serializers=["globus_compute_sdk.serialize.JSONData"],
+    )
+    task_id, endpoint_id, options, body = split_request(request)
+    return execute_task(body, task_id, endpoint_id, run_dir=tmp_path, **options)
+
+
+@pytest.fixture(autouse=True)
+def _stay_here(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)  # execute_task changes it, and the environment
+    monkeypatch.setenv("GC_TASK_UUID", "")
+
+
+@pytest.mark.parametrize(("task", "is_error"), [("make_pair", False), ("fail", True)])
+def test_short_cut_of_unpack_result(tmp_path, tasks, task, is_error):
+    frame = run(tmp_path, getattr(tasks, task))
+    assert frame.startswith(protocol._RESULT_AS_EVER)
+    result = messagepack.unpack(frame)
+    assert isinstance(result, Result)
+    assert (is_error, result.data) == protocol.unpack_result(frame)
+
+
+def test_results_that_look_different_are_unpacked_all_the_same():
+    frame = b'\x01{"data": {"task_id": "%s", "data": "text"}, "message_type": "result"}'
+    frame %= str(uuid.uuid4()).encode()
+    assert (False, "text") == protocol.unpack_result(frame)
+
+
+def test_other_messages_are_refused():
+    frame = messagepack.pack(Task(task_id=uuid.uuid4(), task_buffer=""))
+    with pytest.raises(TypeError, match="Expected a result, got a Task"):
+        protocol.unpack_result(frame)
+
+
+@pytest.mark.parametrize("kwargs", [{}, {"b": 1}], ids=["no kwargs", "kwargs"])
+def test_arguments_are_serialized_as_by_the_sdk(kwargs):
+    serializer, key = ComputeSerializer(), uuid.uuid4()
+    batch = Batch(None, serializer=serializer)
+    batch.add(key, (1, "two"), kwargs)
+    arguments = protocol.serialize_arguments(serializer, (1, "two"), kwargs)
+    assert batch.tasks[key] == [arguments]
