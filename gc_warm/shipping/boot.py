@@ -163,6 +163,8 @@ class Bundle:
             return False
         if module["source"] is None and spec.submodule_search_locations is not None:
             return True  # a package without a module of its own; ours are found beside it
+        if spec.origin is None:
+            return False  # any folder of that name
         if _source_of(spec) != module["source"] or "parts" in module:
             self._clashes.append(f"{name} ({spec.origin})")
         return True

@@ -45,23 +45,17 @@ _RUN_BOOT = (
 _bundles: weakref.WeakKeyDictionary[Any, tuple[Origin, Bundle]] = weakref.WeakKeyDictionary()
 
 
-# What inspect and dill ask of a function; answered by the launcher, a stand-in whose source text
-# is what travels.
-_OF_THE_LAUNCHER = {
-    *("__code__", "__defaults__", "__kwdefaults__", "__closure__", "__globals__"),
-    "__annotations__",
-}
-
-
 def attribute(function: SelfContained[..., Any], name: str) -> Any:
-    """Return what a self-contained function has on a client only."""
+    """Return what a self-contained function has on a client only.
+
+    What inspect and dill ask of a function is answered by the launcher: a stand-in whose source
+    text is what travels.
+    """
     if name in _METHODS:
         return functools.partial(_METHODS[name], function)
     if name == "__signature__":
         return inspect.signature(function.function)
-    if name in _OF_THE_LAUNCHER:
-        return getattr(_launcher_of(function), name)
-    raise AttributeError(f"{type(function).__name__!r} object has no attribute {name!r}")
+    return getattr(_launcher_of(function), name)
 
 
 def reduce(function: SelfContained[..., Any]) -> tuple[Any, ...]:

@@ -21,6 +21,11 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _running_lock = threading.Lock()
+# Found in `gc_warm.shipping.parcel`, which workers do not have.
+_ON_CLIENT = {
+    *("_reduce", "source", "payload_size", "requirements", "__signature__", "__code__"),
+    *("__defaults__", "__kwdefaults__", "__closure__", "__globals__"),
+}
 
 
 class _ModuleName(str):
@@ -77,6 +82,7 @@ class SelfContained(Generic[P, T]):
         self.__name__: str = named.__name__ if named.__name__.isidentifier() else "function"
         self.__qualname__: str = named.__qualname__
         self.__module__ = _ModuleName(named.__module__)
+        self.__annotations__ = getattr(named, "__annotations__", {})
         self.__doc__ = function.__doc__ if named is function else named.__doc__
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -128,10 +134,12 @@ class SelfContained(Generic[P, T]):
 
     def __getattr__(self, name: str) -> Any:
         """Find what only a client needs: what it is to `inspect`, and how it travels."""
+        if name not in _ON_CLIENT:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         try:
             from gc_warm.shipping.parcel import attribute
         except ImportError as error:
-            if name != "_reduce":
+            if name[:2] == "__":
                 raise AttributeError(name) from None
             raise ShippingError(
                 f"{self!r} can be sent only from where gc-warm is installed, and this worker "

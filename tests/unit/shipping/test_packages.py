@@ -9,6 +9,7 @@ import zipfile
 import pytest
 from globus_compute_sdk.errors import TaskExecutionFailed
 
+from gc_warm import LocalExecutor
 from gc_warm.errors import ShippingError
 from gc_warm.shipping.sources import is_carried
 
@@ -45,8 +46,6 @@ def work():
 
 
 def test_a_namespace_that_the_worker_has_a_part_of(project, endpoint_python, tmp_path):
-    from gc_warm import LocalExecutor
-
     theirs = tmp_path / "theirs" / "space"
     theirs.mkdir(parents=True)
     (theirs / "installed.py").write_text("value = 'theirs'\n")
@@ -192,3 +191,27 @@ def test_finding_modules_imports_none(project):
     assert "other" not in sys.modules
     module.f.source()
     assert "other" not in sys.modules
+
+
+def test_any_folder_of_that_name_on_the_worker_does_no_harm(project, endpoint_python, tmp_path):
+    (tmp_path / "theirs" / "models").mkdir(parents=True)
+    module = project({"models.py": HEAD + "@self_contained\ndef work(): return __name__\n"})
+    with LocalExecutor(
+        workers=1, worker_python=endpoint_python, worker_path=[tmp_path / "theirs"]
+    ) as executor:
+        assert "models" == executor.submit(module.work).result()
+
+
+def test_a_module_named_as_an_installed_distribution_is_refused(project, endpoint_python, tmp_path):
+    installed = tmp_path / "site-packages"
+    installed.mkdir()
+    (installed / "helper_lib.py").write_text("value = 'theirs'\n")
+    text = HEAD + "import helper_lib\n@self_contained\ndef work(): return helper_lib.value\n"
+    module = project({"helper_lib.py": "value = 'mine'\n", "shadowing.py": text})
+    with (
+        LocalExecutor(
+            workers=1, worker_python=endpoint_python, worker_path=[installed]
+        ) as executor,
+        pytest.raises(TaskExecutionFailed, match=r"ClashError.*site-packages/helper_lib\.py"),
+    ):
+        executor.submit(module.work).result()
