@@ -42,7 +42,8 @@ VERSIONS = 3
 _lock = threading.RLock()
 _bundles: dict[str, Bundle] = {}  # by digest, the one used least recently first
 _loaders: dict[str, CarriedLoader] = {}  # by identity
-_leaving: list[types.ModuleType] = []  # retired modules with calls that still run
+# Retired modules with calls that may still run, and what was made in them.
+_leaving: list[tuple[types.ModuleType, list[Any]]] = []
 _active: Bundle | None = None
 
 
@@ -61,8 +62,7 @@ def load(names: dict[str, Any]) -> Any:
         if function is not None:
             return function
     with _lock:
-        if bundle is None:
-            bundle = _bundles.get(names["digest"]) or _unpack(names)
+        bundle = _bundles.get(names["digest"]) or _unpack(names)
         bundle.activate()
         function = bundle.functions.get(names["target"])
         if function is None:
@@ -108,9 +108,10 @@ def _let_go(bundle: Bundle) -> None:
             surplus -= 1
             del _bundles[digest]
             old.drop()
-    for module in list(_leaving):
-        if _is_idle(module):
-            _leaving.remove(module)
+    for leaving in list(_leaving):
+        module, made = leaving
+        if not any(map(_runs, [*vars(module).values(), *made])):
+            _leaving.remove(leaving)
             retire(module)
 
 
@@ -209,7 +210,7 @@ class Bundle:
                 del _loaders[loader.identity]
                 module, loader.module = loader.module, None
                 if module is not None:
-                    _leaving.append(module)
+                    _leaving.append((module, list(self.functions.values())))
         self.functions.clear()
 
 
@@ -356,12 +357,9 @@ def retire(module: types.ModuleType) -> None:
             clear()
 
 
-def _is_idle(module: types.ModuleType) -> bool:
-    return not any(
-        getattr(value, "running", 0) > 0
-        for value in list(vars(module).values())
-        if type(value).__name__ in {"SelfContained", "_WithReceipt"}
-    )
+def _runs(value: Any) -> bool:
+    value = getattr(value, "plain", value) if type(value).__name__ == "_WithReceipt" else value
+    return type(value).__name__ == "SelfContained" and value.running > 0
 
 
 def _belongs_to(value: Any, module: types.ModuleType) -> bool:

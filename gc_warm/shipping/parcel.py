@@ -38,10 +38,11 @@ BOOT = f"_gc_warm_boot_{boot.FORMAT}"
 
 # Evaluated in a fresh worker with the names of the payload: boot, digest, data, target.
 _RUN_BOOT = (
-    "exec(compile(__import__('zlib').decompress(__import__('base64').b64decode(data)"
-    " if isinstance(data,str)else data).partition(b'\\0')[0],boot,'exec'),{'__name__':boot})"
-    "or __import__('sys').modules[boot](locals())"
+    "exec(compile(__import__('zlib').decompress(data).partition(b'\\0')[0],boot,'exec'),"
+    "{'__name__':boot})or __import__('sys').modules[boot](locals())"
 )
+# The same, where data is text.
+_RUN_BOOT_OF_TEXT = _RUN_BOOT.replace("(data)", "(__import__('base64').b64decode(data))")
 _bundles: weakref.WeakKeyDictionary[Any, tuple[Origin, Bundle]] = weakref.WeakKeyDictionary()
 
 
@@ -79,7 +80,7 @@ def source_text(function: SelfContained[..., Any]) -> str:
     names = ", ".join(f"{name!r}: {_literal(value)}" for name, value in _payload(function).items())
     return (
         f"@(lambda _, names={{{names}}}: __import__('sys').modules.get({BOOT!r}, "
-        f"lambda names: eval({_RUN_BOOT!r}, {{}}, names))(names))\n"
+        f"lambda names: eval({_RUN_BOOT_OF_TEXT!r}, {{}}, names))(names))\n"
         f"def {function.__name__}(*args, **kwargs):\n"
         f"    {'Made by gc-warm: the decorator above returns the function that it carries.'!r}\n"
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import string
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def shrink(text: str) -> str:
     tree = _Shrinker().visit(ast.parse(text))
     _drop_unused_imports(tree)
     long = ast.unparse(tree) + "\n"
-    short = "\n".join(map(_indent_less, long.split("\n")))
+    short = "\n".join(_indent_less(line) for line in long.split("\n") if line)
     same = ast.dump(ast.parse(long)) == ast.dump(ast.parse(short))
     return short if same else long  # where a string goes over several lines
 
@@ -47,6 +48,7 @@ class _Shrinker(ast.NodeTransformer):
         node.returns = None
         self.generic_visit(node)
         node.body = _body(node.body)
+        _shorten_locals(node)
         return node
 
     def visit_arg(self, node: ast.arg) -> ast.arg:
@@ -103,6 +105,30 @@ class _Shrinker(ast.NodeTransformer):
         self.generic_visit(node)
         node.body = [each for each in node.body if not _is_text(each)]
         return node
+
+
+def _shorten_locals(function: ast.AST) -> None:
+    """Give the local variables of a function short names, where it holds no other function."""
+    inner = list(ast.walk(function))[1:]
+    if any(isinstance(node, _SCOPES) for node in inner):
+        return
+    names = [node for node in inner if isinstance(node, ast.Name)]
+    fixed = {node.arg for node in inner if isinstance(node, ast.arg)}
+    fixed |= {
+        name for node in inner if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names
+    }
+    bound = {node.id for node in names if isinstance(node.ctx, ast.Store)} - fixed
+    taken = {node.id for node in names} | fixed
+    short = (letter for letter in string.ascii_letters if letter not in taken)
+    new = dict(zip(sorted(name for name in bound if len(name) > 1), short, strict=False))
+    for node in names:
+        node.id = new.get(node.id, node.id)
+
+
+_SCOPES = (
+    *(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda),
+    *(ast.Import, ast.ImportFrom, ast.ExceptHandler),
+)
 
 
 def _is_text(node: ast.stmt) -> bool:

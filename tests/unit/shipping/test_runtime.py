@@ -62,6 +62,20 @@ def f(x):
       c"""
 def empty() -> None:
     """Nothing."""
+def sums(values):
+    global total
+    total = 0
+    for value in values:
+        longer = value + total
+        total = longer
+    return [value * 2 for value in values], total
+def counter():
+    count = 0
+    def add():
+        nonlocal count
+        count += 1
+        return count
+    return add
 '''
 
 
@@ -76,6 +90,10 @@ def test_it_does_the_same():
     assert (1, "b") == names["Pair"](1, "b")
     assert ("a/3", "a # b\n      c") == names["f"](3)
     assert names["empty"]() is None
+    assert ([2, 4], 3) == names["sums"]([1, 2])
+    assert 3 == names["total"]
+    add = names["counter"]()
+    assert [1, 2] == [add(), add()]
 
 
 def test_what_is_for_readers_and_type_checkers_stays_behind():

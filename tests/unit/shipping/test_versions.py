@@ -193,7 +193,8 @@ def test_a_module_is_imported_once_when_threads_arrive_together(project, in_work
     assert f"{[1] * 8}\n" == in_worker(program, *[code] * 8)
 
 
-def test_state_is_not_torn_down_under_a_running_call(project, in_worker):
+@pytest.mark.parametrize("name", ["work", "made", "receipted"])
+def test_state_is_not_torn_down_under_a_running_call(project, in_worker, name):
     text = """
         import builtins, threading
         from gc_warm import self_contained, warm
@@ -213,8 +214,18 @@ def test_state_is_not_torn_down_under_a_running_call(project, in_worker):
                 builtins.started.set()
                 builtins.go_on.wait(30)
             builtins.log.append("end {number}")
+
+        receipted = work.receipted
+
+        def made():
+            return work.function()
     """
-    codes = [packed(project({"busy.py": text.format(number=n)}).work) for n in range(2)]
+
+    def code(number):
+        function = getattr(project({"busy.py": text.format(number=number)}), name)
+        return packed(self_contained(function) if name == "made" else function)
+
+    codes = [code(number) for number in range(2)]
     program = f"""
         import builtins
         thread = threading.Thread(target=run, args=(tasks[0],))
