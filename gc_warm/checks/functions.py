@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import builtins
 import dis
-import importlib.metadata
 import inspect
 import sys
 import textwrap
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from gc_warm.errors import ShippingError
 from gc_warm.shipping.script import NAMES as SCRIPTS
 from gc_warm.shipping.slicing import split
-from gc_warm.shipping.sources import is_installed
+from gc_warm.shipping.sources import distributions_of, is_installed
 from gc_warm.worker.task import SelfContained
 
 if TYPE_CHECKING:
@@ -124,9 +123,7 @@ def _by_pickle(function: Callable[..., Any]) -> _Outcome:
 
 def _by_reference(module: str) -> _Outcome:
     if is_installed(module):
-        names = importlib.metadata.packages_distributions().get(
-            module.partition(".")[0], ["Python"]
-        )
+        names = distributions_of(module) or ("Python",)
         return _Outcome(
             "WARM", f"it is found in {module!r}, if the worker has {names[0]} installed"
         )

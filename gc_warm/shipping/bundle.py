@@ -6,7 +6,6 @@ import base64
 import fnmatch
 import functools
 import hashlib
-import importlib.metadata
 import json
 import os
 import warnings
@@ -21,7 +20,13 @@ import gc_warm
 from gc_warm.errors import ShippingError
 from gc_warm.shipping import script
 from gc_warm.shipping.runtime import shrink
-from gc_warm.shipping.sources import Source, carried_sources, is_carried, is_installed
+from gc_warm.shipping.sources import (
+    Source,
+    carried_sources,
+    distributions_of,
+    is_carried,
+    is_installed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -106,9 +111,8 @@ def requirements_of(origin: Origin, requires: Sequence[str]) -> list[str]:
     for text in wanted:
         _require_valid(text)
     for module in sorted(origin.modules):
-        top = module.partition(".")[0]
         if is_installed(module) and not is_carried(module):
-            names = importlib.metadata.packages_distributions().get(top, [])
+            names = distributions_of(module)
             have = {Requirement(text).name.lower() for text in wanted}
             wanted += [name for name in names if name.lower() not in have]
     return wanted

@@ -8,7 +8,9 @@ distributions are not.
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.machinery
+import importlib.metadata
 import importlib.util
 import sys
 import sysconfig
@@ -90,6 +92,26 @@ def is_installed(name: str) -> bool:
         return True
     spec = find(name)
     return spec is not None and spec.origin is not None and _is_installed(Path(spec.origin))
+
+
+@functools.lru_cache(maxsize=64)
+def distributions_of(module: str) -> tuple[str, ...]:
+    """Return the names of the installed distributions that a module comes from.
+
+    Python 3.10's `importlib.metadata.packages_distributions` knows not all of them.
+    """
+    top = module.partition(".")[0]
+    if top in sys.stdlib_module_names:
+        return ()
+    return tuple(
+        sorted(
+            {
+                distribution.metadata["Name"]
+                for distribution in importlib.metadata.distributions()
+                if any(file.parts[0] in {top, f"{top}.py"} for file in distribution.files or ())
+            }
+        )
+    )
 
 
 # What else the runtime needs is carried where something uses it.
