@@ -1,9 +1,12 @@
-"""A warm hit against `functools.lru_cache`, `cachetools.cached` with a lock, and a global."""
+"""Warm hits and builds against `functools.lru_cache`, `cachetools.cached` with a lock, a global."""
 
 from __future__ import annotations
 
 import functools
 import threading
+import time
+import tracemalloc
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +14,11 @@ import cachetools
 
 from benchmarks.measure import Ratio, alternate
 from gc_warm import warm
+from gc_warm.worker.state import task_scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
 
 @dataclass(frozen=True)
@@ -42,18 +47,35 @@ def build_one(name: Any) -> object:  # noqa: ARG001  (it is the key)
     return object()
 
 
-def caches(build: Callable[..., Any]) -> dict[str, Callable[..., Any]]:
+def build_none(name: str) -> None:
+    """Build a state that takes no memory."""
+
+
+def yield_one(name: Any) -> Iterator[object]:  # noqa: ARG001  (it is the key)
+    """Build a state that has a teardown."""
+    yield object()
+
+
+def caches(build: Callable[..., Any], maxsize: int = 1) -> dict[str, Callable[..., Any]]:
     """Put each kind of cache around an initialiser."""
-    lock = threading.Lock()
-    cached = cachetools.cached(cachetools.LRUCache(maxsize=1), lock=lock)
+    cached = cachetools.cached(cachetools.LRUCache(maxsize), lock=threading.Lock())
     return {
-        "warm": warm(build),
-        "lru_cache": functools.lru_cache(maxsize=1)(build),
+        "warm": warm(maxsize=maxsize)(build),
+        "lru_cache": functools.lru_cache(maxsize=maxsize)(build),
         "cachetools": cached(build),
     }
 
 
 def run() -> Iterator[Ratio]:
+    """Yield all ratios."""
+    yield from hits()
+    yield from hits_in_turn()
+    yield from hits_of_threads()
+    yield from builds()
+    yield from memory()
+
+
+def hits() -> Iterator[Ratio]:
     """Yield the ratios of hits for each kind of key."""
     keys: dict[str, tuple[Any, ...]] = {
         "no arguments": (),
@@ -73,3 +95,120 @@ def run() -> Iterator[Ratio]:
             "a module global": "",
         }.items():
             yield Ratio(f"hit, {key}", times["warm"], times[other], other, "ns", target)
+
+
+def hits_in_turn() -> Iterator[Ratio]:
+    """Yield the ratios of hits where two states take turns."""
+
+    def in_turn(function: Callable[..., Any]) -> None:
+        function("small")
+        function("large")
+
+    subjects = {
+        name: functools.partial(in_turn, function)
+        for name, function in caches(build_one, maxsize=2).items()
+    }
+    times = {name: 5e8 * t for name, t in alternate(subjects, calls=2000, rounds=15).items()}
+    for other, target in {"lru_cache": "<= 2", "cachetools": "<= 0.333"}.items():
+        yield Ratio("hit, two strings in turn", times["warm"], times[other], other, "ns", target)
+
+
+THREADS = 8
+
+
+def hits_of_threads() -> Iterator[Ratio]:
+    """Yield how much slower hits are in eight threads than in one, for us and for `lru_cache`.
+
+    Threads take turns in Python, so the time of all hits together is to be that of one thread; what
+    they lose by taking turns, `lru_cache` loses too.
+    """
+    cached = caches(build_one)
+    one = {name: in_threads(1, cached[name]) for name in ("warm", "lru_cache")}
+    many = {name: in_threads(THREADS, cached[name]) for name in ("warm", "lru_cache")}
+    slower = {name: many[name] / one[name] for name in many}
+    name = f"hit, {THREADS} threads / one"
+    yield Ratio(name, slower["warm"], slower["lru_cache"], "lru_cache", "times", "<= 1.25")
+    name = f"hit, {THREADS} threads"
+    yield Ratio(name, 1e9 * many["warm"], 1e9 * many["lru_cache"], "lru_cache", "ns")
+    in_calls = in_threads(THREADS, cached["warm"], scope=task_scope, calls=20_000)
+    name = f"hit, {THREADS} threads, each in a call"
+    yield Ratio(name, 1e9 * in_calls, 1e9 * many["lru_cache"], "lru_cache", "ns")
+
+
+def in_threads(
+    number: int,
+    function: Callable[..., Any],
+    *,
+    scope: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    calls: int = 400_000,
+) -> float:
+    """Return the seconds per hit of all threads together, in the fastest of several rounds.
+
+    Args:
+        number: How many threads there are; they begin and end together.
+        function: What they call.
+        scope: What each does it in.
+        calls: How often they call it, all together; many, for threads to take turns at all.
+    """
+
+    def work(barrier: threading.Barrier) -> None:
+        with scope():
+            barrier.wait()
+            for _ in range(calls // number):
+                function("small")
+            barrier.wait()
+
+    best = float("inf")
+    function("small")
+    for _ in range(5):
+        barrier = threading.Barrier(number + 1)
+        threads = [threading.Thread(target=work, args=(barrier,)) for _ in range(number)]
+        for thread in threads:
+            thread.start()
+        while barrier.n_waiting < number:
+            time.sleep(0.001)
+        start = time.perf_counter()
+        barrier.wait()
+        barrier.wait()
+        best = min(best, (time.perf_counter() - start) / calls)
+        for thread in threads:
+            thread.join()
+    return best
+
+
+def builds() -> Iterator[Ratio]:
+    """Yield what a build costs besides the initialiser, with the release of the former state."""
+    limit = 20.0  # microseconds
+    subjects: dict[str, Callable[..., Any]] = {
+        "function": warm(build_one),
+        "generator": warm(yield_one),
+        "lru_cache": functools.lru_cache(maxsize=1)(build_one),
+        "bare": build_one,
+    }
+
+    def another(function: Callable[..., Any]) -> None:
+        function("small")
+        function("large")
+
+    pairs = {name: functools.partial(another, function) for name, function in subjects.items()}
+    times = {name: 5e5 * t for name, t in alternate(pairs, calls=300, rounds=25).items()}
+    cost = {name: t - times["bare"] for name, t in times.items() if name != "bare"}
+    yield Ratio("build, a function", cost["function"], limit, "the limit", "µs", "<= 1")
+    yield Ratio("build, a generator", cost["generator"], limit, "the limit", "µs", "<= 1")
+    yield Ratio("build, a function", cost["function"], cost["lru_cache"], "lru_cache", "µs")
+
+
+def memory() -> Iterator[Ratio]:
+    """Yield what an entry takes besides its state."""
+    entries = 2000
+    names = [f"name {number}" for number in range(entries)]
+    taken = {}
+    for name, function in caches(build_none, maxsize=entries).items():
+        function("warm up")
+        tracemalloc.start()
+        for argument in names:
+            function(argument)
+        taken[name] = tracemalloc.get_traced_memory()[0] / entries
+        tracemalloc.stop()
+    for other in ("lru_cache", "cachetools"):
+        yield Ratio("memory per entry", taken["warm"], taken[other], other, "bytes")

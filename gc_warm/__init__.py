@@ -6,9 +6,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from gc_warm.errors import GcWarmError
+from gc_warm.worker.group import Group
 from gc_warm.worker.receipt import Receipt, Receipted
-from gc_warm.worker.state import Warm, WarmInfo, stats, warm
+from gc_warm.worker.state import WarmEntry, WarmInfo, disable, enable, stats, sweep
 from gc_warm.worker.task import SelfContained, self_contained
+from gc_warm.worker.warm import Warm, group, warm
 
 if TYPE_CHECKING:
     from gc_warm.local.executor import LocalExecutor
@@ -17,15 +19,21 @@ __version__ = "0.1.0"
 
 __all__ = [
     "GcWarmError",
+    "Group",
     "LocalExecutor",
     "Receipt",
     "Receipted",
     "SelfContained",
     "Warm",
+    "WarmEntry",
     "WarmInfo",
     "__version__",
+    "disable",
+    "enable",
+    "group",
     "self_contained",
     "stats",
+    "sweep",
     "warm",
 ]
 

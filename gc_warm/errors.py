@@ -77,3 +77,11 @@ class WorkerLostError(GcWarmError):
         if self.stderr_tail:
             message += f"\nThe end of its standard error:\n{self.stderr_tail}"
         return message
+
+
+class CapacityError(GcWarmError):
+    """A state alone is larger than its group may be."""
+
+
+class WarmTimeoutError(GcWarmError, TimeoutError):
+    """Waiting for a place, or for another's build, took too long; the message says who holds it."""

@@ -96,20 +96,21 @@ def _row(values: list[Any], state: Any) -> tuple[Any, ...]:
 def _compile(
     name: str, parameters: list[inspect.Parameter], obtain: Any, *, remembers: bool
 ) -> tuple[Callable[..., Any], Callable[[tuple[Any, ...]], None], Callable[[], int]]:
-    lines = _answer(parameters) if remembers else []
+    _ = _prefix(parameters)
+    lines = _answer(parameters, _) if remembers else []
     source = "\n".join(
         [
-            "def make(_obtain, _default):",
-            "    _front = ()",
-            "    _hits = 0",
-            f"    def front({_declare(parameters)}):",
-            "        nonlocal _hits",
+            f"def make({_}obtain, {_}default):",
+            f"    {_}front = ()",
+            f"    {_}hits = 0",
+            f"    def front({_declare(parameters, _)}):",
+            f"        nonlocal {_}hits",
             *lines,
-            f"        return _obtain({_pass_on(parameters)})",
+            f"        return {_}obtain({_pass_on(parameters)})",
             "    def set_front(new):",
-            "        nonlocal _front",
-            "        _front = new",
-            "    return front, set_front, lambda: _hits",
+            f"        nonlocal {_}front",
+            f"        {_}front = new",
+            f"    return front, set_front, lambda: {_}hits",
         ]
     )
     names: dict[str, Any] = {}
@@ -120,31 +121,39 @@ def _compile(
     return made
 
 
-def _answer(parameters: list[inspect.Parameter]) -> list[str]:
+def _prefix(parameters: list[inspect.Parameter]) -> str:
+    """Return what no parameter's name begins with."""
+    prefix = "_"
+    while any(p.name.startswith(prefix) for p in parameters):
+        prefix += "_"
+    return prefix
+
+
+def _answer(parameters: list[inspect.Parameter], _: str) -> list[str]:
     """Write the lines that compare a call with the most recent one."""
     if not parameters:
         return [
-            "        state = _front",
-            "        if state:",
-            "            _hits += 1",
-            "            return state[0]",
+            f"        {_}row = {_}front",
+            f"        if {_}row:",
+            f"            {_}hits += 1",
+            f"            return {_}row[0]",
         ]
-    last = ", ".join(f"_last{i}, _kind{i}" for i in range(len(parameters)))
+    last = ", ".join(f"{_}last{i}, {_}kind{i}" for i in range(len(parameters)))
     same = " and ".join(
-        f"({p.name} is _last{i} or ({p.name}.__class__ is _kind{i} and {p.name} == _last{i}))"
+        f"({p.name} is {_}last{i} or ({p.name}.__class__ is {_}kind{i} and {p.name} == {_}last{i}))"
         for i, p in enumerate(parameters)
     )
     return [
-        f"        {last}, _value = _front",
+        f"        {last}, {_}value = {_}front",
         f"        if {same}:",
-        "            _hits += 1",
-        "            return _value",
+        f"            {_}hits += 1",
+        f"            return {_}value",
         # This frame must not keep the old state alive while a new one is built.
-        "        _value = None",
+        f"        {_}value = None",
     ]
 
 
-def _declare(parameters: list[inspect.Parameter]) -> str:
+def _declare(parameters: list[inspect.Parameter], _: str) -> str:
     """Write the parameter list, defaults included."""
     parts: list[str] = []
     keyword_only = False
@@ -154,7 +163,7 @@ def _declare(parameters: list[inspect.Parameter]) -> str:
             if not any(q.kind is q.VAR_POSITIONAL for q in parameters):
                 parts.append("*")
         stars = "*" if p.kind is p.VAR_POSITIONAL else "**" if p.kind is p.VAR_KEYWORD else ""
-        default = "" if p.default is p.empty else f"=_default[{p.name!r}]"
+        default = "" if p.default is p.empty else f"={_}default[{p.name!r}]"
         parts.append(f"{stars}{p.name}{default}")
         last_positional_only = p.kind is p.POSITIONAL_ONLY and (
             i + 1 == len(parameters) or parameters[i + 1].kind is not p.POSITIONAL_ONLY

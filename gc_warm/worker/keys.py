@@ -13,7 +13,7 @@ import inspect
 import math
 from typing import TYPE_CHECKING, Any
 
-from gc_warm.errors import UnhashableArgumentError, UsageError
+from gc_warm.errors import UnhashableArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -74,9 +74,22 @@ class KeyMaker:
         if self._key is not None:
             return self._freeze("key=", self._key(*args, **kwargs))
         if not kwargs and self._plain and len(args) == len(self.parameters):
+            if len(args) == 1 and type(args[0]) in ATOMS:  # the most common call: at once
+                return ((type(args[0]), args[0]),)
             return tuple(map(self._freeze, self.parameters, args))
         bound = self._bind(args, kwargs)
         return tuple(self._freeze(name, value) for name, value in bound.arguments.items())
+
+    def complete(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the arguments of a call with the defaults among them, in their order."""
+        try:
+            bound = self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{self._name}() got wrong arguments: {error}") from None
+        bound.apply_defaults()
+        return bound.args, bound.kwargs
 
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> inspect.BoundArguments:
         try:
@@ -150,11 +163,3 @@ def _require_hashable(value: Any, path: str) -> Hashable:
         raise _NotHashableError(path, value) from None
     hashable: Hashable = value
     return hashable
-
-
-def require_callable_key(key: object) -> None:
-    """Refuse a ``key=`` that is not a function."""
-    if key is not None and not callable(key):
-        raise UsageError(
-            f"key= must be a function of the initialiser's arguments, not {type(key).__name__}."
-        )

@@ -84,3 +84,13 @@ def test_it_forgets():
     assert front.function() == "state"
     front.forget()
     assert front.function() == "asked"
+
+
+def test_parameters_may_have_any_name():
+    def odd(_value, _obtain, front, __hits=1):
+        return _value, _obtain, front, __hits
+
+    front = make_front("f", inspect.signature(odd), lambda a, k: odd(*a, **k))
+    assert front.function(1, 2, 3) == (1, 2, 3, 1)
+    front.remember((1, 2, 3, 1), {}, "state")
+    assert front.function(1, 2, front=3) == "state"

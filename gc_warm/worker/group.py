@@ -1,0 +1,566 @@
+"""Places for states: capacity, least-recently-used order, leases and single flight.
+
+A *slot* is a state on its way: being built, ready, or going. Every slot takes a place of its group
+until its teardown has ended, so the number of live states does not exceed the capacity. There is
+one exception: where waiting for a place would be waiting in a circle, such as for oneself, the
+capacity is exceeded instead, until a lease ends.
+
+Any bytecode may be interrupted, by Ctrl-C or the exception that ``GC_TASK_TIMEOUT`` injects. So
+nothing relies on a ``finally`` being completed: whoever builds or tears down holds a *token*, which
+lives in its frame only. A slot whose token is gone was abandoned, and the next to come tidies up.
+Before a thread waits, it makes sure that those who keep it waiting are really at work: a frame can
+outlive its call, in the traceback of an exception that somebody keeps.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import threading
+import time
+import weakref
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gc_warm.errors import CapacityError, RecursiveBuildError, WarmTimeoutError
+from gc_warm.worker import waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterator
+
+# After so much waiting, in seconds, look whether those who are waited for are really at work.
+_PATIENCE = 0.5
+
+BUILDING, READY, GOING = "building", "ready", "going"
+_order = itertools.count(1)
+
+
+class Owner(Protocol):
+    """The initialiser of a slot, as its group sees it."""
+
+    name: str
+    wait: float
+    background: bool
+
+    def make(self, slot: Slot) -> None:
+        """Build the state into the slot: its value, teardown, seconds and size."""
+
+    def forget(self) -> None:
+        """Drop the references to a state that are kept elsewhere."""
+
+    def use(self, slot: Slot) -> None:
+        """Note that a ready slot is used."""
+
+    def expired(self, slot: Slot) -> bool:
+        """Say whether a ready slot is past its time."""
+
+    def teardown_failed(self, error: Exception) -> None:
+        """Note that a teardown raised."""
+
+
+class Holder:
+    """Who leases slots: a task scope, or ``with model.lease()``.
+
+    Attributes:
+        label: How to name it in an error.
+        thread: The thread that it runs in.
+        slots: What it leases.
+        leftovers: What was built for it alone, while warmth is disabled.
+    """
+
+    __slots__ = ("__weakref__", "label", "leftovers", "reference", "slots", "thread")
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self.thread = threading.get_ident()
+        self.slots: set[Slot] = set()
+        self.leftovers: list[Slot] = []
+        self.reference = weakref.ref(self)
+
+    def end(self) -> None:
+        """End the leases, and release what was only waiting for that."""
+        release(self.leftovers)
+        if not self.slots:
+            return
+        with waiting.lock:
+            for slot in self.slots:
+                slot.holders.discard(self.reference)
+            waiting.wake()
+        for group in {slot.group for slot in self.slots}:
+            group.trim()
+        self.slots = set()
+
+
+class Token:
+    """Lives as long as the frame of whoever builds or tears down, which makes it."""
+
+    __slots__ = ("__weakref__", "_frame", "thread")
+
+    def __init__(self) -> None:
+        self.take()
+
+    def take(self) -> None:
+        """Let it stand for the caller's caller from now on."""
+        self.thread = threading.get_ident()
+        # Its identity will do: as long as the token lives, nothing else can have it.
+        self._frame = id(sys._getframe(2))  # noqa: SLF001
+
+    def at_work(self) -> bool:
+        """Say whether the frame that holds it is still running."""
+        frame = sys._current_frames().get(self.thread)  # noqa: SLF001
+        while frame is not None:
+            if id(frame) == self._frame:
+                return True
+            frame = frame.f_back
+        return False
+
+
+class Slot:
+    """One state of one group: see the attributes set here."""
+
+    def __init__(
+        self, group: Group, owner: Owner, key: Hashable, arguments: Any, size: int = 0
+    ) -> None:
+        self.group = group
+        self.owner = owner
+        self.key = key
+        self.arguments = arguments
+        self.size = size  # in bytes
+        self.phase = BUILDING
+        self.token: Callable[[], Token | None] = _nobody
+        self.yields = False  # its place is promised to another
+        self.holders: set[weakref.ref[Holder]] = set()
+        self.joined = False  # others wait for its build, and share its exception
+        self.error: BaseException | None = None
+        self.value: Any = None
+        self.teardown: Callable[[], None] | None = None
+        self.seconds = 0.0  # that the build took
+        self.built_at = self.used_at = 0.0
+        self.uses = 0
+        self.hits = 0
+        self.label = ""  # its arguments, for people
+        self.order = 0  # in which it was built, among all states of the process
+
+    def live_holders(self) -> list[Holder]:
+        """Return who leases it."""
+        return [holder for reference in tuple(self.holders) if (holder := reference()) is not None]
+
+    def threads(self) -> set[int]:
+        """Return the threads that keep it where it is."""
+        token = self.token()
+        return {h.thread for h in self.live_holders()} | ({token.thread} if token else set())
+
+    def alternatives(self) -> list[set[int]]:
+        """Be what a thread waits for: that it is built, or gone."""
+        return [self.threads()]
+
+    def disown(self, *, patient: bool) -> None:
+        """Forget a builder and holders that are not at work any more.
+
+        To look at another thread's frames keeps alive, for that moment, what is in them; so that
+        is done only after some time of waiting.
+        """
+        owner = self.token()
+        if owner is not None and (patient or owner.thread == threading.get_ident()):
+            self.token = self.token if owner.at_work() else _nobody
+        if patient:
+            threads = set(sys._current_frames())  # noqa: SLF001  (documented, despite its name)
+            for holder in self.live_holders():
+                if holder.thread not in threads:
+                    self.holders.discard(holder.reference)
+
+    def idle(self) -> bool:
+        """Say whether nobody uses it, builds it or tears it down."""
+        return not self.threads()
+
+
+def _nobody() -> None:
+    return None
+
+
+def _hand_over(token: Token) -> None:
+    """Let the caller be the one that is at work."""
+    token.take()
+
+
+class Group:
+    """States that share a capacity.
+
+    Args:
+        name: Its name, for errors and statistics.
+        maxsize: How many states may be alive; None for any number.
+        maxbytes: How large they may be together, in bytes; None for any size.
+    """
+
+    def __init__(self, name: str, maxsize: int | None, maxbytes: int | None = None) -> None:
+        self.name = name
+        self.maxsize = maxsize
+        self.maxbytes = maxbytes
+        self.timed = False  # whether any of its states expire
+        self.slots: OrderedDict[Hashable, Slot] = OrderedDict()
+        self.going: list[Slot] = []
+        self.evictions = 0
+        self.overdrafts = 0
+
+    # Getting a state
+
+    def hit(self, key: Hashable, holder: Holder | None) -> tuple[Slot, Any] | None:
+        """Return the slot and state of a key, if that is all there is to do."""
+        with waiting.lock:
+            slot = self.slots.get(key)
+            if slot is None or slot.phase is not READY or self.timed:
+                return None
+            self.slots.move_to_end(key)
+            if holder is not None and slot not in holder.slots:
+                holder.slots.add(slot)
+                slot.holders.add(holder.reference)
+            slot.uses += 1
+            return slot, slot.value
+
+    def obtain(
+        self, owner: Owner, key: Hashable, arguments: Any, size: int, holder: Holder | None
+    ) -> tuple[Slot, Any, bool]:
+        """Return the slot of a key, its state, and whether this call caused the build.
+
+        Args:
+            owner: The initialiser.
+            key: Its arguments, as a key of the whole group.
+            arguments: What `Owner.make` needs.
+            size: How large the state will be, as far as known, in bytes.
+            holder: Who leases it; None for nobody.
+
+        Raises:
+            RecursiveBuildError: The build needs its own result.
+            CapacityError: The state alone is larger than the group may be.
+            WarmTimeoutError: Others kept the place, or the build, for too long.
+        """
+        begin = time.monotonic()
+        deadline = begin + owner.wait
+        mine: Slot | None = None  # that a thread builds for this call
+        while True:
+            _raise_error_of(mine)
+            token = Token()
+            sleeper, value, victims = None, None, []
+            patient = time.monotonic() > begin + _PATIENCE
+            with waiting.lock:
+                victims = self._expire(token, holder, mine) if self.timed else []
+                slot = None if victims else self._find(key)
+                if slot is not None and slot.phase is READY:
+                    value = self._use(slot, holder)
+                elif slot is not None:
+                    sleeper = self._join(slot, patient=patient)
+                elif not victims:
+                    slot, victims, sleeper = self._reserve(
+                        owner, key, arguments, size, token, patient=patient
+                    )
+            if sleeper is not None:
+                self._sleep(sleeper, owner, slot, deadline)
+                _raise_error_of(slot)
+            elif slot is None:
+                release(victims)
+            elif slot.phase is not BUILDING:
+                return slot, value, mine is not None
+            elif owner.background:
+                mine = slot
+                mine.joined = True
+                self._build_in_background(slot, victims, token)
+            else:
+                return slot, self._build(slot, victims, token, holder), True
+
+    def _find(self, key: Hashable) -> Slot | None:
+        """Return the slot of a key, if there is one that was not abandoned."""
+        slot = self.slots.get(key)
+        if slot is None or slot.phase is READY or (slot.phase is BUILDING and slot.token()):
+            return slot
+        self._send_off(slot)
+        return None
+
+    def _use(self, slot: Slot, holder: Holder | None) -> Any:
+        self.slots.move_to_end(slot.key)
+        if holder is not None:
+            holder.slots.add(slot)
+            slot.holders.add(holder.reference)
+        slot.owner.use(slot)
+        return slot.value
+
+    def _join(self, slot: Slot, *, patient: bool) -> threading.Lock:
+        """Prepare to wait for another's build."""
+        slot.disown(patient=patient)
+        if not waiting.would_deadlock(slot):
+            slot.joined = True
+            return waiting.enlist(slot)
+        builder = slot.token()
+        if builder is not None and builder.thread == threading.get_ident():
+            message = f"{slot.owner.name} asked for the state that it is building."
+        else:
+            message = f"{slot.owner.name} and another initialiser need each other's states."
+        raise RecursiveBuildError(message)
+
+    def _reserve(
+        self,
+        owner: Owner,
+        key: Hashable,
+        arguments: Any,
+        size: int,
+        token: Token,
+        *,
+        patient: bool,
+    ) -> tuple[Slot | None, list[Slot], threading.Lock | None]:
+        """Take a place; or prepare to wait for one."""
+        self._require_possible(owner, size)
+        victims = self._choose_victims(size)
+        if not self._fits(size, victims):
+            for other in (*self.slots.values(), *self.going):
+                other.disown(patient=patient)
+            victims = self._choose_victims(size)
+        if not self._fits(size, victims):
+            need = _Place(self)
+            if not waiting.would_deadlock(need):
+                return None, [], waiting.enlist(need)
+            self.overdrafts += 1
+        for victim in victims:
+            self._claim(victim, token, yields=True)
+            self.evictions += 1
+        slot = Slot(self, owner, key, arguments, size)
+        slot.token = weakref.ref(token)
+        self.slots[key] = slot
+        return slot, victims, None
+
+    def _sleep(
+        self, sleeper: threading.Lock, owner: Owner, slot: Slot | None, deadline: float
+    ) -> None:
+        waiting.sleep(sleeper, deadline - time.monotonic())
+        if time.monotonic() >= deadline:
+            what = "another's build of the same state" if slot else "a place"
+            with waiting.lock:
+                who = "\n".join(self._describe(other) for other in self._occupants())
+            raise WarmTimeoutError(
+                f"{owner.name} waited {owner.wait:g} s for {what} in {self.name} "
+                f"(maxsize={self.maxsize}). There are:\n{who}"
+            )
+
+    # Building
+
+    def _build(
+        self, slot: Slot, victims: list[Slot], token: Token, holder: Holder | None = None
+    ) -> Any:
+        lost = bool(victims)
+        try:
+            release(victims)
+            slot.owner.make(slot)
+            self._require_possible(slot.owner, slot.size)
+            with waiting.lock:
+                slot.arguments = None
+                slot.order = next(_order)
+                slot.phase = READY
+                slot.token = _nobody
+                # Built in the background, it is used when somebody comes for it.
+                value = None if slot.owner.background else self._use(slot, holder)
+                waiting.wake()
+        except BaseException as error:
+            self._abandon(slot, token, error, lost=lost)
+            raise
+        self.trim()
+        return value
+
+    def _build_in_background(self, slot: Slot, victims: list[Slot], token: Token) -> None:
+        """Build in a thread that outlives the call, should that be cut off."""
+
+        def run(token: Token) -> None:
+            _hand_over(token)
+            try:
+                self._build(slot, victims, token)
+            except Exception:  # noqa: BLE001  (whoever waits raises it)
+                _log().info("background build of %s failed", slot.owner.name, exc_info=True)
+
+        threading.Thread(
+            target=run, args=(token,), name=f"gc-warm build of {slot.owner.name}", daemon=True
+        ).start()
+
+    def _abandon(self, slot: Slot, token: Token, error: BaseException, *, lost: bool) -> None:
+        """Clean up after a build that raised."""
+        with waiting.lock:
+            if slot.phase is READY:
+                return  # what was interrupted is only what followed
+            if slot.joined:
+                slot.error = error
+            self._claim(slot, token, yields=False)
+        release([slot])
+        if lost and hasattr(error, "add_note"):  # Python 3.11 and newer
+            error.add_note(f"What {self.name} held in this place before was already released.")
+
+    # Releasing
+
+    def trim(self) -> None:
+        """Release what is over the capacity, or waits to go, and is not in use."""
+        token = Token()
+        with waiting.lock:
+            if not self.going and self._fits(0, (), more=0):
+                return
+            victims = [slot for slot in self.going if slot.idle()]
+            victims += self._choose_victims(0, more=0)
+            for slot in dict.fromkeys(victims):
+                self._claim(slot, token, yields=False)
+        release(list(dict.fromkeys(victims)))
+
+    def dismiss(self, wanted: Callable[[Slot], bool]) -> int:
+        """Give some slots out no more, and release them, newest first, once they are not in use.
+
+        Returns:
+            How many slots that are.
+        """
+        token = Token()
+        with waiting.lock:
+            slots = [s for s in self.slots.values() if s.phase is READY and wanted(s)]
+            slots.sort(key=lambda slot: slot.order)
+            idle = [slot for slot in slots if slot.idle()]
+            for slot in slots:
+                self._send_off(slot)
+            for slot in idle:
+                self._claim(slot, token, yields=False)
+        release(idle)
+        return len(slots)
+
+    def _expire(self, token: Token, holder: Holder | None, mine: Slot | None) -> list[Slot]:
+        """Send off slots that are past their time; return those to be released at once.
+
+        What a call has got already, or what was built for it, it keeps.
+        """
+        held = holder.slots if holder is not None else ()
+        old = [
+            slot
+            for slot in self.slots.values()
+            if slot.phase is READY and slot not in held and slot is not mine
+            if slot.owner.expired(slot)
+        ]
+        idle = [slot for slot in old if slot.idle()]
+        for slot in old:
+            self._send_off(slot)
+        for slot in idle:
+            self._claim(slot, token, yields=False)
+        return idle
+
+    def _send_off(self, slot: Slot) -> None:
+        """Give a slot out no more. It keeps its place until it is released."""
+        slot.phase = GOING
+        if slot not in self.going:
+            self.going.append(slot)
+        if self.slots.get(slot.key) is slot:
+            del self.slots[slot.key]
+
+    def _claim(self, slot: Slot, token: Token, *, yields: bool) -> None:
+        """Take over the release of a slot."""
+        slot.token = weakref.ref(token)
+        slot.yields = yields
+        self._send_off(slot)
+
+    # Counting
+
+    def _occupants(self) -> Iterator[Slot]:
+        """Yield the slots that take a place which is promised to nobody."""
+        yield from self.slots.values()
+        for slot in self.going:
+            if not (slot.yields and slot.token()):
+                yield slot
+
+    def _fits(self, size: int, without: Any, *, more: int = 1) -> bool:
+        """Say whether so many more states of a size fit in, without some slots."""
+        if self.maxsize is not None:
+            taken = len(self.slots) + len(self.going)
+            if taken + more > self.maxsize:
+                taken = sum(slot not in without for slot in self._occupants())
+            if taken + more > self.maxsize:
+                return False
+        if self.maxbytes is not None:
+            used = sum(slot.size for slot in self._occupants() if slot not in without)
+            return used + size <= self.maxbytes
+        return True
+
+    def _require_possible(self, owner: Owner, size: int) -> None:
+        if self.maxbytes is not None and size > self.maxbytes:
+            raise CapacityError(
+                f"A state of {owner.name} has {size:,} bytes, but {self.name} may have only "
+                f"maxbytes={self.maxbytes:,}."
+            )
+
+    def _choose_victims(self, size: int, *, more: int = 1) -> list[Slot]:
+        """Choose what has to go for a state of a size: the least recently used, if not in use."""
+        victims: list[Slot] = []
+        candidates = iter([*self.going, *self.slots.values()])
+        while not self._fits(size, victims, more=more):
+            victim = next((slot for slot in candidates if slot.idle()), None)
+            if victim is None:
+                break
+            victims.append(victim)
+        return victims
+
+    def _describe(self, slot: Slot) -> str:
+        users = [holder.label for holder in slot.live_holders()]
+        builder = slot.token()
+        if builder is not None:
+            names = {thread.ident: thread.name for thread in threading.enumerate()}
+            users.append(f"thread {names.get(builder.thread, builder.thread)}")
+        doing = {BUILDING: "being built", READY: "ready", GOING: "going"}[slot.phase]
+        return f"  {slot.owner.name}({slot.label}), {doing}, used by {', '.join(users) or 'nobody'}"
+
+
+def release(slots: list[Slot]) -> None:
+    """Drop our references to states, then run their teardowns; empties the list from its end."""
+    while slots:
+        slot = slots[-1]
+        slot.owner.forget()
+        slot.value = slot.arguments = None
+        begun = False
+        try:
+            begun = True
+            if slot.teardown is not None:
+                slot.teardown()
+        except Exception as error:
+            if is_injected(error):
+                raise
+            slot.owner.teardown_failed(error)
+        finally:
+            if begun:
+                slot.teardown = None
+                with waiting.lock:
+                    if slot in slot.group.going:
+                        slot.group.going.remove(slot)
+                    waiting.wake()
+        del slots[-1], slot
+
+
+class _Place:
+    """Any place of a group, as what a thread waits for."""
+
+    def __init__(self, group: Group) -> None:
+        self._group = group
+
+    def alternatives(self) -> list[set[int]]:
+        """Return for each slot that is in use the threads that keep it.
+
+        Those that are not in use can go at once: if there were enough of them, nobody would wait.
+        """
+        group = self._group
+        kept = (slot.threads() for slot in (*group.slots.values(), *group.going))
+        return [threads for threads in kept if threads]
+
+
+def is_injected(error: BaseException) -> bool:
+    """Say whether an exception came from outside, not from the code that it went through.
+
+    Parsl injects its ``AppTimeout`` into the thread of a task (``GC_TASK_TIMEOUT``); what is no
+    `Exception` is meant for the whole thread or process.
+    """
+    return not isinstance(error, Exception) or type(error).__name__ == "AppTimeout"
+
+
+def _raise_error_of(slot: Slot | None) -> None:
+    """Share the exception of a build; an interruption of its thread is no answer for others."""
+    if slot is not None and slot.error is not None and not is_injected(slot.error):
+        raise slot.error
+
+
+def _log() -> Any:
+    import logging  # only when needed: it would be a sixth of what importing gc_warm costs
+
+    return logging.getLogger("gc_warm")

@@ -1,0 +1,96 @@
+"""The end of a worker, and its forks.
+
+A worker of HTEX is ended by SIGTERM, and by SIGKILL about a second later; ``atexit`` and
+finalizers do not run. A handler that is installed from inside a task does run.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from gc_warm.worker.group import Group, Slot
+
+# In seconds; what is not torn down by then is left to the operating system.
+BUDGET = 0.8
+
+_groups: Iterable[Group] = ()
+_previous: Any = None
+_watching = False
+
+
+class _BudgetSpentError(BaseException):
+    """Ends a teardown that takes too long; passes through ``except Exception``."""
+
+
+def register(after_fork: Callable[[], None], groups: Iterable[Group]) -> None:
+    """Say what to do in a forked child, and where the states are. Called once, at import."""
+    global _groups  # noqa: PLW0603  (a process has one end)
+    _groups = groups
+    os.register_at_fork(after_in_child=after_fork)
+
+
+def watch() -> None:
+    """Run teardowns on SIGTERM from now on, if this is a worker's main thread.
+
+    Elsewhere the signal belongs to the user's program.
+    """
+    global _previous, _watching  # noqa: PLW0603
+    if _watching or "GC_TASK_UUID" not in os.environ:
+        return
+    if threading.current_thread() is threading.main_thread():
+        _previous = signal.signal(signal.SIGTERM, _on_sigterm)
+        _watching = True
+
+
+def _on_sigterm(number: int, frame: Any) -> None:
+    """Tear everything down, newest first, then do what would have been done without us."""
+    tear_down_all(BUDGET)
+    if callable(_previous):
+        _previous(number, frame)
+    elif _previous != signal.SIG_IGN:
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+
+def tear_down_all(seconds: float) -> None:
+    """Run the teardowns of all states, newest first, for so many seconds at the most.
+
+    This runs in the main thread, between two bytecodes of whatever it was doing; that may hold our
+    lock, so it is not taken. Nobody will use the states again.
+    """
+    deadline = time.monotonic() + seconds
+    before = signal.signal(signal.SIGALRM, _raise_budget_spent)
+    slots = [slot for group in list(_groups) for slot in (*group.slots.values(), *group.going)]
+    try:
+        for slot in sorted(slots, key=lambda slot: slot.order, reverse=True):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            signal.setitimer(signal.ITIMER_REAL, left)
+            _tear_down(slot)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _raise_budget_spent(_number: int, _frame: Any) -> None:
+    raise _BudgetSpentError
+
+
+def _tear_down(slot: Slot) -> None:
+    teardown, slot.teardown, slot.value = slot.teardown, None, None
+    try:
+        slot.owner.forget()
+        if teardown is not None:
+            teardown()
+    except _BudgetSpentError:
+        return
+    except Exception as error:  # noqa: BLE001  (the others shall have their turn)
+        slot.owner.teardown_failed(error)
