@@ -35,7 +35,8 @@ __all__ = [
 
 def serialize_function(serializer: ComputeSerializer, function: Callable[..., Any]) -> str:
     """Serialize a function's code, as ``Client.register_function`` does."""
-    return serializer.pack_buffers([serializer.serialize(function)])
+    packed: str = serializer.pack_buffers([serializer.serialize(function)])
+    return packed
 
 
 def serialize_arguments(
@@ -75,10 +76,15 @@ def pack_request(
     code: str,
     arguments: str,
     result_serializers: Sequence[str],
+    resource_specification: dict[str, Any] | None = None,
 ) -> bytes:
     """Pack what a worker needs to run a task: the service's message, and an engine's options."""
     body = messagepack.pack(Task(task_id=task_id, task_buffer=code + arguments))
-    options = {"result_serializers": result_serializers} if result_serializers else {}
+    options: dict[str, Any] = {}
+    if result_serializers:
+        options["result_serializers"] = list(result_serializers)
+    if resource_specification:
+        options["resource_specification"] = resource_specification
     return join_request(task_id=task_id, endpoint_id=endpoint_id, options=options, body=body)
 
 

@@ -1,5 +1,6 @@
-from gc_warm import LocalExecutor
 from primes import count_primes
+
+from gc_warm import LocalExecutor
 
 with LocalExecutor(workers=2) as executor:
     print(executor.submit(count_primes, 1000).result(), "primes below 1000")
