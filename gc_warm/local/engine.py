@@ -65,6 +65,7 @@ class EngineProcess:
         environment: Mapping[str, str],
     ) -> None:
         self.delivery = Delivery()
+        self.max_retries = 0  # the config says it
         self._lock = threading.Lock()
         self._jobs: dict[uuid.UUID, Task] = {}
         self._error: WorkerStartError | None = None
@@ -148,14 +149,22 @@ class EngineProcess:
     def finish(self) -> None:
         """Wait until all tasks are done, then end the engine and wait for that, too."""
         try:
-            with self._lock:
-                futures = [job.future for job in self._jobs.values()]
-            concurrent.futures.wait(futures)
+            self.wait()
             self._channel.send(host.QUIT)
         finally:
             self.stop()
         self.join()
         self.delivery.cancel_lost()
+
+    def wait(self) -> None:
+        """Wait until all tasks of now are done."""
+        with self._lock:
+            futures = [job.future for job in self._jobs.values()]
+        concurrent.futures.wait(futures)
+
+    def renew(self) -> bool:
+        """Return False: the engine's workers keep their state."""
+        return False
 
     def stop(self) -> None:
         """End the engine, without waiting for it. It takes no lock, so that a finalizer may."""

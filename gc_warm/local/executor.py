@@ -19,6 +19,7 @@ from gc_warm.local.pool import WorkerPool
 from gc_warm.local.records import RECORDS, Function
 from gc_warm.local.registry import FunctionRegistry
 from gc_warm.local.settings import ExecutorSettings
+from gc_warm.local.surroundings import surroundings_of
 from gc_warm.local.workers import Workers
 
 if TYPE_CHECKING:
@@ -117,11 +118,7 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
         self._functions = FunctionRegistry()
         self._lock = threading.RLock()
         self._stopped = False
-        surroundings: dict[str, Any] = {
-            "python": worker_python,
-            "path": _folders(worker_path),
-            "environment": _environment(worker_env),
-        }
+        surroundings = surroundings_of(worker_python, worker_path, worker_env)
         if endpoint_config is not None:
             make = _engine_maker(
                 endpoint_config,
@@ -498,7 +495,9 @@ def _pool_maker(
     workers: int | Workers, *, max_retries: int, **surroundings: Any
 ) -> Callable[[dict[str, Any]], Backend]:
     if isinstance(workers, Workers):
-        return lambda _: workers.borrow(max_retries=max_retries, **surroundings)
+        if any(surroundings.values()):
+            raise UsageError("With Workers, worker_python=, _path= and _env= are for these.")
+        return lambda _: workers.borrow(max_retries=max_retries)
     count = _count("workers", workers, 1)
     return lambda _: WorkerPool(workers=count, max_retries=max_retries, **surroundings)
 
@@ -528,20 +527,3 @@ def _count(name: str, value: int, at_least: int) -> int:
     if not isinstance(value, int) or value < at_least:
         raise UsageError(f"{name}={value!r} should be a whole number, at least {at_least}.")
     return value
-
-
-def _folders(paths: Sequence[str | os.PathLike[str]]) -> list[str]:
-    if isinstance(paths, str | os.PathLike):
-        raise UsageError(f"worker_path={paths!r} should be a sequence of folders.")
-    folders = [Path(path).resolve() for path in paths]
-    if missing := [str(folder) for folder in folders if not folder.is_dir()]:
-        raise UsageError(f"In worker_path, these are not folders: {', '.join(missing)}.")
-    return [str(folder) for folder in folders]
-
-
-def _environment(variables: Mapping[str, str] | None) -> dict[str, str]:
-    variables = dict(variables or {})
-    for name, value in variables.items():
-        if not isinstance(name, str) or not isinstance(value, str):
-            raise UsageError(f"In worker_env, {name!r}: {value!r} should be two strings.")
-    return variables

@@ -37,6 +37,7 @@ class Member:
         self.pid: int | None = None
         self.job: Job | None = None
         self.limited = False
+        self.up = False
         self._channel = channel
         self._end = ("was never started", "")
         self._ended = threading.Event()
@@ -80,7 +81,7 @@ class Member:
         self._ended.wait()
         self._channel.close()
         error = WorkerLostError(self.pid or 0, *self._end)
-        return Loss(error, self.rank, whole_block=self.template.dead)
+        return Loss(error, self.rank, whole_block=self.template.dead or self.template.ending)
 
     def start_error(self) -> WorkerStartError:
         """Say why it never came up."""

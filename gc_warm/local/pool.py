@@ -93,7 +93,7 @@ class WorkerPool:
         """The process ids of the workers that are up, by rank."""
         with self._lock:
             members = sorted(self._members.values(), key=lambda member: member.rank)
-        return [member.pid for member in members if member.pid is not None]
+        return [member.pid for member in members if member.up and member.pid is not None]
 
     @property
     def max_retries(self) -> int:
@@ -180,12 +180,14 @@ class WorkerPool:
         for member in self._members.values():
             member.forget()
 
-    def renew(self) -> None:
+    def renew(self) -> bool:
         """Replace each idle worker by a new one, which knows nothing of what the old one ran."""
         for member in self._members_up():
             if self._dispatcher.retire(member) and member.pid is not None:
+                member.up = False
                 self._signal(member.pid, signal.SIGTERM)
                 member.template.kill(member.number)
+        return True
 
     def kill_worker(self, pid: int | None) -> int:
         """Kill a worker, one that runs a task if there is any; return its process id.
@@ -239,7 +241,7 @@ class WorkerPool:
     def _wait_until_up(self) -> list[Member]:
         """Wait until at least one worker is up; return those that are."""
         with self._up:
-            while not (up := [each for each in self._members.values() if each.pid is not None]):
+            while not (up := [each for each in self._members.values() if each.up]):
                 if self._stopping:
                     raise UsageError("There are no workers: they have been stopped.")
                 self._up.wait(_PATIENCE_SECONDS)
@@ -290,9 +292,10 @@ class WorkerPool:
         if member.greet():
             self._failed_starts = 0
             self._limit_memory(member)
-            with self._up:
-                self._up.notify_all()
             self._dispatcher.join(member)
+            with self._up:
+                member.up = True  # and running a job, if one was waiting
+                self._up.notify_all()
             while (frame := member.receive()) is not None:
                 self._dispatcher.finish(member, frame)
                 del frame  # or it would be kept until the next comes

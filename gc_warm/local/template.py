@@ -52,6 +52,7 @@ class Template:
 
     def __init__(self, *, python: str, path: Sequence[str], environment: Mapping[str, str]) -> None:
         self.dead = False
+        self.ending = False
         self.ready = False
         self._python = python
         self._printed = ""
@@ -119,6 +120,7 @@ class Template:
 
         Takes no lock, so that finalizers may call it.
         """
+        self.ending = True
         with contextlib.suppress(OSError):
             self._control.shutdown(socket.SHUT_WR)
 

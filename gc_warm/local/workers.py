@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from gc_warm.errors import UsageError
+from gc_warm.local.backend import Backend
 from gc_warm.local.pool import WorkerPool
+from gc_warm.local.surroundings import surroundings_of
 
 if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping, Sequence
+
     from typing_extensions import Self
 
     from gc_warm.local.delivery import Delivery
     from gc_warm.local.dispatch import Job
+
+
+class Shared(Backend, Protocol):
+    """A backend that can be used by one executor after the other."""
+
+    max_retries: int
+
+    def wait(self) -> None:
+        """Wait until all jobs of now are done."""
+
+    def renew(self) -> bool:
+        """Drop all state of the workers; return False if that takes new ones."""
 
 
 class Workers:
@@ -24,15 +42,31 @@ class Workers:
 
     Args:
         count: How many; while several executors use them at the same time, each has so many.
-        options: What else `LocalExecutor` takes for its workers: ``worker_path`` and so on.
+        worker_python: As `LocalExecutor` has it, and so are the next two.
+        worker_path: See above.
+        worker_env: See above.
+        endpoint_config: As `LocalExecutor` has it; then the config says how many workers.
+        keep_state: Do not replace the workers of an `endpoint_config`: they keep their state, and
+            nobody waits for new ones.
     """
 
-    def __init__(self, count: int = 2, **options: Any) -> None:
+    def __init__(
+        self,
+        count: int = 2,
+        *,
+        worker_python: str | os.PathLike[str] | None = None,
+        worker_path: Sequence[str | os.PathLike[str]] = (),
+        worker_env: Mapping[str, str] | None = None,
+        endpoint_config: str | os.PathLike[str] | None = None,
+        keep_state: bool = False,
+    ) -> None:
         self._count = count
-        self._options = {name.removeprefix("worker_"): value for name, value in options.items()}
+        self._surroundings = surroundings_of(worker_python, worker_path, worker_env)
+        self._endpoint_config = endpoint_config
+        self._keep_state = keep_state
         self._lock = threading.Lock()
-        self._free: list[WorkerPool] = []
-        self._all: list[WorkerPool] = []
+        self._free: list[Shared] = []
+        self._all: list[Shared] = []
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -41,37 +75,38 @@ class Workers:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def borrow(self, *, max_retries: int, **surroundings: Any) -> BorrowedPool:
+    def borrow(self, *, max_retries: int) -> BorrowedPool:
         """Return a pool that nobody uses.
 
         Args:
             max_retries: How often a job is tried again after its worker died.
-            surroundings: Must be as they always are: it is this class that is told.
 
         Raises:
-            UsageError: They are not, or this is closed.
+            UsageError: They have been closed.
         """
-        if any(surroundings.values()):
-            raise UsageError("worker_python=, worker_path= and worker_env= are for Workers().")
         with self._lock:
             if self._closed:
                 raise UsageError("These workers have been closed.")
             pool = self._free.pop() if self._free else None
         if pool is None:
-            pool = WorkerPool(workers=self._count, **self._options)
+            pool = self._make()
             with self._lock:
                 self._all.append(pool)
         pool.max_retries = max_retries
         return BorrowedPool(pool, self)
 
-    def give_back(self, pool: WorkerPool) -> None:
+    def give_back(self, pool: Shared) -> None:
         """Take a pool back, and renew its workers."""
         pool.delivery.clear()
         pool.set_walltime(None)
         pool.set_memory_limit(None)
-        pool.renew()
-        with self._lock:
-            self._free.append(pool)
+        if pool.renew() or self._keep_state:
+            with self._lock:
+                self._free.append(pool)
+        else:
+            with self._lock:
+                self._all.remove(pool)
+            pool.finish()
 
     def close(self) -> None:
         """End all workers."""
@@ -79,15 +114,26 @@ class Workers:
             self._closed = True
             pools = list(self._all)
         for pool in pools:
-            pool.stop()
-        for pool in pools:
             pool.finish()
+
+    def _make(self) -> Shared:
+        if self._endpoint_config is None:
+            return WorkerPool(workers=self._count, **self._surroundings)
+        from gc_warm.local.engine import EngineProcess
+
+        return EngineProcess(
+            endpoint_config=Path(self._endpoint_config).resolve(),
+            user_endpoint_config={},
+            user_runtime=None,
+            local_provider=False,
+            **self._surroundings,
+        )
 
 
 class BorrowedPool:
     """A pool that outlives the executor that uses it."""
 
-    def __init__(self, pool: WorkerPool, owner: Workers) -> None:
+    def __init__(self, pool: Shared, owner: Workers) -> None:
         self._pool = pool
         self._owner: Workers | None = owner
 
