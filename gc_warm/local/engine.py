@@ -87,6 +87,9 @@ class EngineProcess:
         with theirs:
             self._process = self._start(theirs, settings, path, environment)
         _ENGINES.add(self)
+        # Processes that it forked may hold its side of the channel: to read is not enough.
+        self._watcher = threading.Thread(target=self._watch, name="gc-warm-watch", daemon=True)
+        self._watcher.start()
         self._reader = threading.Thread(target=self._read, name="gc-warm-engine", daemon=True)
         self._reader.start()
 
@@ -258,13 +261,19 @@ class EngineProcess:
         for job in jobs:
             job.refuse(error)
 
-    def _bury(self) -> None:
-        try:
-            status = self._process.wait(_PATIENCE_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._destroy()
-            status = self._process.wait()
+    def _watch(self) -> None:
+        """Be the thread that waits for the process to end."""
+        self._process.wait()
         self._destroy()
+        with contextlib.suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RD)
+
+    def _bury(self) -> None:
+        self._watcher.join(_PATIENCE_SECONDS)
+        if self._watcher.is_alive():
+            self._destroy()
+            self._watcher.join()
+        status = self._process.returncode
         printed = tail(self._log)
         self._connection.close()
         shutil.rmtree(self._run_dir, ignore_errors=True)

@@ -137,12 +137,10 @@ def test_user_environment(run):
 
 
 def test_allowed_serializers(run, tasks):
-    template = (
-        "engine: {type: ThreadPoolEngine, allowed_serializers: "
-        "[globus_compute_sdk.serialize.JSONData]}"
-    )
-    with pytest.raises(TaskExecutionFailed, match="DillCode.*not.*allowed|(?i)disabled|allow"):
-        run(template).submit(tasks.add, 1).result(timeout=60)
+    names = "[globus_compute_sdk.serialize.JSONData, globus_compute_sdk.serialize.PureSourceDill]"
+    executor = run(f"engine: {{type: ThreadPoolEngine, allowed_serializers: {names}}}")
+    with pytest.raises(TaskExecutionFailed, match="DillCode"):
+        executor.submit(tasks.add, 1).result(timeout=60)
 
 
 def test_config_without_a_template(make_executor, tmp_path):
@@ -169,9 +167,11 @@ def test_another_config_is_another_process(run):
 
 def test_scheduler_is_swapped_for_this_machine():
     text = with_local_provider(
-        "engine:\n  type: GlobusComputeEngine\n  address: {type: address_by_interface, ifname: ib0}\n"
+        "engine:\n  type: GlobusComputeEngine\n"
+        "  address: {type: address_by_interface, ifname: ib0}\n"
         "  provider:\n    type: PBSProProvider\n    queue: x\n    walltime: 1:00:00\n"
-        "    launcher: {type: MpiExecLauncher}\n    max_blocks: 3\n    worker_init: module load x\n"
+        "    launcher: {type: MpiExecLauncher}\n"
+        "    max_blocks: 3\n    worker_init: module load x\n"
     )
     assert "LocalProvider" in text
     assert "max_blocks: 3" in text
@@ -193,14 +193,14 @@ threading.Event().wait()
 
 def orphans(folder):
     """Return the processes that have to do with an engine's folder."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get("GC_WARM_RUN_DIR", "").startswith(folder):
-                found.append(process)
-        except psutil.Error:
-            pass
-    return found
+    return [each for each in psutil.process_iter() if run_dir(each).startswith(folder)]
+
+
+def run_dir(process):
+    try:
+        return process.environ().get("GC_WARM_RUN_DIR", "")
+    except psutil.Error:
+        return ""
 
 
 @pytest.mark.parametrize(
