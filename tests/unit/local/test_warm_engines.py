@@ -32,7 +32,7 @@ def use(monkeypatch):
 def run(tmp_path):
     """Run the function many times by an engine; return the pids, builds and teardowns."""
 
-    def start(config, function):
+    def start(config, function, tasks=60):
         traces = tmp_path / "traces"
         traces.mkdir()
         options = {"workers": 2}
@@ -40,7 +40,7 @@ def run(tmp_path):
             (tmp_path / "config.yaml").write_text(config)
             options = {"endpoint_config": tmp_path}
         with LocalExecutor(**options) as executor:
-            futures = [executor.submit(function, str(traces)) for _ in range(60)]
+            futures = [executor.submit(function, str(traces)) for _ in range(tasks)]
             pids = {future.result(timeout=60) for future in futures}
         names = [path.name.split("-") for path in traces.iterdir()]
         return (
@@ -69,6 +69,25 @@ def test_one_build_in_each_worker(run, use, config):
 
 def test_no_warmth_with_one_task_for_each_process(run, use):
     config = "engine: {type: ProcessPoolEngine, max_workers: 2, max_tasks_per_child: 1}"
-    pids, built, _ = run(config, use)
+    pids, built, _ = run(config, use, tasks=4)
     assert pids == built
-    assert 60 == len(built)
+    assert 4 == len(built)
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        pytest.param("", True, id="pool"),
+        pytest.param("engine: {type: ProcessPoolEngine, max_workers: 1}", False, id="process"),
+        pytest.param(HTEX, True, marks=pytest.mark.slow, id="htex"),
+    ],
+)
+def test_sigterm_at_shutdown(make_executor, tasks, tmp_path, config, told):
+    options = {"workers": 1}
+    if config:
+        (tmp_path / "config.yaml").write_text(config)
+        options = {"endpoint_config": tmp_path}
+    executor = make_executor(**options)
+    executor.submit(tasks.write_on_sigterm, str(tmp_path / "told")).result(timeout=60)
+    executor.shutdown()
+    assert told == (tmp_path / "told").exists()
