@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import random
 import uuid
 from concurrent.futures import InvalidStateError
 from typing import TYPE_CHECKING, Any
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# Ids need to differ, not to be secret, and to ask the system for each costs more than the rest.
+_NUMBERS = random.Random()  # noqa: S311
+os.register_at_fork(after_in_child=_NUMBERS.seed)
+
 
 class Task(Job):
     """A job whose answer becomes a future's result, or its exception, as the SDK has it.
@@ -41,7 +47,7 @@ class Task(Job):
     def __init__(
         self, *, group: uuid.UUID, serializer: ComputeSerializer, executor: Executor
     ) -> None:
-        self._id = uuid.uuid4()
+        self._id = uuid.UUID(int=_NUMBERS.getrandbits(128), version=4)
         self._record = TaskRecord(str(self._id), group)
         super().__init__(ComputeFuture(self._record.task_id))
         self._serializer = serializer

@@ -112,7 +112,9 @@ def test_memory_limit_of_workers_that_come_later(make_executor):
     executor = make_executor(workers=1)
     pid = executor.submit(os.getpid).result()
     executor.faults.memory_limit(psutil.Process(pid).memory_info().vms + 100_000_000)
+    running = executor.submit(time.sleep, 600)
     executor.faults.kill_worker()
+    assert "WorkerLost" in failure(running)
     assert "MemoryError" in failure(executor.submit(bytearray, 300_000_000))
 
 
