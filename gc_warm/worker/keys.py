@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from gc_warm.errors import UnhashableArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Iterator
 
 # Values of exactly these types are equal only to themselves, once their type is known.
 ATOMS: frozenset[type] = frozenset({str, int, bool, bytes, type(None)})
@@ -78,17 +78,13 @@ class KeyMaker:
                 return ((type(args[0]), args[0]),)
             return tuple(map(self._freeze, self.parameters, args))
         bound = self._bind(args, kwargs)
-        return tuple(self._freeze(name, value) for name, value in bound.arguments.items())
+        return tuple(self._freeze(name, value) for name, value in self._in_order(bound))
 
     def complete(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments of a call with the defaults among them, in their order."""
-        try:
-            bound = self.signature.bind(*args, **kwargs)
-        except TypeError as error:
-            raise TypeError(f"{self._name}() got wrong arguments: {error}") from None
-        bound.apply_defaults()
+        bound = self._bind(args, kwargs)
         return bound.args, bound.kwargs
 
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> inspect.BoundArguments:
@@ -97,11 +93,13 @@ class KeyMaker:
         except TypeError as error:
             raise TypeError(f"{self._name}() got wrong arguments: {error}") from None
         bound.apply_defaults()
-        for parameter in self.signature.parameters.values():
-            if parameter.kind is parameter.VAR_KEYWORD:
-                extra = bound.arguments[parameter.name]
-                bound.arguments[parameter.name] = tuple(sorted(extra.items()))
         return bound
+
+    def _in_order(self, bound: inspect.BoundArguments) -> Iterator[tuple[str, Any]]:
+        """Yield names and values; extra keywords sorted, because their order means nothing."""
+        for name, value in bound.arguments.items():
+            extra = self.signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD
+            yield name, tuple(sorted(value.items())) if extra else value
 
     def _freeze(self, argument: str, value: Any) -> Hashable:
         try:

@@ -33,21 +33,6 @@ def counting(**options):
     return model, built
 
 
-def in_threads(number, function):
-    """Run a function in threads that start together; return their results or exceptions."""
-    barrier = threading.Barrier(number)
-
-    def run(index):
-        barrier.wait()
-        try:
-            return function(index)
-        except Exception as error:
-            return error
-
-    with ThreadPoolExecutor(number) as pool:
-        return list(pool.map(run, range(number)))
-
-
 def test_a_state_is_built_once_and_is_the_same_object():
     model, built = counting()
     assert model("a") is model("a") is model(name="a")
@@ -181,7 +166,7 @@ def test_a_context_manager_class_is_entered_and_exited():
     assert events == ["enter", "exit"]
 
 
-def test_many_threads_cause_one_build():
+def test_many_threads_cause_one_build(in_threads):
     release = threading.Event()
     built = []
 
@@ -203,7 +188,7 @@ def test_many_threads_cause_one_build():
     assert model.info().hits == 7
 
 
-def test_waiting_threads_share_the_exception_and_nothing_is_kept():
+def test_waiting_threads_share_the_exception_and_nothing_is_kept(in_threads):
     calls = []
     together = threading.Barrier(8)
 
@@ -250,7 +235,7 @@ def test_an_interrupted_build_is_taken_over_by_a_waiting_thread():
         assert second.result().name == "second"
 
 
-def test_different_keys_take_turns_when_only_one_may_live():
+def test_different_keys_take_turns_when_only_one_may_live(in_threads):
     alive, most = set(), []
     lock = threading.Lock()
 
