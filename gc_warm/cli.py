@@ -6,8 +6,9 @@ import importlib
 import importlib.util
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 from rich.console import Console
@@ -20,6 +21,8 @@ from gc_warm.errors import GcWarmError, UsageError
 from gc_warm.worker.task import SelfContained
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gc_warm.demo import Report
     from gc_warm.worker.receipt import Receipted
 
@@ -215,6 +218,63 @@ def run(
     return 0
 
 
+@commands.command()
+@click.argument("target", metavar="MODULE:FUNCTION")
+@click.option("--run", "run_it", is_flag=True, help="Prove it with a real worker, too.")
+@click.option("--args", "args_json", default="[]", metavar="JSON", help="For --run: a JSON list.")
+@click.option("--kwargs", "kwargs_json", default="{}", metavar="JSON", help="For --run: an object.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def check(target: str, args_json: str, kwargs_json: str, *, run_it: bool, as_json: bool) -> int:
+    r"""Say whether a function stays warm, for each serialization strategy, and why.
+
+    \b
+    For example:
+        gc-warm check gc_warm.functions.counter:increase_count
+        gc-warm check mylab.models:classify --run --args '["some text"]'
+
+    The exit status is 1 if it is broken or cold under the default strategy.
+    """
+    return _check_function(target, args_json, kwargs_json, run_it=run_it, as_json=as_json)
+
+
+def _check_function(
+    target: str, args_json: str, kwargs_json: str, *, run_it: bool, as_json: bool
+) -> int:
+    from gc_warm.checks.functions import check_function, observe
+
+    function = _import_function(target)
+    findings = check_function(function)
+    measured: dict[str, tuple[str, str]] = {}
+    if run_it:
+        from gc_warm.local.executor import LocalExecutor
+
+        args = _parse_json("--args", args_json, list)
+        kwargs = _parse_json("--kwargs", kwargs_json, dict)
+        with LocalExecutor(workers=1) as executor:
+            measured.update(observe(function, executor.submit, *args, **kwargs))
+    rows = []
+    for each in findings:
+        verdict, reason = measured.get(each.strategy, ("", ""))
+        rows.append({**asdict(each), "measured": verdict, "measured_reason": reason})
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+    else:
+        _show_findings(rows, with_measured=run_it)
+    return int(rows[0]["verdict"] != "WARM")
+
+
+def _show_findings(rows: list[dict[str, str]], *, with_measured: bool) -> None:
+    table = Table()
+    columns = ["strategy", "verdict", *(["measured"] if with_measured else []), "reason"]
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(row[column]) for column in columns))
+    Console().print(table)
+    for fix in dict.fromkeys(row["fix"] for row in rows if row["fix"]):
+        click.echo(f"To keep it warm: {fix}")
+
+
 def _show_calls(calls: list[Receipted[Any]]) -> None:
     table = Table()
     for column in ("call", "worker", "took", "cold starts", "hits"):
@@ -235,6 +295,13 @@ def _show_calls(calls: list[Receipted[Any]]) -> None:
 
 
 def _find_function(path: str) -> SelfContained[..., Any]:
+    found = _import_function(path)
+    if not isinstance(found, SelfContained):
+        raise UsageError(f"{path} is not self-contained: put @self_contained above it.")
+    return found
+
+
+def _import_function(path: str) -> Callable[..., Any]:
     module_name, colon, name = path.partition(":")
     if not (module_name and colon and name):
         raise UsageError(f"{path!r} is no MODULE:FUNCTION, such as mylab.models:classify.")
@@ -250,9 +317,9 @@ def _find_function(path: str) -> SelfContained[..., Any]:
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         raise UsageError(f"Cannot import {module_name!r}: {reason}.") from error
-    if not isinstance(found, SelfContained):
-        raise UsageError(f"{path} is not self-contained: put @self_contained above it.")
-    return found
+    if not callable(found):
+        raise UsageError(f"{path} is no function, but {found!r}.")
+    return cast("Callable[..., Any]", found)
 
 
 def _parse_json(option: str, text: str, kind: type[list[Any] | dict[str, Any]]) -> Any:

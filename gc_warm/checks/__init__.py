@@ -1,0 +1,1 @@
+"""Will it stay warm? Asked before anything is submitted."""
