@@ -47,14 +47,18 @@ class Engine:
     def __init__(self, engine: Any) -> None:
         self.engine = engine
         self._serializer = ComputeSerializer()
-        self._code = serialize_function(self._serializer, plain)
+        self._code = self.code_of(plain)
         self._folder = tempfile.TemporaryDirectory(prefix="gc-warm-bench-")
         engine.start(endpoint_id=uuid.uuid4(), run_dir=self._folder.name)
 
-    def submit(self, *args: Any) -> Future[bytes]:
-        """Send a task."""
+    def code_of(self, function: Callable[..., Any]) -> str:
+        """Serialize a function."""
+        return serialize_function(self._serializer, function)
+
+    def submit(self, *args: Any, code: str | None = None) -> Future[bytes]:
+        """Send a task, of `plain` unless another function's code is given."""
         task_id = uuid.uuid4()
-        body = self._code + serialize_arguments(self._serializer, args, {})
+        body = (code or self._code) + serialize_arguments(self._serializer, args, {})
         future = GCFuture(gc_task_id=task_id)
         packed = messagepack.pack(Task(task_id=task_id, task_buffer=body))
         self.engine.submit(future, packed, resource_specification={})
@@ -110,6 +114,8 @@ def process_pool() -> Engine:
 
 def htex() -> Engine:
     """Start a GlobusComputeEngine with local blocks, as a laptop's endpoint does."""
+    # HTEX starts the endpoint's own programs by name.
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     provider = LocalProvider(  # type: ignore[no-untyped-call]
         init_blocks=1, min_blocks=1, max_blocks=1
     )
@@ -138,8 +144,6 @@ def start_to_first_result(start: Callable[[], Local | Engine]) -> tuple[Local | 
 
 def run() -> Iterator[Ratio]:
     """Yield the ratios against both engines."""
-    # HTEX starts the endpoint's own programs by name.
-    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     with contextlib.ExitStack() as stack:
         targets: dict[str, Local | Engine] = {}
         starts: dict[str, float] = {}

@@ -75,8 +75,22 @@ _ON_FIRST_USE = {
 
 def __getattr__(name: str) -> Any:
     if name in _ON_FIRST_USE:
-        return getattr(importlib.import_module(_ON_FIRST_USE[name]), name)
+        try:
+            return getattr(importlib.import_module(_ON_FIRST_USE[name]), name)
+        except ModuleNotFoundError as error:
+            if not str(error.name).startswith("gc_warm"):
+                raise
+            return _not_here(name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _not_here(name: str) -> Any:
+    """Stand for what a worker is not sent: a module there may import it, but not use it."""
+
+    def not_here(*_: Any, **__: Any) -> Any:
+        raise GcWarmError(f"gc_warm.{name} does not travel to workers: use it on the client.")
+
+    return not_here
 
 
 def __dir__() -> list[str]:

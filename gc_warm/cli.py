@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import json
 import sys
@@ -18,8 +17,8 @@ from rich.table import Table
 
 from gc_warm import __version__
 from gc_warm.commands import check, functions, register
+from gc_warm.commands.arguments import find_self_contained, parse_json
 from gc_warm.errors import GcWarmError, UsageError
-from gc_warm.worker.task import SelfContained
 
 if TYPE_CHECKING:
     from gc_warm.demo import Report
@@ -196,9 +195,9 @@ def run(
         gc-warm run gc_warm.functions.counter:increase_count --times 5
         gc-warm run gc_warm.functions.filetype:identify --args '[["/etc/hosts"]]'
     """
-    call = _find_function(function)
-    args = _parse_json("--args", args_json, list)
-    kwargs = _parse_json("--kwargs", kwargs_json, dict)
+    call = find_self_contained(function)
+    args = parse_json("--args", args_json, list)
+    kwargs = parse_json("--kwargs", kwargs_json, dict)
     from globus_compute_sdk.errors import TaskExecutionFailed
 
     from gc_warm.local.executor import LocalExecutor
@@ -238,38 +237,6 @@ def _show_calls(calls: list[Receipted[Any]]) -> None:
             escape(repr(call.value)),
         )
     Console().print(table)
-
-
-def _find_function(path: str) -> SelfContained[..., Any]:
-    module_name, colon, name = path.partition(":")
-    if not (module_name and colon and name):
-        raise UsageError(f"{path!r} is no MODULE:FUNCTION, such as mylab.models:classify.")
-    sys.path.insert(0, str(Path.cwd()))  # as "python -m" does
-    try:
-        found = importlib.import_module(module_name)
-        for part in name.split("."):
-            found = getattr(found, part)
-    except ModuleNotFoundError as error:
-        raise UsageError(f"Cannot import {module_name!r}: {error}.") from error
-    except AttributeError as error:
-        raise UsageError(f"Cannot find {name!r}: {error}.") from error
-    except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise UsageError(f"Cannot import {module_name!r}: {reason}.") from error
-    if not isinstance(found, SelfContained):
-        raise UsageError(f"{path} is not self-contained: put @self_contained above it.")
-    return found
-
-
-def _parse_json(option: str, text: str, kind: type[object]) -> Any:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise UsageError(f"{option} is not JSON: {error}.") from error
-    if not isinstance(value, kind):
-        expected = "a list" if kind is list else "an object"
-        raise UsageError(f"{option} must be {expected} in JSON, not {text}.")
-    return value
 
 
 @commands.command(context_settings={"ignore_unknown_options": True})
@@ -339,7 +306,7 @@ def _converse(command: tuple[str, ...], framing: Any, timeout: float, *, pty: bo
             text = line.rstrip("\n")
             begin = time.perf_counter()
             try:
-                request = _parse_json("a request", text, object) if framing == JsonLines() else text
+                request = parse_json("a request", text, object) if framing == JsonLines() else text
                 answer = process.call(request)
             except GcWarmError as error:
                 answer = f"{type(error).__name__}: {error}"

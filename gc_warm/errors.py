@@ -49,6 +49,10 @@ class ClashError(GcWarmError):
     """A carried module has the name of a different module that the worker already has."""
 
 
+class RequirementError(GcWarmError):
+    """A worker lacks packages that a function requires; the message names all of them."""
+
+
 class WorkerStartError(GcWarmError):
     """A local worker process could not be started; the message holds what it printed."""
 

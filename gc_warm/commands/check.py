@@ -5,19 +5,30 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
+from gc_warm.commands.arguments import find_callable, parse_json
 from gc_warm.errors import UsageError
 
 if TYPE_CHECKING:
+    from gc_warm.checks.endpoint import Needs
     from gc_warm.checks.finding import Finding
+
+# Which options go with what is checked.
+_OF_ENDPOINTS = {"options_json", "pause", "build_seconds", "state_gb"}
+_OF_FUNCTIONS = {"run_it", "args_json", "kwargs_json"}
 
 
 @click.command()
-@click.argument("target", metavar="PATH")
+@click.argument("target", metavar="PATH|MODULE:FUNCTION")
 @click.option("--options", "options_json", metavar="JSON", help="What a user gives to a template.")
 @click.option(
     "--pause",
@@ -41,41 +52,101 @@ if TYPE_CHECKING:
     metavar="GB",
     help="How much memory a state needs.",
 )
+@click.option("--run", "run_it", is_flag=True, help="Prove it for a function, with real workers.")
+@click.option("--args", "args_json", default="[]", metavar="JSON", help="For --run: a JSON list.")
+@click.option("--kwargs", "kwargs_json", default="{}", metavar="JSON", help="For --run: an object.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def check(
-    target: str,
-    options_json: str | None,
-    pause: float,
-    build_seconds: float,
-    state_gb: float | None,
-    *,
-    as_json: bool,
-) -> int:
-    r"""Say what would make an endpoint's workers cold, and what to change.
+@click.pass_context
+def check(context: click.Context, target: str, *, as_json: bool, **options: Any) -> int:
+    r"""Say what would make an endpoint's workers cold, or whether a function stays warm.
 
-    PATH is an endpoint's folder, a template, a rendered YAML or a config.py. Exits with 1 if
-    anything is found; with 2 if there is nothing to check.
+    PATH is an endpoint's folder, a template, a rendered YAML or a config.py. Of a function, it is
+    said for each serialization strategy.
 
     \b
     For example:
         gc-warm check endpoint_configs/laptop
         gc-warm check ~/.globus_compute/default --state-gb 14 --build-seconds 90
+        gc-warm check gc_warm.functions.counter:increase_count --run
+
+    Exits with 1 if anything is found, or if the function is cold or broken under the default
+    strategy; with 2 if there is nothing to check.
     """
-    if not is_path(target):
+    of_endpoint = is_path(target)
+    _refuse_options(context, _OF_FUNCTIONS if of_endpoint else _OF_ENDPOINTS, target)
+    if not of_endpoint:
+        args = parse_json("--args", options["args_json"], list)
+        kwargs = parse_json("--kwargs", options["kwargs_json"], dict)
+        return _check_function(target, args, kwargs, run_it=options["run_it"], as_json=as_json)
+    if not Path(target).exists():
         raise UsageError(f"There is no {target}.")
     if importlib.util.find_spec("globus_compute_endpoint") is None:
         raise click.ClickException(
             "configs are loaded with the endpoint's own code: pip install 'gc-warm[endpoint]'"
         )
-    from gc_warm.checks.endpoint import Needs, check_endpoint
+    from gc_warm.checks.endpoint import Needs
 
-    needs = Needs(pause=pause, build_seconds=build_seconds, state_gb=state_gb)
-    findings = check_endpoint(Path(target), options=_parse(options_json), needs=needs)
+    given = options["options_json"]
+    template_options = None if given is None else parse_json("--options", given, dict)
+    needs = Needs(options["pause"], options["build_seconds"], options["state_gb"])
+    return _check_endpoint(Path(target), template_options, needs, as_json=as_json)
+
+
+def _refuse_options(context: click.Context, wrong: set[str], target: str) -> None:
+    for option in context.command.params:
+        name = str(option.name)
+        if name in wrong and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            kind = "an endpoint" if wrong is _OF_FUNCTIONS else "a function"
+            raise UsageError(f"{option.opts[0]} does not go with {target}, which is {kind}.")
+
+
+def _check_endpoint(
+    path: Path, options: dict[str, Any] | None, needs: Needs, *, as_json: bool
+) -> int:
+    from gc_warm.checks.endpoint import check_endpoint
+
+    findings = check_endpoint(path, options=options, needs=needs)
     if as_json:
         click.echo(json.dumps([finding.as_dict() for finding in findings], indent=2))
     else:
         show(findings)
     return int(any(finding.severity != "note" for finding in findings))
+
+
+def _check_function(
+    target: str, args: list[Any], kwargs: dict[str, Any], *, run_it: bool, as_json: bool
+) -> int:
+    from gc_warm.checks.functions import check_function, observe
+
+    function = find_callable(target)
+    predictions = check_function(function)
+    measured: dict[str, tuple[str, str]] = {}
+    if run_it:
+        from gc_warm.local.executor import LocalExecutor
+
+        with LocalExecutor(workers=1) as executor:
+            measured.update(observe(function, executor.submit, *args, **kwargs))
+    rows = []
+    for each in predictions:
+        verdict, reason = measured.get(each.strategy, ("", ""))
+        rows.append({**asdict(each), "measured": verdict, "measured_reason": reason})
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+    else:
+        _show_predictions(rows, with_measured=run_it)
+    return int(rows[0]["verdict"] != "WARM")
+
+
+def _show_predictions(rows: list[dict[str, str]], *, with_measured: bool) -> None:
+    table = Table()
+    columns = ["strategy", "verdict", *(["measured"] if with_measured else []), "reason"]
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(row[column]) for column in columns))
+    Console().print(table)
+    for fix in dict.fromkeys(row["fix"] for row in rows if row["fix"]):
+        click.echo(f"To keep it warm: {fix}")
 
 
 def is_path(target: str) -> bool:
@@ -93,15 +164,3 @@ def show(findings: list[Finding]) -> None:
         if count
         else "Nothing found: its workers stay warm."
     )
-
-
-def _parse(text: str | None) -> dict[str, Any] | None:
-    if text is None:
-        return None
-    try:
-        options = json.loads(text)
-    except ValueError as error:
-        raise UsageError(f"--options is not JSON: {error}.") from error
-    if not isinstance(options, dict):
-        raise UsageError(f"--options must be an object in JSON, not {text}.")
-    return options

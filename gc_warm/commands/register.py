@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from gc_warm.commands.arguments import find_callable
 from gc_warm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ def register(
     if name and len(targets) > 1:
         raise UsageError("--name is for one function, and there are several.")
     registry = FunctionRegistry(manifest)
-    functions = [(target, _find(target)) for target in targets]
+    functions = [(target, find_callable(target)) for target in targets]
     done = []
     for target, function in functions:
         done.append(registry.register(function, name=name, **options))
@@ -72,24 +71,6 @@ def _line(target: str, done: Registration, *, dry_run: bool) -> str:
 def _as_dict(done: Registration) -> dict[str, Any]:
     entry = {"name": done.entry.name, **done.entry.as_dict()}
     return {**entry, "changed": done.changed, "reason": done.reason}
-
-
-def _find(path: str) -> Any:
-    module, colon, name = path.partition(":")
-    if not (module and colon and name):
-        raise UsageError(f"{path!r} is no MODULE:FUNCTION, such as mylab.models:classify.")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))  # as "python -m" does
-    try:
-        found: Any = importlib.import_module(module)
-        for part in name.split("."):
-            found = getattr(found, part)
-    except AttributeError as error:
-        raise UsageError(f"Cannot find {name!r}: {error}.") from error
-    except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise UsageError(f"Cannot import {module!r}: {reason}.") from error
-    return found
 
 
 @click.group()

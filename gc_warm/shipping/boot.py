@@ -1,22 +1,31 @@
 """What unpacks a bundle on a worker.
 
-The *text* of this module travels with every self-contained function and is run once per worker,
-under a name made from its hash; so it imports the standard library only, and nothing of gc-warm.
+The *text* of this module travels with every self-contained function and is run once per worker;
+so it imports the standard library only, and nothing of gc-warm. Whichever boot text comes first
+serves all later bundles of the same `FORMAT`: there is one registry of modules in a process.
 
 A bundle holds the sources of modules, each with an identity: the hash of its own source and of
 all carried modules that it imports. A module is imported once per identity, under its own name,
 by the import system. Another bundle that carries the same module (the same identity) shares it;
-one that carries a changed one gets its own, and `sys.modules` shows each call its version.
+one that carries a changed one gets its own, and `sys.modules` shows each call its version. The
+older version is let go when it was not asked for during `PATIENCE` calls of the newer, or when
+there are more than `VERSIONS`.
+
+The slice of a script or notebook is a module in *parts*, its statements. A slice whose statements
+do not contradict those of one that is here already does not begin anew, but adds to it.
 """
 
 from __future__ import annotations
+import __future__
 
+import base64
 import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
 import json
 import linecache
+import os
 import sys
 import threading
 import zlib
@@ -26,9 +35,15 @@ if TYPE_CHECKING:
     import types
     from collections.abc import Sequence
 
+FORMAT = 1
+PATIENCE = 16
+VERSIONS = 3
+
 _lock = threading.RLock()
-_bundles: dict[str, Bundle] = {}
-_modules: dict[str, types.ModuleType] = {}  # by identity
+_bundles: dict[str, Bundle] = {}  # by digest, the one used least recently first
+_loaders: dict[str, CarriedLoader] = {}  # by identity
+# Retired modules with calls that may still run, and what was made in them.
+_leaving: list[tuple[types.ModuleType, list[Any]]] = []
 _active: Bundle | None = None
 
 
@@ -37,16 +52,67 @@ def load(names: dict[str, Any]) -> Any:
 
     Args:
         names: The payload: ``digest`` is the hash of the bundle; ``data`` the bundle itself,
-            zlib-compressed JSON; ``target`` the ``module:qualified.name`` of the function.
+            compressed: the text of this module, a zero byte, and JSON; ``target`` says which
+            function is meant, and ``made`` holds it if it is no attribute of a module: see
+            `gc_warm.worker.arrival`.
     """
+    bundle = _bundles.get(names["digest"])
+    if bundle is not None and bundle is _active and not bundle.rivals and not _leaving:
+        function = bundle.functions.get(names["target"])
+        if function is not None:
+            return function
     with _lock:
-        bundle = _bundles.get(names["digest"])
-        if bundle is None:
-            bundle = Bundle(json.loads(zlib.decompress(names["data"])))
-            bundle.activate()
-            bundle.refuse_clashes()
-            _bundles[names["digest"]] = bundle
-        return bundle.function(names["target"])
+        bundle = _bundles.get(names["digest"]) or _unpack(names)
+        bundle.activate()
+        function = bundle.functions.get(names["target"])
+        if function is None:
+            arrival = importlib.import_module("gc_warm.worker.arrival")
+            function = arrival.find(names["target"], names.get("made"))
+            bundle.functions[names["target"]] = function
+        _bundles[names["digest"]] = _bundles.pop(names["digest"])
+        _let_go(bundle)
+        return function
+
+
+def _unpack(names: dict[str, Any]) -> Bundle:
+    data = names["data"]
+    if isinstance(data, str):
+        data = base64.b64decode(data)
+    manifest = json.loads(zlib.decompress(data).partition(b"\0")[2])
+    bundle = Bundle(manifest)
+    bundle.activate()
+    bundle.refuse_clashes()
+    if manifest["requires"]:
+        exec(manifest["check"], {"requires": manifest["requires"]})  # noqa: S102  (ours)
+    for other in _bundles.values():
+        if any(
+            other.carried[name].identity != loader.identity
+            for name, loader in bundle.carried.items()
+            if name in other.carried
+        ):
+            bundle.rivals.append(other)
+            other.rivals.append(bundle)
+    _bundles[names["digest"]] = bundle
+    return bundle
+
+
+def _let_go(bundle: Bundle) -> None:
+    """Drop the rivals of a bundle that nobody seems to want any more."""
+    bundle.calls_in_a_row += 1
+    for rival in bundle.rivals:
+        rival.calls_in_a_row = 0
+    impatient = bundle.calls_in_a_row >= PATIENCE
+    surplus = len(bundle.rivals) + 1 - VERSIONS
+    for digest, old in list(_bundles.items()):
+        if old in bundle.rivals and (impatient or surplus > 0):
+            surplus -= 1
+            del _bundles[digest]
+            old.drop()
+    for leaving in list(_leaving):
+        module, made = leaving
+        if not any(map(_runs, [*vars(module).values(), *made])):
+            _leaving.remove(leaving)
+            retire(module)
 
 
 class Bundle:
@@ -54,47 +120,73 @@ class Bundle:
 
     def __init__(self, manifest: dict[str, Any]) -> None:
         self.carried: dict[str, CarriedLoader] = {}
+        self.functions: dict[str, Any] = {}
+        self.rivals: list[Bundle] = []  # that carry other versions of modules of this one
+        self.calls_in_a_row = 0
         self._clashes: list[str] = []
-        self._functions: dict[str, Any] = {}
-        runtime_here = _runtime_is_here(manifest["runtime"], manifest["version"])
+        self._too_different = ""
+        runtime_here = self._runtime_is_here(manifest["version"])
+        runtime = manifest["runtime"]
+        for name, source in runtime.items():  # the first that comes stays: its name is identity
+            package = any(other.startswith(name + ".") for other in runtime)
+            module = {"identity": name, "source": source, "file": name, "package": package}
+            if not runtime_here:
+                self.carried[name] = _loader(name, module)
         for name, module in manifest["modules"].items():
-            if name in manifest["runtime"]:
+            if name.partition(".")[0] == "gc_warm":
                 here = runtime_here
             else:
-                here = self._is_here(name, module["source"])
+                here = self._is_here(name, module)
             if not here:
-                self.carried[name] = CarriedLoader(**module)
+                self.carried[name] = _loader(name, module)
 
-    def _is_here(self, name: str, source: str) -> bool:
+    def _runtime_is_here(self, version: str) -> bool:
+        """Say whether gc-warm is in this process already, or is installed, and will do.
+
+        Two would be two registries of state, so whichever comes first stays.
+        """
+        module = sys.modules.get("gc_warm")
+        if module is not None:
+            if not _will_do(module.__version__, version, at_least=False):
+                self._too_different = module.__version__
+            return not _is_carried(module)
+        spec = importlib.machinery.PathFinder.find_spec("gc_warm")
+        _, _, rest = (_source_of(spec) or "").partition('\n__version__ = "')
+        return _will_do(rest.partition('"')[0], version, at_least=True)
+
+    def _is_here(self, name: str, module: dict[str, Any]) -> bool:
         """Say whether the worker has this very module; note a different one of its name."""
+        loaded = sys.modules.get(name)
+        if loaded is not None and loaded is sys.modules.get("__main__"):
+            return True  # the script itself, where its function is unpacked in it
         spec = _spec_on_this_worker(name)
-        if spec is not None and _source_of(spec) != source:
+        if spec is None:
+            return False
+        if module["source"] is None and spec.submodule_search_locations is not None:
+            return True  # a package without a module of its own; ours are found beside it
+        if spec.origin is None:
+            return False  # any folder of that name
+        if _source_of(spec) != module["source"] or "parts" in module:
             self._clashes.append(f"{name} ({spec.origin})")
-        return spec is not None
+        return True
 
     def refuse_clashes(self) -> None:
         """Raise an error that names every module of which this worker has a different one."""
-        if not self._clashes:
+        if not self._clashes and not self._too_different:
             return
         from gc_warm.errors import ClashError  # carried, if need be: this bundle is active
 
+        if self._too_different:
+            raise ClashError(
+                f"This worker already runs gc-warm {self._too_different}, which does not go with "
+                "the one that made this function. Use one version in all clients of an endpoint, "
+                "or restart its workers."
+            )
         raise ClashError(
             "The function carries modules of which this worker already has different ones: "
             f"{', '.join(self._clashes)}. Rename yours, or make the worker's the same, or remove "
             "them there."
         )
-
-    def function(self, target: str) -> Any:
-        """Return a function of this bundle, whose modules are made current."""
-        self.activate()
-        function = self._functions.get(target)
-        if function is None:
-            module, _, path = target.partition(":")
-            function = importlib.import_module(module)
-            for name in path.split("."):
-                function = getattr(function, name)
-            self._functions[target] = function
-        return function
 
     def activate(self) -> None:
         """Let the names of the carried modules mean this bundle's versions of them."""
@@ -102,36 +194,92 @@ class Bundle:
         if _active is self:
             return
         for name, loader in self.carried.items():
-            _show(name, _modules.get(loader.identity))
+            loader.show(name)
         _active = self
+        for loader in self.carried.values():
+            if loader.module is not None:
+                loader.run_parts(loader.module)
+
+    def drop(self) -> None:
+        """Let go of the modules that no other bundle uses."""
+        for other in self.rivals:
+            other.rivals.remove(self)
+        used = {one.identity for other in _bundles.values() for one in other.carried.values()}
+        for loader in self.carried.values():
+            if loader.identity not in used and loader.identity in _loaders:
+                del _loaders[loader.identity]
+                module, loader.module = loader.module, None
+                if module is not None:
+                    _leaving.append((module, list(self.functions.values())))
+        self.functions.clear()
 
 
-def _show(name: str, module: types.ModuleType | None) -> None:
-    """Let a name mean a module; None: let its next import find it."""
-    if module is None:
-        sys.modules.pop(name, None)
-        return
-    sys.modules[name] = module
-    parent, _, child = name.rpartition(".")
-    if parent in sys.modules:
-        setattr(sys.modules[parent], child, module)
+def _loader(name: str, module: dict[str, Any]) -> CarriedLoader:
+    """Return the loader of a module: that of a bundle before, if it is the same."""
+    if name.partition(".")[0] == "gc_warm" and _is_carried(sys.modules.get(name)):
+        return sys.modules[name].__loader__  # type: ignore[return-value]
+    loader = _loaders.get(module["identity"])
+    if loader is None and "parts" in module:
+        fitting = (one for one in _loaders.values() if one.name == name and one.fits(module))
+        loader = next(fitting, None)
+        if loader is not None:
+            loader.add(module)
+    if loader is None:
+        loader = _loaders[module["identity"]] = CarriedLoader(name, module)
+    return loader
 
 
 class CarriedLoader(importlib.abc.InspectLoader):
     """Import a module from source that was carried here.
 
     Args:
-        identity: Hash of the source and of what it imports.
-        source: Text of the module.
-        file: Its file on the client, shown in tracebacks.
-        package: Whether it is a package.
+        name: Full name of the module.
+        module: What the bundle says of it: ``identity``, ``source`` (None for a package without),
+            ``file`` on the client, ``package``; ``parts`` of a slice, and ``data`` files by path.
     """
 
-    def __init__(self, *, identity: str, source: str, file: str, package: bool) -> None:
-        self.identity = identity
-        self._source = source
-        self._file = file
-        self._package = package
+    def __init__(self, name: str, module: dict[str, Any]) -> None:
+        self.name = name
+        self.identity: str = module["identity"]
+        self.module: types.ModuleType | None = None
+        self.data: dict[str, str] = module.get("data", {})
+        self._source: str = module["source"] or ""
+        self._file: str = module["file"]
+        self._package: bool = module["package"]
+        self._parts: list[dict[str, Any]] = []
+        self._bound: dict[str, list[str]] = {}
+        self._done: set[str] = set()
+        self._lines: dict[str, list[str]] = {self._file: self._source.splitlines(keepends=True)}
+        if "parts" in module:
+            self.add(module)
+
+    def fits(self, module: dict[str, Any]) -> bool:
+        """Say whether a slice and this one bind no name differently."""
+        return all(self._bound.get(name, ids) == ids for name, ids in module["bound"].items())
+
+    def add(self, module: dict[str, Any]) -> None:
+        """Add the parts of a slice that this one does not have."""
+        have = {part["id"] for part in self._parts}
+        self._parts += [part for part in module["parts"] if part["id"] not in have]
+        self._bound.update(module["bound"])
+        for part in self._parts:
+            lines = self._lines.setdefault(part["file"], [])
+            new = part["text"].splitlines(keepends=True)
+            lines += ["\n"] * (part["line"] - 1 + len(new) - len(lines))
+            lines[part["line"] - 1 : part["line"] - 1 + len(new)] = new
+
+    def show(self, name: str) -> None:
+        """Let a name mean this module; if it is not imported, let its next import find it."""
+        # Tracebacks show these lines, whatever a file of that name holds on this machine.
+        for file, lines in self._lines.items():
+            linecache.cache[file] = (len(lines), None, lines, file)
+        if self.module is None:
+            sys.modules.pop(name, None)
+            return
+        sys.modules[name] = self.module
+        parent, _, child = name.rpartition(".")
+        if parent in sys.modules:
+            setattr(sys.modules[parent], child, self.module)
 
     def get_source(self, fullname: str) -> str:  # noqa: ARG002  (the import system's signature)
         """Return the text of the module."""
@@ -145,14 +293,39 @@ class CarriedLoader(importlib.abc.InspectLoader):
         """Say whether the module is a package."""
         return self._package
 
+    def get_data(self, path: str) -> bytes:
+        """Return a data file that was carried."""
+        if path not in self.data:
+            raise FileNotFoundError(
+                f"{path} did not travel with the function. Name it where the function is made "
+                "self-contained: @self_contained(data=[...])."
+            )
+        return base64.b64decode(self.data[path])
+
+    def get_resource_reader(self, fullname: str) -> Any:  # noqa: ARG002
+        """Return what `importlib.resources` reads this package's data files with."""
+        resources = importlib.import_module("gc_warm.worker.resources")
+        return resources.Reader(self, os.path.dirname(self._file))  # noqa: PTH120
+
     def exec_module(self, module: types.ModuleType) -> None:
         """Run the module's code, once per identity."""
-        # Tracebacks show these lines, whatever a file of that name holds on this machine.
-        lines = self._source.splitlines(keepends=True)
-        linecache.cache[self._file] = (len(self._source), None, lines, self._file)
+        self._done.clear()
         code = compile(self._source, self._file, "exec", dont_inherit=True)
         exec(code, module.__dict__)  # noqa: S102  (this is how a module is imported)
-        _modules[self.identity] = module
+        self.run_parts(module)
+        self.module = module
+
+    def run_parts(self, module: types.ModuleType) -> None:
+        """Run those statements of a slice that have not run."""
+        for part in self._parts:
+            if part["id"] not in self._done:
+                flags = 0
+                for feature in part["future"]:
+                    flags |= getattr(__future__, feature).compiler_flag
+                text = "\n" * (part["line"] - 1) + part["text"]
+                code = compile(text, part["file"], "exec", flags, dont_inherit=True)
+                exec(code, module.__dict__)  # noqa: S102
+                self._done.add(part["id"])
 
 
 class CarriedFinder(importlib.abc.MetaPathFinder):
@@ -176,15 +349,32 @@ class CarriedFinder(importlib.abc.MetaPathFinder):
         return spec
 
 
-def _runtime_is_here(runtime: list[str], version: str) -> bool:
-    """Say whether this worker's own gc-warm is to be used instead of the carried one.
+def retire(module: types.ModuleType) -> None:
+    """Tear down the warm states of a module that no call will use again."""
+    for value in list(vars(module).values()):
+        clear = getattr(value, "clear", None)
+        if hasattr(value, "info") and callable(clear) and _belongs_to(value, module):
+            clear()
 
-    Once one is imported it stays: two would be two registries of state.
-    """
-    if any(name in sys.modules and not _is_carried(sys.modules[name]) for name in runtime):
-        return True
-    spec = importlib.machinery.PathFinder.find_spec("gc_warm")
-    return spec is not None and f'__version__ = "{version}"' in (_source_of(spec) or "")
+
+def _runs(value: Any) -> bool:
+    value = getattr(value, "plain", value) if type(value).__name__ == "_WithReceipt" else value
+    return type(value).__name__ == "SelfContained" and value.running > 0
+
+
+def _belongs_to(value: Any, module: types.ModuleType) -> bool:
+    return getattr(getattr(value, "__wrapped__", None), "__globals__", None) is vars(module) or (
+        getattr(value, "__module__", None) == module.__name__
+    )
+
+
+def _will_do(version: str, wanted: str, *, at_least: bool) -> bool:
+    """Say whether a version of gc-warm serves where another was wanted: the minor one decides."""
+    try:
+        have, want = ([int(n) for n in text.split(".")[:3]] for text in (version, wanted))
+    except ValueError:
+        return version == wanted
+    return have[:2] == want[:2] and (have >= want or not at_least)
 
 
 def _spec_on_this_worker(name: str) -> importlib.machinery.ModuleSpec | None:
@@ -201,14 +391,14 @@ def _spec_on_this_worker(name: str) -> importlib.machinery.ModuleSpec | None:
     return importlib.machinery.PathFinder.find_spec(name, path)
 
 
-def _is_carried(module: types.ModuleType) -> bool:
+def _is_carried(module: types.ModuleType | None) -> bool:
     return type(getattr(module, "__loader__", None)).__name__ == CarriedLoader.__name__
 
 
-def _source_of(spec: importlib.machinery.ModuleSpec) -> str | None:
-    get_source = getattr(spec.loader, "get_source", None)
+def _source_of(spec: importlib.machinery.ModuleSpec | None) -> str | None:
+    get_source = getattr(spec and spec.loader, "get_source", None)
     try:
-        return None if get_source is None else get_source(spec.name)
+        return None if get_source is None or spec is None else get_source(spec.name)
     except (ImportError, OSError, SyntaxError):
         return None
 

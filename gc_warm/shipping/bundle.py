@@ -1,113 +1,187 @@
-"""Sources to a payload: what a self-contained function becomes when it is serialized.
-
-The payload is a chain of calls of builtins and the standard library, so that unpickling it needs
-nothing but Python: no code objects, none of our classes. Written as Python it reads::
-
-    sys.modules.get(boot, functools.partial(eval, _RUN_BOOT))(names)
-
-A warm worker has the boot module's ``load`` under the name ``boot``, and it is called at once. In
-a fresh worker the text of the boot module is run first.
-"""
+"""Sources to a bundle: what a self-contained function carries, and the hash that names it."""
 
 from __future__ import annotations
 
+import base64
+import fnmatch
 import functools
 import hashlib
-import importlib
-import io
 import json
-import tokenize
+import os
+import warnings
 import zlib
-from operator import methodcaller
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from packaging.requirements import InvalidRequirement, Requirement
+
 import gc_warm
 from gc_warm.errors import ShippingError
-from gc_warm.shipping.sources import Source, carried_sources
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-# Evaluated in a fresh worker with the names of the payload: boot, text, digest, data, target.
-_RUN_BOOT = (
-    "exec(compile(__import__('zlib').decompress(text), boot, 'exec'), {'__name__': boot})"
-    " or __import__('sys').modules[boot](locals())"
+from gc_warm.shipping import script
+from gc_warm.shipping.runtime import shrink
+from gc_warm.shipping.sources import (
+    Source,
+    carried_sources,
+    distributions_of,
+    is_carried,
+    is_installed,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
-class _Call:
-    """A call that is made when the payload is unpickled."""
+    from gc_warm.shipping.origin import Origin
 
-    def __init__(self, function: Any, *args: Any) -> None:
-        self._parts = (function, args)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return self._parts
-
-    def __call__(self, *args: Any) -> _Call:
-        return _Call(self, *args)
+LIMIT = 10 * 1024 * 1024
+"""What the web service takes in one submission."""
+WARNING_SIZE = 512 * 1024
+_RESOURCES = ("resources", "pkgutil", "get_data")
 
 
-def reduce_function(function: Callable[..., Any], target: str) -> tuple[Any, ...]:
-    """Return what pickle needs to rebuild a self-contained function anywhere.
+@dataclass(frozen=True)
+class Bundle:
+    """What a function carries.
+
+    Attributes:
+        digest: Hash of its content.
+        data: The content: compressed JSON.
+        sizes: How many bytes of source or data each module brings.
+        files: The files that it was read from, each with its time and size.
+    """
+
+    digest: str
+    data: bytes
+    sizes: dict[str, int]
+    files: dict[str, tuple[int, int] | None]
+
+    def is_current(self) -> bool:
+        """Say whether the files are still the same."""
+        return all(_stamp(file) == stamp for file, stamp in self.files.items())
+
+
+def make_bundle(
+    origin: Origin,
+    *,
+    modules: Sequence[str] = (),
+    requires: Sequence[str] = (),
+    data: Sequence[str] = (),
+) -> Bundle:
+    """Read what a function needs, and pack it.
 
     Args:
-        function: The user's function.
-        target: ``module:qualified.name`` of what the payload shall become.
+        origin: Where a worker finds the function.
+        modules: Further modules to carry.
+        requires: What must be installed on the worker.
+        data: Patterns of data files to carry.
 
     Raises:
-        ShippingError: The function's module cannot be carried.
+        ShippingError: Something cannot be carried; the message says what and why.
     """
-    try:
-        digest, data = make_bundle(function.__module__)
-    except ShippingError as error:
-        raise ShippingError(f"{target} cannot be self-contained. {error}") from error
-    boot, text = _boot()
-    names = {"boot": boot, "text": text, "digest": digest, "data": data, "target": target}
-    run_boot = _Call(_standard("functools", "partial"), eval, _RUN_BOOT)
-    load = _Call(_Call(methodcaller, "get", boot, run_boot), _standard("sys", "modules"))
-    return load, (names,)
-
-
-def _standard(module: str, name: str) -> _Call:
-    """Name something of the standard library; dill would refer to some of it through itself."""
-    return _Call(getattr, _Call(importlib.import_module, module), name)
-
-
-def make_bundle(module: str) -> tuple[str, bytes]:
-    """Return the hash and the compressed text of what a module's functions carry.
-
-    Args:
-        module: Full name of the module.
-    """
-    sources = carried_sources(module)
-    ours = {name: source for name, source in sources.items() if name.startswith("gc_warm.worker.")}
-    runtime = {**carried_sources("gc_warm"), **ours}
-    identities = _identities({**sources, **runtime})
+    sources = _sources(origin, modules)
+    for pattern in data:
+        _add_data(sources, origin, pattern)
+    runtime = _runtime(sources)
+    everything = {**sources, **runtime}
+    wanted = requirements_of(origin, requires)
     manifest = {
         "version": gc_warm.__version__,
-        "runtime": sorted(runtime),
-        "modules": {
-            name: {
-                "identity": identities[name],
-                "source": _without_comments(source.text) if name in runtime else source.text,
-                "file": source.file,
-                "package": source.package,
-            }
-            for name, source in sorted({**sources, **runtime}.items())
-        },
+        "requires": wanted,
+        "check": _text("presence.py") if wanted else "",
+        "runtime": {name: shrink(source.text or "") for name, source in sorted(runtime.items())},
+        "modules": {name: _entry(name, sources) for name in sorted(sources)},
     }
-    text = json.dumps(manifest, sort_keys=True).encode()
-    return hashlib.sha256(text).hexdigest(), zlib.compress(text, 9)
+    text = json.dumps(manifest, separators=(",", ":")).encode()
+    bundle = Bundle(
+        hashlib.sha256(text).hexdigest()[:32],
+        zlib.compress(_text("boot.py").encode() + b"\0" + text, 9),
+        {name: _size(source) for name, source in sources.items()},
+        {file: _stamp(file) for source in everything.values() for file in _files(source)},
+    )
+    _check_size(bundle)
+    return bundle
 
 
-def _identities(sources: dict[str, Source]) -> dict[str, str]:
-    """Hash each module together with every carried module that it reaches."""
-    return {name: _hash_of(sources[other] for other in _reach(name, sources)) for name in sources}
+def requirements_of(origin: Origin, requires: Sequence[str]) -> list[str]:
+    """Return what must be installed on a worker.
+
+    That is what the user says, and the distributions that the function itself comes from.
+    """
+    wanted = list(requires)
+    for text in wanted:
+        _require_valid(text)
+    for module in sorted(origin.modules):
+        if is_installed(module) and not is_carried(module):
+            names = distributions_of(module)
+            have = {Requirement(text).name.lower() for text in wanted}
+            wanted += [name for name in names if name.lower() not in have]
+    return wanted
 
 
-def _reach(name: str, sources: dict[str, Source]) -> list[str]:
+def _require_valid(text: str) -> None:
+    try:
+        Requirement(text)
+    except InvalidRequirement as error:
+        raise ShippingError(f"requires={text!r} is no PEP 508 requirement: {error}") from error
+
+
+def _sources(origin: Origin, modules: Sequence[str]) -> dict[str, Source]:
+    roots = [name for name in origin.modules if is_carried(name)]
+    for name in sorted(origin.modules - set(roots)):
+        if not is_installed(name):
+            raise ShippingError(
+                f"The module {name!r} has no Python source in a project of yours: it was made "
+                "without a file."
+            )
+    for name in modules:
+        if not is_carried(name):
+            raise ShippingError(
+                f"modules={name!r} cannot be carried: it is not found, or is installed."
+            )
+    slices = {}
+    if origin.script:
+        part = script.slice_source(sorted(origin.script))
+        slices[part.name] = part
+        roots += part.needs
+    return {**carried_sources([*roots, *modules]), **slices}
+
+
+def _runtime(sources: dict[str, Source]) -> dict[str, Source]:
+    """Take our own modules from what is carried, and return all of them that a worker needs."""
+    roots = ["gc_warm", "gc_warm.worker.arrival"]
+    for name in [name for name in sources if name.partition(".")[0] == "gc_warm"]:
+        if not name.startswith("gc_warm.functions"):
+            roots.append(name)
+            del sources[name]
+    if any(word in _whole_text(source) for source in sources.values() for word in _RESOURCES):
+        roots.append("gc_warm.worker.resources")
+    return carried_sources(roots)
+
+
+def _whole_text(source: Source) -> str:
+    return (source.text or "") + "".join(part["text"] for part in source.parts or [])
+
+
+def _entry(name: str, sources: dict[str, Source]) -> dict[str, Any]:
+    source = sources[name]
+    entry: dict[str, Any] = {
+        "identity": _identity(name, sources),
+        "source": source.text,
+        "file": source.file,
+        "package": source.package,
+    }
+    if source.parts is not None:
+        entry["parts"] = source.parts
+        entry["bound"] = source.bound
+    if source.data:
+        entry["data"] = {
+            path: base64.b64encode(content).decode() for path, content in source.data.items()
+        }
+    return entry
+
+
+def _identity(name: str, sources: dict[str, Source]) -> str:
+    """Hash a module together with every carried module that it reaches."""
     reached: set[str] = set()
     waiting = [name]
     while waiting:
@@ -115,49 +189,77 @@ def _reach(name: str, sources: dict[str, Source]) -> list[str]:
         if module not in reached:
             reached.add(module)
             waiting.extend(sources[module].needs & sources.keys())
-    return [name, *sorted(reached - {name})]
-
-
-def _hash_of(sources: Any) -> str:
     digest = hashlib.sha256()
-    for source in sources:
-        digest.update(json.dumps([source.name, source.text, source.package]).encode())
-    return digest.hexdigest()[:32]
+    for each in (name, *sorted(reached - {name})):
+        source = sources[each]
+        parts = [part["id"] for part in source.parts or []]
+        data = {path: hashlib.sha256(c).hexdigest() for path, c in sorted(source.data.items())}
+        what = [source.name, source.text, source.package, parts, data]
+        digest.update(json.dumps(what).encode())
+    return digest.hexdigest()[:16]
 
 
-@functools.lru_cache(maxsize=1)
-def _boot() -> tuple[str, bytes]:
-    text = _without_comments(Path(__file__).with_name("boot.py").read_text(encoding="utf-8"))
-    data = text.encode()
-    return f"_gc_warm_boot_{hashlib.sha256(data).hexdigest()[:16]}", zlib.compress(data, 9)
+def _add_data(sources: dict[str, Source], origin: Origin, pattern: str) -> None:
+    """Give data files to the package that they lie in."""
+    name = next(iter(sorted(origin.modules)), None)
+    file = sources[name].file if name in sources else next(iter(sources.values())).file
+    folder = Path(file).parent.absolute()
+    found = [path for path in _below(folder) if fnmatch.fnmatch(str(path), str(folder / pattern))]
+    if not found:
+        raise ShippingError(f"data={pattern!r} matches no file in {folder}.")
+    packages = {
+        str(Path(source.file).parent.absolute()): source
+        for source in sources.values()
+        if source.package
+    }
+    modules = {str(Path(source.file).parent.absolute()): source for source in sources.values()}
+    for path in found:
+        owners = [packages.get(str(above)) or modules.get(str(above)) for above in path.parents]
+        owner = next((each for each in owners if each is not None), None)
+        if owner is not None:
+            owner.data[str(path)] = path.read_bytes()
 
 
-@functools.lru_cache(maxsize=64)
-def _without_comments(text: str) -> str:
-    """Blank out our own comments and docstrings: a third of the size, and the same line numbers."""
-    lines = text.splitlines(keepends=True)
-    previous = tokenize.NEWLINE
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type == tokenize.COMMENT:
-            _blank(lines, token, "")
-        elif token.type == tokenize.STRING and previous in _BEFORE_DOCSTRING:
-            _blank(lines, token, "''")
-        if token.type not in {tokenize.NL, tokenize.COMMENT}:
-            previous = token.type
-    return "".join(lines)
+def _below(folder: Path) -> Iterable[Path]:
+    for root, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if name != "__pycache__" and name[0] != "."]
+        yield from (Path(root) / name for name in files)
 
 
-_BEFORE_DOCSTRING = {tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENCODING}
-
-
-def _blank(lines: list[str], token: tokenize.TokenInfo, instead: str) -> None:
-    """Replace a token's text, keeping the number of lines."""
-    (first, start), (last, end) = token.start, token.end
-    tail = lines[last - 1][end:]
-    lines[first - 1] = (lines[first - 1][:start] + instead).rstrip(" ") + (
-        tail if first == last else "\n"
+def _check_size(bundle: Bundle) -> None:
+    size = len(bundle.data) * 4 // 3
+    if size < WARNING_SIZE:
+        return
+    largest = sorted(bundle.sizes.items(), key=lambda item: -item[1])[:3]
+    names = ", ".join(f"{name} ({amount / 1e6:.1f} MB)" for name, amount in largest)
+    if size > LIMIT:
+        raise ShippingError(
+            f"It would carry {size / 1e6:.1f} MB with every task, and Globus Compute takes at most "
+            f"{LIMIT / 1e6:.1f} MB. The largest: {names}. Put large data where workers can read it."
+        )
+    warnings.warn(
+        f"a self-contained function carries {size / 1e6:.1f} MB with every task; the largest "
+        f"modules are {names}",
+        stacklevel=2,
     )
-    for number in range(first, last - 1):
-        lines[number] = "\n"
-    if first != last:
-        lines[last - 1] = tail
+
+
+def _size(source: Source) -> int:
+    return len(_whole_text(source)) + sum(map(len, source.data.values()))
+
+
+def _files(source: Source) -> list[str]:
+    return [source.file, *source.data]
+
+
+def _stamp(file: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(file)  # noqa: PTH116  (as quick as can be: for every file, at every use)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
+@functools.lru_cache(maxsize=4)
+def _text(name: str) -> str:
+    return shrink(Path(__file__).with_name(name).read_text(encoding="utf-8"))

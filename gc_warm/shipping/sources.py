@@ -8,18 +8,21 @@ distributions are not.
 from __future__ import annotations
 
 import ast
+import functools
+import importlib.machinery
+import importlib.metadata
 import importlib.util
 import sys
 import sysconfig
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gc_warm
 from gc_warm.errors import ShippingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from importlib.machinery import ModuleSpec
 
 
@@ -29,64 +32,95 @@ class Source:
 
     Attributes:
         name: Its full name.
-        text: Its source.
+        text: Its source; None for a package without an ``__init__.py``.
         file: Where it came from.
         package: Whether it is a package.
         needs: Names of the carried modules that it imports, its packages among them.
+        parts: The statements of a slice, as a worker gets them.
+        bound: For each name that a slice binds, the ids of the parts that do.
+        data: Data files of the package, by path.
     """
 
     name: str
-    text: str
+    text: str | None
     file: str
     package: bool
     needs: frozenset[str]
+    parts: list[dict[str, Any]] | None = None
+    bound: dict[str, list[str]] = field(default_factory=dict)
+    data: dict[str, bytes] = field(default_factory=dict)
 
 
-def carried_sources(module: str) -> dict[str, Source]:
-    """Return a module and all modules of the same project that it imports, by name.
+def carried_sources(modules: Iterable[str]) -> dict[str, Source]:
+    """Return modules and all modules of the same project that they import, by name.
 
     Args:
-        module: Full name of the module that defines the function.
+        modules: Full names of the modules to begin with.
 
     Raises:
-        ShippingError: The module has no source, or is not importable elsewhere.
+        ShippingError: A module cannot be read, or cannot be carried.
     """
-    _require_importable(module)
     found: dict[str, Source] = {}
-    waiting = [module]
+    waiting = [each for name in modules for each in (name, *packages_above(name))]
     while waiting:
         name = waiting.pop()
         if name not in found:
-            found[name] = _read(name)
+            found[name] = read(name)
             waiting.extend(found[name].needs - found.keys())
     return found
 
 
-def _require_importable(module: str) -> None:
-    if module == "__main__":
-        raise ShippingError(
-            "The function is defined in a script or a notebook (module __main__). Move it, and "
-            "what it uses, to a module of its own (a .py file) and import it from there."
-        )
-    if not is_carried(module):
-        raise ShippingError(
-            f"The module {module!r} has no Python source in a project of yours: it belongs to an "
-            "installed distribution, or was made without a file."
-        )
-
-
 def is_carried(name: str) -> bool:
     """Say whether a module travels: it has source, and is neither standard nor installed."""
-    if name.partition(".")[0] in sys.stdlib_module_names:
+    top = name.partition(".")[0]
+    if top in sys.stdlib_module_names or top == "__main__":
         return False
-    if name.partition(".")[0] == "gc_warm":  # wherever it is installed, it is ours to carry
-        return _find(name) is not None
-    spec = _find(name)
+    spec = find(name)
     if spec is None:
         return False
-    if spec.origin is None or not spec.has_location:
-        return False
+    if top == "gc_warm":  # wherever it is installed, it is ours to carry
+        return _is_runtime(name) or name.startswith("gc_warm.functions")
+    if spec.origin is None or spec.loader is None or not spec.has_location:
+        places = list(spec.submodule_search_locations or [])
+        return bool(places) and not any(_is_installed(Path(place)) for place in places)
     return spec.origin.endswith(".py") and not _is_installed(Path(spec.origin))
+
+
+def is_installed(name: str) -> bool:
+    """Say whether a module comes with Python or with an installed distribution."""
+    top = name.partition(".")[0]
+    if top in sys.stdlib_module_names:
+        return True
+    spec = find(name)
+    return spec is not None and spec.origin is not None and _is_installed(Path(spec.origin))
+
+
+@functools.lru_cache(maxsize=64)
+def distributions_of(module: str) -> tuple[str, ...]:
+    """Return the names of the installed distributions that a module comes from.
+
+    Python 3.10's `importlib.metadata.packages_distributions` knows not all of them.
+    """
+    top = module.partition(".")[0]
+    if top in sys.stdlib_module_names:
+        return ()
+    return tuple(
+        sorted(
+            {
+                distribution.metadata["Name"]
+                for distribution in importlib.metadata.distributions()
+                if any(file.parts[0] in {top, f"{top}.py"} for file in distribution.files or ())
+            }
+        )
+    )
+
+
+# What else the runtime needs is carried where something uses it.
+_RUNTIME = ("gc_warm", "gc_warm.errors", "gc_warm.worker")
+
+
+def _is_runtime(name: str) -> bool:
+    return name in _RUNTIME or name.startswith("gc_warm.worker.")
 
 
 def _is_installed(file: Path) -> bool:
@@ -97,55 +131,127 @@ def _is_installed(file: Path) -> bool:
     )
 
 
-def _find(name: str) -> ModuleSpec | None:
+def find(name: str) -> ModuleSpec | None:
+    """Find a module without importing it or its packages."""
     module = sys.modules.get(name)
-    if module is not None:
-        return getattr(module, "__spec__", None)
-    try:
-        return importlib.util.find_spec(name)
-    except (ImportError, AttributeError, ValueError):
-        return None
+    spec: ModuleSpec | None = getattr(module, "__spec__", None)
+    if spec is not None:
+        return spec
+    parent = name.rpartition(".")[0]
+    path = None
+    if parent:
+        above = find(parent)
+        if above is None or above.submodule_search_locations is None:
+            return None
+        path = list(above.submodule_search_locations)
+    for finder in sys.meta_path:
+        spec = finder.find_spec(name, path)
+        if spec is not None:
+            return spec
+    return None
 
 
-def _read(name: str) -> Source:
-    spec = _find(name)
-    if spec is None or spec.origin is None:
+def read(name: str) -> Source:
+    """Read a module.
+
+    Raises:
+        ShippingError: It has no source that can be read.
+    """
+    spec = find(name)
+    if spec is None:
         raise ShippingError(f"The source of module {name!r} cannot be found.")
-    path = Path(spec.origin)
-    try:
-        text = importlib.util.decode_source(path.read_bytes())
-        tree = ast.parse(text, filename=str(path))
-    except (OSError, SyntaxError, UnicodeDecodeError) as error:
-        raise ShippingError(f"The source of module {name!r} cannot be read: {error}") from error
     package = spec.submodule_search_locations is not None
+    above = frozenset(packages_above(name))
+    if package and (spec.origin is None or not spec.has_location):
+        return Source(name, None, _folder(spec), package=True, needs=above)
+    file = str(spec.origin)
+    try:
+        text = _text_of(spec)
+        tree = ast.parse(text, filename=file)
+    except (OSError, SyntaxError, UnicodeDecodeError, ImportError) as error:
+        raise ShippingError(f"The source of module {name!r} cannot be read: {error}") from error
     parent = name if package else name.rpartition(".")[0]
-    needs = {*_packages_above(name), *_imported(tree, parent)}
-    carried = frozenset(need for need in needs if need != name and is_carried(need))
-    return Source(name, text, str(path), package, carried)
+    return Source(name, text, file, package, above | carried_needs(tree, parent, name))
 
 
-def _packages_above(name: str) -> Iterator[str]:
+def carried_needs(tree: ast.AST, parent: str, name: str) -> frozenset[str]:
+    """Return the names of the carried modules that some code imports.
+
+    Raises:
+        ShippingError: It imports a compiled module of the project, which cannot be carried.
+    """
+    needs = set()
+    for need, guarded in imported(tree, parent):
+        if need != name and is_carried(need):
+            needs.add(need)
+        elif not guarded and _is_compiled(need):
+            raise ShippingError(
+                f"Module {name!r} imports {need!r}, which is compiled ({_origin(need)}): only "
+                "Python source can be carried. Install it on the endpoint as a package."
+            )
+    return frozenset(needs)
+
+
+def _is_compiled(name: str) -> bool:
+    if name.partition(".")[0] in sys.stdlib_module_names or name == "__main__":
+        return False
+    spec = find(name)
+    suffixes = tuple(importlib.machinery.EXTENSION_SUFFIXES)
+    return (
+        spec is not None
+        and spec.origin is not None
+        and spec.origin.endswith(suffixes)
+        and not _is_installed(Path(spec.origin))
+    )
+
+
+def _origin(name: str) -> str | None:
+    spec = find(name)
+    return spec.origin if spec else None
+
+
+def _folder(spec: ModuleSpec) -> str:
+    return str(Path(next(iter(spec.submodule_search_locations or [""]))) / "__init__.py")
+
+
+def _text_of(spec: ModuleSpec) -> str:
+    path = Path(str(spec.origin))
+    if path.exists():  # as it is now, and not as an import remembers it
+        return importlib.util.decode_source(path.read_bytes())
+    text: str | None = getattr(spec.loader, "get_source", lambda _: None)(spec.name)
+    if text is None:
+        raise OSError(f"{spec.origin} has no source")
+    return text
+
+
+def packages_above(name: str) -> Iterator[str]:
+    """Yield the packages that hold a module."""
     while "." in name:
         name = name.rpartition(".")[0]
         yield name
 
 
-def _imported(tree: ast.Module, parent: str) -> Iterator[str]:
-    """Yield the name of every module that may be imported, with the packages above it."""
-    lazy = gc_warm._ON_FIRST_USE  # noqa: SLF001  (where its public names come from)
-    for node in _walk(tree):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            base = _absolute(node, parent)
-            names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
-            if base == "gc_warm":  # which imports some of its names when they are first used
-                names += [lazy[alias.name] for alias in node.names if alias.name in lazy]
-        else:
-            continue
-        for name in names:
-            yield name
-            yield from _packages_above(name)
+def imported(tree: ast.AST, parent: str, *, guarded: bool = False) -> Iterator[tuple[str, bool]]:
+    """Yield the name of every module that may be imported, with the packages above it.
+
+    Imports for type checkers only do not count. With each name comes whether it is imported in a
+    ``try``.
+    """
+    if isinstance(tree, ast.If) and ast.unparse(tree.test).endswith("TYPE_CHECKING"):
+        children: Iterable[ast.AST] = tree.orelse
+    else:
+        children = ast.iter_child_nodes(tree)
+    names: list[str] = []
+    if isinstance(tree, ast.Import):
+        names = [alias.name for alias in tree.names]
+    elif isinstance(tree, ast.ImportFrom):
+        base = _absolute(tree, parent)
+        names = [base, *(f"{base}.{alias.name}" for alias in tree.names)]
+    for name in filter(None, names):
+        yield name, guarded
+        yield from ((above, guarded) for above in packages_above(name))
+    for child in children:
+        yield from imported(child, parent, guarded=guarded or isinstance(tree, ast.Try))
 
 
 def _walk(tree: ast.AST) -> Iterator[ast.AST]:

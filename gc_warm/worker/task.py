@@ -4,43 +4,124 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
+import threading
 import time
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
+import types
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from gc_warm.errors import ShippingError, UsageError
 from gc_warm.worker.receipt import Receipt, Receipted, worker_identity
 from gc_warm.worker.state import settle, task_scope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_running_lock = threading.Lock()
+# Found in `gc_warm.shipping.parcel`, which workers do not have.
+_ON_CLIENT = {
+    *("_reduce", "source", "payload_size", "requirements", "__signature__", "__code__"),
+    *("__defaults__", "__kwdefaults__", "__closure__", "__globals__"),
+}
+
+
+class _ModuleName(str):
+    """A module's name that dill finds no module by: it would read the text of that one's file."""
+
+    __slots__ = ()
+
+    def __hash__(self) -> int:
+        asker = sys._getframe(1)  # noqa: SLF001  (documented for this use)
+        if asker.f_code.co_name == "getmodule" and asker.f_back is not None:
+            return ~super().__hash__() if _is_dill(asker.f_back) else super().__hash__()
+        return super().__hash__()
+
+
+def _is_dill(frame: types.FrameType) -> bool:
+    return frame.f_globals.get("__name__") == "dill.source"
 
 
 class SelfContained(Generic[P, T]):
     """A function that runs the same here and on any worker; made by `self_contained`.
 
-    Calling it runs it here. Given to an executor, it travels with its module's source.
+    Calling it runs it here. Given to an executor, it travels with its module's source. To
+    `inspect` it is a function with the original's signature; its source text is what travels.
+
+    Attributes:
+        function: What it runs.
+        running: How many calls of it run in this process.
+        modules: Names of further modules to carry.
+        requires: What must be installed on the worker.
+        data: Patterns of the data files to carry.
+        home: Name of the module that made it self-contained.
     """
 
-    def __init__(self, function: Callable[P, T]) -> None:
-        functools.update_wrapper(self, function)
-        self.__wrapped__ = function
-        self.target = f"{function.__module__}:{function.__qualname__}"
+    def __init__(
+        self,
+        function: Callable[P, T],
+        *,
+        modules: Sequence[str] = (),
+        requires: Sequence[str] = (),
+        data: Sequence[str] = (),
+        home: str | None = None,
+    ) -> None:
+        self.function = function
+        self.running = 0
+        self.modules = tuple(modules)
+        self.requires = tuple(requires)
+        self.data = tuple(data)
+        self.home = home
+        named: Any = function
+        while isinstance(named, (functools.partial, types.MethodType)):
+            named = named.func if isinstance(named, functools.partial) else named.__func__
+        if not hasattr(named, "__qualname__"):  # an instance with __call__
+            named = type(named)
+        self.__name__: str = named.__name__ if named.__name__.isidentifier() else "function"
+        self.__qualname__: str = named.__qualname__
+        self.__module__ = _ModuleName(named.__module__)
+        self.__annotations__ = getattr(named, "__annotations__", {})
+        self.__doc__ = function.__doc__ if named is function else named.__doc__
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run the function here, in a task scope."""
-        with task_scope():
-            return self.__wrapped__(*args, **kwargs)
+        with _running_lock:
+            self.running += 1
+        try:
+            with task_scope():
+                return self.function(*args, **kwargs)
+        finally:
+            with _running_lock:
+                self.running -= 1
 
     @functools.cached_property
     def receipted(self) -> SelfContained[P, Receipted[T]]:
         """The same function, returning a `Receipted`: its result and what the call cost."""
-        return _WithReceipt(self.__wrapped__)
+        return _WithReceipt(cast("Any", self))
+
+    if TYPE_CHECKING:  # these are `gc_warm.shipping.parcel`'s, found by __getattr__
+
+        def source(self) -> str:
+            """Return it as source text, for ``Client.register_source_code``.
+
+            Raises:
+                ShippingError: The function cannot be carried; the message says why.
+            """
+
+        def payload_size(self) -> int:
+            """Return how many bytes it adds to each task, under Globus Compute's default."""
+
+        def requirements(self) -> str:
+            """Return what must be installed on a worker, as the text of a requirements file.
+
+            It fits ``user_endpoint_config={"requirements": ...}`` of Globus Compute's default
+            template, and ``pip install -r`` in the ``worker_init`` of an endpoint of your own.
+            """
 
     def __repr__(self) -> str:
-        return f"<self-contained {self.target}>"
+        return f"<self-contained {self.__module__}:{self.__qualname__}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel as a bundle of sources.
@@ -48,30 +129,50 @@ class SelfContained(Generic[P, T]):
         Raises:
             ShippingError: The function cannot be carried; the message says why.
         """
+        reduce: Callable[[], tuple[Any, ...]] = self._reduce
+        return reduce()
+
+    def __getattr__(self, name: str) -> Any:
+        """Find what only a client needs: what it is to `inspect`, and how it travels."""
+        if name not in _ON_CLIENT:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         try:
-            from gc_warm.shipping.bundle import reduce_function
+            from gc_warm.shipping.parcel import attribute
         except ImportError as error:
+            if name[:2] == "__":
+                raise AttributeError(name) from None
             raise ShippingError(
-                f"{self.target} can be sent only from where gc-warm is installed, and this worker "
+                f"{self!r} can be sent only from where gc-warm is installed, and this worker "
                 "has only what it was sent. Return its result instead of the function."
             ) from error
-        return reduce_function(self.__wrapped__, self.target)
+        return attribute(self, name)
+
+    @property
+    def __class__(self) -> type:
+        # Source strategies ask whether it is a function before they read its text.
+        return types.FunctionType
+
+    @__class__.setter
+    def __class__(self, value: type) -> None:
+        raise AttributeError("__class__")
 
 
 class _WithReceipt(SelfContained[P, Receipted[T]], Generic[P, T]):
     """A self-contained function whose result comes with its receipt."""
 
-    def __init__(self, function: Callable[P, T]) -> None:
-        super().__init__(cast("Callable[P, Receipted[T]]", function))
-        self.target += ".receipted"
+    def __init__(self, plain: SelfContained[P, T]) -> None:
+        super().__init__(cast("Any", plain.function))
+        self.modules, self.requires, self.data = plain.modules, plain.requires, plain.data
+        self.plain = plain
+        for name in ("__name__", "__qualname__", "__module__", "__doc__"):
+            setattr(self, name, getattr(plain, name))
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Receipted[T]:
-        function = cast("Callable[P, T]", self.__wrapped__)
         with task_scope() as task:
             settle(task)
             before = (task.cold_starts, task.build_seconds, task.hits)
             started, start = time.time(), time.perf_counter()
-            value = function(*args, **kwargs)
+            value = self.plain(*args, **kwargs)
             seconds = time.perf_counter() - start
             settle(task)
             receipt = Receipt(
@@ -85,37 +186,81 @@ class _WithReceipt(SelfContained[P, Receipted[T]], Generic[P, T]):
         return Receipted(value, receipt)
 
 
-def self_contained(function: Callable[P, T], /) -> SelfContained[P, T]:
+class _SelfContainedDecorator:
+    """`self_contained` with its options given."""
+
+    def __init__(self, home: str | None, **options: Sequence[str]) -> None:
+        self._home = home
+        self._options = options
+
+    def __call__(self, function: Callable[P, T], /) -> SelfContained[P, T]:
+        _require_callable(function)
+        return SelfContained(function, home=self._home, **self._options)
+
+
+@overload
+def self_contained(
+    function: Callable[P, T],
+    /,
+    *,
+    modules: Sequence[str] = (),
+    requires: Sequence[str] = (),
+    data: Sequence[str] = (),
+) -> SelfContained[P, T]: ...
+@overload
+def self_contained(
+    *, modules: Sequence[str] = (), requires: Sequence[str] = (), data: Sequence[str] = ()
+) -> _SelfContainedDecorator: ...
+def self_contained(
+    function: Callable[P, T] | None = None,
+    /,
+    *,
+    modules: Sequence[str] = (),
+    requires: Sequence[str] = (),
+    data: Sequence[str] = (),
+) -> SelfContained[P, T] | _SelfContainedDecorator:
     """Make a function carry its module's source to any worker, where its globals stay warm.
 
     The module, the modules of the same project that it imports, and gc-warm's small worker
     runtime travel with it, so the worker needs neither. They are imported once per worker and
-    content; module globals, caches and `warm` states then live as long as the worker does.
+    content; module globals, caches and `warm` states then live as long as the worker does. Of a
+    script or notebook, only the statements travel that the function needs.
 
     Args:
-        function: A function defined at the top level of an importable module.
+        function: A function; or a partial, a bound method, a lambda, an object that can be called.
+        modules: Names of further modules to carry, where imports do not show that they are needed.
+        requires: What must be installed on the worker, such as ``"numpy>=1.26"`` (PEP 508).
+        data: Data files to carry for `importlib.resources`: paths or patterns such as
+            ``"labels/*.txt"``, relative to the folder of the function's module.
 
     Returns:
         A `SelfContained`, called like the function. Its attribute ``receipted`` is the same
         function with a receipt.
 
     Raises:
-        UsageError: It is not such a function.
+        UsageError: It is nothing that can be called, or is asynchronous, or an option is wrong.
     """
-    _require_function(function)
-    return SelfContained(function)
+    for name, value in (("modules", modules), ("requires", requires), ("data", data)):
+        if isinstance(value, str) or not all(isinstance(each, str) for each in value):
+            raise UsageError(f"{name} must be a list of texts, not {value!r}.")
+    home = sys._getframe(1).f_globals.get("__name__")  # noqa: SLF001  (documented for this use)
+    decorator = _SelfContainedDecorator(home, modules=modules, requires=requires, data=data)
+    return decorator if function is None else decorator(function)
 
 
-def _require_function(function: Any) -> None:
-    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+def _require_callable(function: Any) -> None:
+    if not callable(function):
         raise UsageError(
-            f"{function.__qualname__!r} is asynchronous, but Globus Compute calls functions "
-            "synchronously. Write a plain function; it may call asyncio.run itself."
+            f"@self_contained decorates a function, or what can be called like one, not "
+            f"{function!r}."
         )
-    if not inspect.isroutine(function):
-        raise UsageError(f"@self_contained decorates a function, not {function!r}.")
-    if "<locals>" in function.__qualname__:
+    if isinstance(function, SelfContained):
+        raise UsageError(f"{function!r} is self-contained already.")
+    called = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004
+    while isinstance(function, functools.partial):
+        called = function = function.func
+    if inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called):
         raise UsageError(
-            f"{function.__qualname__!r} is defined inside another function. Move it to the top "
-            "level of its module: only there can a worker find it."
+            f"{getattr(function, '__qualname__', function)!r} is asynchronous, but Globus Compute "
+            "calls functions synchronously. Write a plain function; it may call asyncio.run itself."
         )

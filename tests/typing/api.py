@@ -134,7 +134,23 @@ def use_self_contained() -> None:
     assert_type(classify.receipted("text").receipt.cold_starts, int)
 
 
+@self_contained(requires=["numpy>=1.26"], data=["labels.txt"], modules=["mylab.plugins"])
+def with_requirements(text: str, *, count: int = 1) -> list[str]:
+    return [text] * count
+
+
+def look_at_self_contained() -> None:
+    assert_type(with_requirements("text", count=2), list[str])
+    assert_type(with_requirements.source(), str)
+    assert_type(with_requirements.payload_size(), int)
+    assert_type(with_requirements.requirements(), str)
+    assert_type(self_contained(plain, requires=["numpy"])("x"), Model)
+    assert_type(self_contained(Model("x").predict)("text"), float)
+
+
 def misuse_self_contained() -> None:
+    self_contained(plain, require=["numpy"])  # type: ignore[call-overload]
+    with_requirements(1)  # type: ignore[arg-type]
     classify(1)  # type: ignore[arg-type]
     classify.receipted(1)  # type: ignore[arg-type]
     classify("text", nam="large")  # type: ignore[call-arg]

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import ast
 import codecs
 import importlib
-import io
 import pickletools
-import sys
-import textwrap
 from pathlib import Path
 
 import pytest
 from globus_compute_sdk.errors import TaskExecutionFailed
 from globus_compute_sdk.serialize import ComputeSerializer
 
-from gc_warm import LocalExecutor, errors
+from gc_warm import LocalExecutor
 from gc_warm.functions.counter import increase_count
-from gc_warm.shipping.bundle import _without_comments
-from gc_warm.worker import state
 
 LAB = """
     from dataclasses import dataclass
@@ -68,35 +62,8 @@ HELPER = """
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch):
-    """Return a function that writes a module of the user's project and imports it."""
-    monkeypatch.syspath_prepend(tmp_path)
-    written = set()
-
-    def write(name, text):
-        (tmp_path / f"{name}.py").write_text(textwrap.dedent(text))
-        written.add(name)
-        importlib.invalidate_caches()
-        for old in written:
-            sys.modules.pop(old, None)
-        return importlib.import_module(name)
-
-    yield write
-    for name in written:
-        sys.modules.pop(name, None)
-
-
-@pytest.fixture
 def lab(project):
-    sys.modules.pop("lab", None)
-    project("lab_helper", HELPER)
-    return project("lab", LAB)
-
-
-@pytest.fixture
-def one_worker(endpoint_python):
-    with LocalExecutor(workers=1, worker_python=endpoint_python) as executor:
-        yield executor
+    return project({"lab_helper.py": HELPER, "lab.py": LAB})
 
 
 def test_module_globals_and_warm_state_stay(lab, one_worker):
@@ -152,17 +119,16 @@ def test_changed_source_runs_and_both_versions_keep_their_state(project, one_wor
             count += 1
             return {number}, count
     """
-    old = project("changing", source.format(number=1))
+    old = project({"changing.py": source.format(number=1)})
     future = one_worker.submit(old.version)
     assert future.result() == (1, 1)
-    new = project("changing", source.format(number=2))
+    new = project({"changing.py": source.format(number=2)})
     for count in range(1, 4):
         assert one_worker.submit(new.version).result() == (2, count)
         assert one_worker.submit(old.version).result() == (1, count + 1)
 
 
 def test_two_modules_share_the_helper_that_both_import(project, one_worker):
-    project("shared_helper", "loads = []\nloads.append('loaded')\n")
     text = """
         import shared_helper
         from gc_warm import self_contained
@@ -172,8 +138,9 @@ def test_two_modules_share_the_helper_that_both_import(project, one_worker):
             shared_helper.loads.append(__name__)
             return shared_helper.loads
     """
-    first = project("first_user", text)
-    second = project("second_user", text)
+    helper = "loads = []\nloads.append('loaded')\n"
+    second = project({"shared_helper.py": helper, "first_user.py": text, "second_user.py": text})
+    first = importlib.import_module("first_user")
     one_worker.submit(first.use).result()
     assert one_worker.submit(second.use).result() == ["loaded", "first_user", "second_user"]
 
@@ -181,9 +148,7 @@ def test_two_modules_share_the_helper_that_both_import(project, one_worker):
 def test_a_module_that_fails_to_import_is_tried_again(project, one_worker, tmp_path):
     flag = tmp_path / "flag"
     flag.touch()
-    module = project(
-        "flaky",
-        f"""
+    text = f"""
         import pathlib
         from gc_warm import self_contained
         assert pathlib.Path({str(flag)!r}).exists(), "not yet"
@@ -191,8 +156,8 @@ def test_a_module_that_fails_to_import_is_tried_again(project, one_worker, tmp_p
         @self_contained
         def work():
             return "done"
-        """,
-    )
+    """
+    module = project({"flaky.py": text})
     one_worker.register_function(module.work)
     flag.unlink()
     with pytest.raises(TaskExecutionFailed, match="not yet"):
@@ -210,7 +175,7 @@ def test_a_module_of_that_name_on_the_worker(project, endpoint_python, tmp_path,
         def where():
             return __file__
     """
-    module = project("clashing", text)
+    module = project({"clashing.py": text})
     theirs = tmp_path / "theirs"
     theirs.mkdir()
     original = Path(module.__file__).read_text()
@@ -251,37 +216,3 @@ def test_the_payload_holds_no_code_and_needs_only_the_standard_library(lab):
         "importlib.import_module",
         "operator.methodcaller",
     }
-
-
-def test_a_function_of_a_script_is_refused(lab, monkeypatch):
-    monkeypatch.setattr(lab.classify, "target", "__main__:classify")
-    monkeypatch.setattr(lab.classify.__wrapped__, "__module__", "__main__")
-    with pytest.raises(errors.ShippingError, match="script or a notebook"):
-        lab.classify.__reduce__()
-
-
-def test_blanking_comments_keeps_code_and_line_numbers():
-    text = Path(state.__file__).read_text()
-    blank = _without_comments(text)
-    assert len(blank) < 0.8 * len(text)
-    assert len(blank.splitlines()) == len(text.splitlines())
-
-    def shape(source):
-        tree = ast.parse(source)
-        for node in ast.walk(tree):
-            body = getattr(node, "body", None)
-            first = getattr(body[0], "value", None) if isinstance(body, list) and body else None
-            if isinstance(first, ast.Constant) and isinstance(body[0], ast.Expr):
-                first.value = ""
-        return ast.dump(tree), [n.lineno for n in ast.walk(tree) if hasattr(n, "lineno")]
-
-    assert shape(text) == shape(blank)
-
-
-def test_blanking_leaves_strings_that_are_values():
-    text = 'x = """a # b"""  # c\ndef f():\n    """doc\n    more"""\n    return "# d"\n'
-    names = {}
-    exec(_without_comments(text), names)
-    assert names["x"] == "a # b"
-    assert names["f"]() == "# d"
-    assert "c" not in io.StringIO(_without_comments(text)).readline()[-3:]

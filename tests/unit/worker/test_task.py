@@ -95,14 +95,6 @@ def test_asynchronous_functions_are_refused():
         self_contained(task)
 
 
-def test_nested_functions_are_refused():
-    def task():
-        return 1
-
-    with pytest.raises(UsageError, match="defined inside another function"):
-        self_contained(task)
-
-
 def test_what_is_no_function_is_refused():
     with pytest.raises(UsageError, match="decorates a function"):
         self_contained(3)

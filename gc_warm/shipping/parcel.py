@@ -1,0 +1,155 @@
+"""A self-contained function as it is sent: as a pickle, or as source text.
+
+Both hold the same, and reach the same modules on a worker: a bundle, with the boot text that
+unpacks it. The pickle is a chain of calls of builtins and the standard library, so that loading it
+needs nothing but Python: no code objects, none of our classes. Written as Python it reads::
+
+    sys.modules.get(boot, functools.partial(eval, _RUN_BOOT))(names)
+
+A warm worker has the boot module's ``load`` under the name ``boot``, and it is called at once. In
+a fresh worker the text of the boot module is run first. The source text is a function with the same
+call as its decorator.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import inspect
+import linecache
+import pickle
+import types
+import weakref
+from operator import methodcaller
+from typing import TYPE_CHECKING, Any
+
+from gc_warm.errors import ShippingError
+from gc_warm.shipping import boot, script
+from gc_warm.shipping.bundle import Bundle, make_bundle, requirements_of
+from gc_warm.shipping.origin import Call, find_origin, named
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gc_warm.shipping.origin import Origin
+    from gc_warm.worker.task import SelfContained
+
+BOOT = f"_gc_warm_boot_{boot.FORMAT}"
+
+# Evaluated in a fresh worker with the names of the payload: boot, digest, data, target.
+_RUN_BOOT = (
+    "exec(compile(__import__('zlib').decompress(data).partition(b'\\0')[0],boot,'exec'),"
+    "{'__name__':boot})or __import__('sys').modules[boot](locals())"
+)
+# The same, where data is text.
+_RUN_BOOT_OF_TEXT = _RUN_BOOT.replace("(data)", "(__import__('base64').b64decode(data))")
+_bundles: weakref.WeakKeyDictionary[Any, tuple[Origin, Bundle]] = weakref.WeakKeyDictionary()
+
+
+def attribute(function: SelfContained[..., Any], name: str) -> Any:
+    """Return what a self-contained function has on a client only.
+
+    What inspect and dill ask of a function is answered by the launcher: a stand-in whose source
+    text is what travels.
+    """
+    if name in _METHODS:
+        return functools.partial(_METHODS[name], function)
+    if name == "__signature__":
+        return inspect.signature(function.function)
+    return getattr(_launcher_of(function), name)
+
+
+def reduce(function: SelfContained[..., Any]) -> tuple[Any, ...]:
+    """Return what pickle needs to rebuild a self-contained function anywhere.
+
+    Raises:
+        ShippingError: It cannot be carried.
+    """
+    names = _payload(function)
+    run_boot = Call(named("functools", "partial"), eval, _RUN_BOOT)
+    load = Call(Call(methodcaller, "get", BOOT, run_boot), named("sys", "modules"))
+    return load, (names,)
+
+
+def source_text(function: SelfContained[..., Any]) -> str:
+    """Return a self-contained function as source text.
+
+    Raises:
+        ShippingError: It cannot be carried.
+    """
+    names = ", ".join(f"{name!r}: {_literal(value)}" for name, value in _payload(function).items())
+    return (
+        f"@(lambda _, names={{{names}}}: __import__('sys').modules.get({BOOT!r}, "
+        f"lambda names: eval({_RUN_BOOT_OF_TEXT!r}, {{}}, names))(names))\n"
+        f"def {function.__name__}(*args, **kwargs):\n"
+        f"    {'Made by gc-warm: the decorator above returns the function that it carries.'!r}\n"
+    )
+
+
+def payload_size(function: SelfContained[..., Any]) -> int:
+    """Return the size of a self-contained function under Globus Compute's default strategy."""
+    return len(base64.encodebytes(pickle.dumps(reduce(function)[1])))
+
+
+def requirements_text(function: SelfContained[..., Any]) -> str:
+    """Return what must be installed on a worker, as the text of a requirements file."""
+    wanted = requirements_of(find_origin(function), function.requires)
+    return "".join(f"{text}\n" for text in wanted)
+
+
+def _literal(value: str | bytes) -> str:
+    return repr(base64.b64encode(value).decode() if isinstance(value, bytes) else value)
+
+
+def _payload(function: SelfContained[..., Any]) -> dict[str, Any]:
+    try:
+        origin, bundle = _pack(function)
+    except ShippingError as error:
+        raise ShippingError(
+            f"{function.__module__}:{function.__qualname__} cannot be self-contained. {error}"
+        ) from error
+    names = {
+        "boot": BOOT,
+        "digest": bundle.digest,
+        "data": bundle.data,
+        "target": origin.target,
+    }
+    if origin.made is not None:
+        names["made"] = origin.made
+    return names
+
+
+def _pack(function: SelfContained[..., Any]) -> tuple[Origin, Bundle]:
+    """Return a function's bundle; that of the last time if no file has changed since."""
+    known = _bundles.get(function)
+    if known is not None and known[1].is_current():
+        return known
+    origin = find_origin(function)
+    bundle = make_bundle(
+        origin, modules=function.modules, requires=function.requires, data=function.data
+    )
+    # The text of a notebook is in no file; and what was made may hold data that changes.
+    if origin.made is None and not (origin.script and script.is_notebook()):
+        _bundles[function] = origin, bundle
+    return origin, bundle
+
+
+def _launcher_of(function: SelfContained[..., Any]) -> types.FunctionType:
+    """Return a stand-in whose source, for whoever asks `inspect`, is the source text."""
+    file = f"gc-warm {function.__module__}.{function.__qualname__} {id(function):x}.py"
+    linecache.cache[file] = (lambda: source_text(function),)  # read only if asked for
+    code = _stand_in.__code__.replace(co_name=function.__name__, co_filename=file, co_firstlineno=1)
+    function_globals = getattr(function.function, "__globals__", {})
+    return types.FunctionType(code, function_globals, function.__name__)
+
+
+def _stand_in(*args: Any, **kwargs: Any) -> None:
+    """Stand for a self-contained function."""
+
+
+_METHODS: dict[str, Callable[[Any], Any]] = {
+    "_reduce": reduce,
+    "source": source_text,
+    "payload_size": payload_size,
+    "requirements": requirements_text,
+}

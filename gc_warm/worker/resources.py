@@ -1,0 +1,102 @@
+"""Data files that travelled with a package, as `importlib.resources` reads them."""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Reader:
+    """The reader of one package.
+
+    Args:
+        loader: Its loader, which has the ``data`` by path.
+        folder: The package's folder on the client.
+    """
+
+    def __init__(self, loader: Any, folder: str) -> None:
+        self._loader = loader
+        self._folder = folder
+
+    def files(self) -> Carried:
+        """Return the package's folder."""
+        return Carried(self._loader, self._folder)
+
+    def open_resource(self, resource: str) -> IO[bytes]:
+        """Open a data file of the package."""
+        return io.BytesIO((self.files() / resource).read_bytes())
+
+    def resource_path(self, resource: str) -> str:
+        """Raise, because a carried file is on no disk."""
+        raise FileNotFoundError(resource)
+
+    def is_resource(self, path: str) -> bool:
+        """Say whether the package has such a data file."""
+        return (self.files() / path).is_file()
+
+    def contents(self) -> Iterator[str]:
+        """Yield the names of the package's data files and folders."""
+        return (each.name for each in self.files().iterdir())
+
+
+class Carried:
+    """A carried data file, or a folder of such: an `importlib.resources.abc.Traversable`."""
+
+    def __init__(self, loader: Any, path: str) -> None:
+        self._loader = loader
+        self._path = path
+
+    @property
+    def name(self) -> str:
+        """The last part of its path."""
+        return os.path.basename(self._path)  # noqa: PTH119
+
+    def __str__(self) -> str:
+        return self._path
+
+    def __truediv__(self, child: str) -> Carried:
+        return self.joinpath(child)
+
+    def joinpath(self, *parts: str) -> Carried:
+        """Return what lies below."""
+        path = os.path.normpath(os.path.join(self._path, *parts))  # noqa: PTH118
+        return Carried(self._loader, path)
+
+    def is_file(self) -> bool:
+        """Say whether it is a file that was carried."""
+        return self._path in self._loader.data
+
+    def is_dir(self) -> bool:
+        """Say whether carried files lie in it."""
+        return any(path.startswith(self._path + os.sep) for path in self._loader.data)
+
+    def iterdir(self) -> Iterator[Carried]:
+        """Yield what lies directly in it."""
+        start = self._path + os.sep
+        inside = [path[len(start) :] for path in self._loader.data if path.startswith(start)]
+        yield from (self / name for name in sorted({path.partition(os.sep)[0] for path in inside}))
+
+    def read_bytes(self) -> bytes:
+        """Return the file's content.
+
+        Raises:
+            FileNotFoundError: It was not carried; the message says how to.
+        """
+        data: bytes = self._loader.get_data(self._path)
+        return data
+
+    def read_text(self, encoding: str | None = None) -> str:
+        """Return the file's text, of UTF-8 by default."""
+        return self.read_bytes().decode(encoding or "utf-8")
+
+    def open(self, mode: str = "r", *args: Any, **kwargs: Any) -> IO[Any]:
+        """Open the file for reading, as text or (``"rb"``) as bytes."""
+        stream = io.BytesIO(self.read_bytes())
+        if "b" in mode:
+            return stream
+        kwargs.setdefault("encoding", "utf-8")
+        return io.TextIOWrapper(stream, *args, **kwargs)
