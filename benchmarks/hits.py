@@ -14,7 +14,7 @@ import cachetools
 
 from benchmarks.measure import Ratio, alternate
 from gc_warm import warm
-from gc_warm.worker.state import task_scope
+from gc_warm.worker.scope import task_scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

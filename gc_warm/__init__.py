@@ -6,11 +6,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from gc_warm.errors import GcWarmError
-from gc_warm.worker.group import Group
 from gc_warm.worker.receipt import Receipt, Receipted
-from gc_warm.worker.state import WarmEntry, WarmInfo, disable, enable, stats, sweep
 from gc_warm.worker.task import SelfContained, self_contained
-from gc_warm.worker.warm import Warm, group, warm
 
 if TYPE_CHECKING:
     from gc_warm.client.registry import FunctionRegistry, registered
@@ -18,9 +15,14 @@ if TYPE_CHECKING:
     from gc_warm.worker.child import Limits
     from gc_warm.worker.console import Prompt, Sentinel
     from gc_warm.worker.framing import JsonLines
+    from gc_warm.worker.group import Group
+    from gc_warm.worker.info import WarmEntry, WarmInfo
+    from gc_warm.worker.living import stats, sweep
     from gc_warm.worker.process import ProgramInfo, WarmProcess
     from gc_warm.worker.restarts import RestartPolicy
     from gc_warm.worker.serve import serve, serve_command
+    from gc_warm.worker.switch import disable, enable
+    from gc_warm.worker.warm import Warm, group, warm
 
 __version__ = "0.1.0"
 
@@ -59,6 +61,7 @@ __all__ = [
 # use, and carried with the modules that import them by name (see shipping/sources.py).
 _ON_FIRST_USE = {
     "FunctionRegistry": "gc_warm.client.registry",
+    "Group": "gc_warm.worker.group",
     "JsonLines": "gc_warm.worker.framing",
     "Limits": "gc_warm.worker.child",
     "LocalExecutor": "gc_warm.local.executor",
@@ -66,21 +69,32 @@ _ON_FIRST_USE = {
     "Prompt": "gc_warm.worker.console",
     "RestartPolicy": "gc_warm.worker.restarts",
     "Sentinel": "gc_warm.worker.console",
+    "Warm": "gc_warm.worker.warm",
+    "WarmEntry": "gc_warm.worker.info",
+    "WarmInfo": "gc_warm.worker.info",
     "WarmProcess": "gc_warm.worker.process",
+    "disable": "gc_warm.worker.switch",
+    "enable": "gc_warm.worker.switch",
+    "group": "gc_warm.worker.warm",
     "registered": "gc_warm.client.registry",
     "serve": "gc_warm.worker.serve",
     "serve_command": "gc_warm.worker.serve",
+    "stats": "gc_warm.worker.living",
+    "sweep": "gc_warm.worker.living",
+    "warm": "gc_warm.worker.warm",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name in _ON_FIRST_USE:
         try:
-            return getattr(importlib.import_module(_ON_FIRST_USE[name]), name)
+            found = getattr(importlib.import_module(_ON_FIRST_USE[name]), name)
         except ModuleNotFoundError as error:
             if not str(error.name).startswith("gc_warm"):
                 raise
             return _not_here(name)
+        globals()[name] = found
+        return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -88,7 +102,13 @@ def _not_here(name: str) -> Any:
     """Stand for what a worker is not sent: a module there may import it, but not use it."""
 
     def not_here(*_: Any, **__: Any) -> Any:
-        raise GcWarmError(f"gc_warm.{name} does not travel to workers: use it on the client.")
+        advice = (
+            f"did not travel here, because no import shows that it is needed. Write `from gc_warm "
+            f"import {name}`."
+            if _ON_FIRST_USE[name].startswith("gc_warm.worker")
+            else "does not travel to workers: use it on the client."
+        )
+        raise GcWarmError(f"gc_warm.{name} {advice}")
 
     return not_here
 

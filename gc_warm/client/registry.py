@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gc_warm.client.manifest import Entry, Manifest, Version
 from gc_warm.client.service import ServiceClient, connect, explaining
 from gc_warm.errors import UsageError
-from gc_warm.shipping.sources import carried_sources
+from gc_warm.shipping.parcel import fingerprint
 from gc_warm.worker.task import SelfContained
 
 if TYPE_CHECKING:
@@ -225,14 +223,12 @@ def registered(name: str, manifest: str | os.PathLike[str] = MANIFEST) -> str:
 
 
 def content_hash(function: SelfContained[..., Any]) -> str:
-    """Hash what a function carries of the user's project: where it runs from does not matter.
+    """Hash all that a function carries; where its files lie does not matter.
 
     Raises:
         ShippingError: It cannot be carried.
     """
-    sources = carried_sources(function.__module__)
-    parts = [[each.name, each.text, each.package] for _, each in sorted(sources.items())]
-    return hashlib.sha256(json.dumps([function.target, parts]).encode()).hexdigest()
+    return fingerprint(function)[1]
 
 
 def _draft(
@@ -244,11 +240,11 @@ def _draft(
             f"{function!r} is not self-contained, so workers could not keep anything warm for it. "
             "Put @self_contained above it."
         )
-    name = name or function.target.partition(":")[2]
     if public and group:
         raise UsageError("A function is public, or a group's; not both.")
-    version = Version("", content_hash(function), "")
-    return Entry(name, function.target, version, (), public, group, description)
+    target, content = fingerprint(function)
+    version = Version("", content, "")
+    return Entry(name or function.__qualname__, target, version, (), public, group, description)
 
 
 def _compare(entries: dict[str, Entry], draft: Entry, *, again: bool) -> Registration:

@@ -57,7 +57,7 @@ _OF_FUNCTIONS = {"run_it", "args_json", "kwargs_json"}
 @click.option("--kwargs", "kwargs_json", default="{}", metavar="JSON", help="For --run: an object.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
-def check(context: click.Context, target: str, *, as_json: bool, **options: Any) -> int:
+def check(context: click.Context, /, target: str, *, as_json: bool, **options: Any) -> int:
     r"""Say what would make an endpoint's workers cold, or whether a function stays warm.
 
     PATH is an endpoint's folder, a template, a rendered YAML or a config.py. Of a function, it is
@@ -88,7 +88,7 @@ def check(context: click.Context, target: str, *, as_json: bool, **options: Any)
 
     given = options["options_json"]
     template_options = None if given is None else parse_json("--options", given, dict)
-    needs = Needs(options["pause"], options["build_seconds"], options["state_gb"])
+    needs = Needs(**{name: options[name] for name in ("pause", "build_seconds", "state_gb")})
     return _check_endpoint(Path(target), template_options, needs, as_json=as_json)
 
 

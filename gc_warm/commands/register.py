@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gc_warm.commands.arguments import find_callable
+from gc_warm.commands.arguments import find_self_contained
 from gc_warm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def register(
     if name and len(targets) > 1:
         raise UsageError("--name is for one function, and there are several.")
     registry = FunctionRegistry(manifest)
-    functions = [(target, find_callable(target)) for target in targets]
+    functions = [(target, find_self_contained(target)) for target in targets]
     done = []
     for target, function in functions:
         done.append(registry.register(function, name=name, **options))

@@ -46,12 +46,14 @@ class Bundle:
     Attributes:
         digest: Hash of its content.
         data: The content: compressed JSON.
+        fingerprint: Hash of its content but for where the files lay.
         sizes: How many bytes of source or data each module brings.
         files: The files that it was read from, each with its time and size.
     """
 
     digest: str
     data: bytes
+    fingerprint: str
     sizes: dict[str, int]
     files: dict[str, tuple[int, int] | None]
 
@@ -95,6 +97,7 @@ def make_bundle(
     bundle = Bundle(
         hashlib.sha256(text).hexdigest()[:32],
         zlib.compress(_text("boot.py").encode() + b"\0" + text, 9),
+        _fingerprint(manifest),
         {name: _size(source) for name, source in sources.items()},
         {file: _stamp(file) for source in everything.values() for file in _files(source)},
     )
@@ -158,6 +161,11 @@ def _runtime(sources: dict[str, Source]) -> dict[str, Source]:
     return carried_sources(roots)
 
 
+def _fingerprint(manifest: dict[str, Any]) -> str:
+    modules = {name: entry["identity"] for name, entry in manifest["modules"].items()}
+    return hashlib.sha256(json.dumps({**manifest, "modules": modules}).encode()).hexdigest()
+
+
 def _whole_text(source: Source) -> str:
     return (source.text or "") + "".join(part["text"] for part in source.parts or [])
 
@@ -193,7 +201,11 @@ def _identity(name: str, sources: dict[str, Source]) -> str:
     for each in (name, *sorted(reached - {name})):
         source = sources[each]
         parts = [part["id"] for part in source.parts or []]
-        data = {path: hashlib.sha256(c).hexdigest() for path, c in sorted(source.data.items())}
+        folder = Path(source.file).parent
+        data = sorted(
+            (os.path.relpath(path, folder), hashlib.sha256(content).hexdigest())
+            for path, content in source.data.items()
+        )
         what = [source.name, source.text, source.package, parts, data]
         digest.update(json.dumps(what).encode())
     return digest.hexdigest()[:16]

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import hashlib
 import inspect
 import linecache
 import pickle
@@ -86,6 +87,19 @@ def source_text(function: SelfContained[..., Any]) -> str:
     )
 
 
+def fingerprint(function: SelfContained[..., Any]) -> tuple[str, str]:
+    """Return where a worker finds a function, and a hash of all that it carries.
+
+    The hash does not depend on where the files lie on the client.
+
+    Raises:
+        ShippingError: It cannot be carried.
+    """
+    origin, bundle = _pack(function)
+    text = f"{origin.target}\n{bundle.fingerprint}"
+    return origin.target, hashlib.sha256(text.encode()).hexdigest()
+
+
 def payload_size(function: SelfContained[..., Any]) -> int:
     """Return the size of a self-contained function under Globus Compute's default strategy."""
     return len(base64.encodebytes(pickle.dumps(reduce(function)[1])))
@@ -102,12 +116,7 @@ def _literal(value: str | bytes) -> str:
 
 
 def _payload(function: SelfContained[..., Any]) -> dict[str, Any]:
-    try:
-        origin, bundle = _pack(function)
-    except ShippingError as error:
-        raise ShippingError(
-            f"{function.__module__}:{function.__qualname__} cannot be self-contained. {error}"
-        ) from error
+    origin, bundle = _pack(function)
     names = {
         "boot": BOOT,
         "digest": bundle.digest,
@@ -124,10 +133,15 @@ def _pack(function: SelfContained[..., Any]) -> tuple[Origin, Bundle]:
     known = _bundles.get(function)
     if known is not None and known[1].is_current():
         return known
-    origin = find_origin(function)
-    bundle = make_bundle(
-        origin, modules=function.modules, requires=function.requires, data=function.data
-    )
+    try:
+        origin = find_origin(function)
+        bundle = make_bundle(
+            origin, modules=function.modules, requires=function.requires, data=function.data
+        )
+    except ShippingError as error:
+        raise ShippingError(
+            f"{function.__module__}:{function.__qualname__} cannot be self-contained. {error}"
+        ) from error
     # The text of a notebook is in no file; and what was made may hold data that changes.
     if origin.made is None and not (origin.script and script.is_notebook()):
         _bundles[function] = origin, bundle

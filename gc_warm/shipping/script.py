@@ -70,7 +70,8 @@ def slice_source(names: Iterable[str]) -> Source:
                 f"The function needs line {each.line} of {each.file}, which uses a magic of "
                 "IPython. Workers run plain Python: move it out of what the function needs."
             )
-        needs |= carried_needs(each.tree, name.rpartition(".")[0], name)
+    whole = ast.Module([node for each in chosen for node in each.tree.body], type_ignores=[])
+    needs |= carried_needs(whole, name.rpartition(".")[0], name)
     parts, bound = _parts(chosen)
     _adopt_classes(main, bound, name)
     return Source(name, "", _file(main), package=False, needs=frozenset(needs), parts=parts,

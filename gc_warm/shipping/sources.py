@@ -181,7 +181,7 @@ def carried_needs(tree: ast.AST, parent: str, name: str) -> frozenset[str]:
         ShippingError: It imports a compiled module of the project, which cannot be carried.
     """
     needs = set()
-    for need, guarded in imported(tree, parent):
+    for need, guarded in (*imported(tree, parent), *_late_attributes(tree)):
         if need != name and is_carried(need):
             needs.add(need)
         elif not guarded and _is_compiled(need):
@@ -247,6 +247,8 @@ def imported(tree: ast.AST, parent: str, *, guarded: bool = False) -> Iterator[t
     elif isinstance(tree, ast.ImportFrom):
         base = _absolute(tree, parent)
         names = [base, *(f"{base}.{alias.name}" for alias in tree.names)]
+        if base == "gc_warm":  # which imports most of its names when they are first used
+            names += [_late(alias.name) for alias in tree.names]
     for name in filter(None, names):
         yield name, guarded
         yield from ((above, guarded) for above in packages_above(name))
@@ -254,15 +256,20 @@ def imported(tree: ast.AST, parent: str, *, guarded: bool = False) -> Iterator[t
         yield from imported(child, parent, guarded=guarded or isinstance(tree, ast.Try))
 
 
-def _walk(tree: ast.AST) -> Iterator[ast.AST]:
-    """Yield all nodes but those of ``if TYPE_CHECKING:``, which no worker runs."""
-    yield tree
-    for child in ast.iter_child_nodes(tree):
-        if isinstance(child, ast.If) and ast.unparse(child.test).endswith("TYPE_CHECKING"):
-            for other in child.orelse:
-                yield from _walk(other)
-        else:
-            yield from _walk(child)
+def _late_attributes(tree: ast.AST) -> Iterator[tuple[str, bool]]:
+    """Yield the modules of ours behind ``gc_warm.name``, which imports them on first use."""
+    nodes = list(ast.walk(tree))
+    imports = [alias for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    ours = {alias.asname or "gc_warm" for alias in imports if alias.name == "gc_warm"}
+    for node in nodes:
+        match node:
+            case ast.Attribute(value=ast.Name(id=base), attr=name) if base in ours and _late(name):
+                yield _late(name), False
+
+
+def _late(name: str) -> str:
+    """Return the module that a public name of ours comes from, if it is imported on first use."""
+    return gc_warm._ON_FIRST_USE.get(name, "")  # noqa: SLF001
 
 
 def _absolute(node: ast.ImportFrom, parent: str) -> str:

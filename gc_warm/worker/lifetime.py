@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from gc_warm.worker.group import Group, Slot
+    from gc_warm.worker.group import Group
+    from gc_warm.worker.slot import Slot
 
 # In seconds; what is not torn down by then is left to the operating system.
 BUDGET = 0.8

@@ -4,79 +4,26 @@ from __future__ import annotations
 
 import copy
 import reprlib
-import sys
 import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from gc_warm.errors import RecursiveBuildError
-from gc_warm.worker import lifetime, scope, waiting
+from gc_warm.worker import fronts, lifetime, scope, switch, waiting
 from gc_warm.worker.build import builder
 from gc_warm.worker.front import make_front
-from gc_warm.worker.group import READY, Group, Holder, Slot, is_injected, release
+from gc_warm.worker.group import Group
+from gc_warm.worker.info import WarmEntry, WarmInfo
 from gc_warm.worker.keys import KeyMaker
-from gc_warm.worker.receipt import worker_identity
+from gc_warm.worker.living import all_groups, all_states
+from gc_warm.worker.slot import READY, Slot, end_leases, is_injected, release
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
-    from types import CodeType, FrameType
 
     from gc_warm.worker.options import Options
-
-all_states: waiting.WeakBag[State] = waiting.WeakBag()
-all_groups: waiting.WeakBag[Group] = waiting.WeakBag()
-_remembering: set[State] = set()  # whose fronts answer
-
-
-class WarmEntry(NamedTuple):
-    """One living state of an initialiser.
-
-    Attributes:
-        arguments: Its arguments, as text.
-        hits: Calls that found it built.
-        build_seconds: How long its build took, in seconds.
-        age: How long ago it was built, in seconds of the initialiser's timer.
-        size: Its size in bytes, as ``size=`` says; 0 if unknown.
-        leases: How many calls are using it.
-    """
-
-    arguments: str
-    hits: int
-    build_seconds: float
-    age: float
-    size: int
-    leases: int
-
-
-class WarmInfo(NamedTuple):
-    """What has happened to one initialiser's states in this process.
-
-    Attributes:
-        hits: Calls that found their state built.
-        misses: Builds that succeeded.
-        evictions: States released to make place for others, in the whole group.
-        failures: Builds that raised.
-        build_seconds: Time spent in builds that succeeded, in seconds.
-        currsize: How many states of this initialiser are alive.
-        maxsize: How many the group may hold; None for any number.
-        teardown_failures: Teardowns that raised; each was logged.
-        last_teardown_error: The latest of these errors, as text; None if there was none.
-        overdrafts: How often the group exceeded its capacity, to avoid waiting in a circle.
-        entries: The living states, least recently used first.
-    """
-
-    hits: int
-    misses: int
-    evictions: int
-    failures: int
-    build_seconds: float
-    currsize: int
-    maxsize: int | None
-    teardown_failures: int
-    last_teardown_error: str | None
-    overdrafts: int
-    entries: tuple[WarmEntry, ...]
+    from gc_warm.worker.scope import Holder
 
 
 class _Failure(NamedTuple):
@@ -100,7 +47,7 @@ class State:
         self._key = KeyMaker(initialiser, initialiser.__name__, options.key)
         if options.expires and not self.group.timed:
             self.group.timed = True
-            _forget_group(self.group)
+            fronts.forget_group(self.group)
         self.front = make_front(
             initialiser.__name__,
             self._key.signature,
@@ -130,16 +77,16 @@ class State:
     def lease(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
         """Keep the state for these arguments alive inside a ``with`` block."""
         args, kwargs = self._key.complete(args, kwargs)
-        holder = Holder(f"a lease in {threading.current_thread().name}")
+        holder = scope.Holder(f"a lease in {threading.current_thread().name}")
         try:
             yield self._obtain_for(holder, args, kwargs)
         finally:
-            holder.end()
+            end_leases(holder)
 
     def info(self) -> WarmInfo:
         """Return the counts and the living states."""
         with waiting.lock:
-            _credit(self.settle())
+            fronts.credit(self.settle())
             slots = [s for s in self.group.slots.values() if s.owner is self and s.phase is READY]
             now = self._options.timer()
             entries = tuple(
@@ -201,10 +148,10 @@ class State:
 
     def forget(self) -> None:
         """Let the front answer no more, and keep nothing alive."""
-        _credit(self.settle())
+        fronts.credit(self.settle())
         self.front.forget()
         self._remembered = self._recent = None
-        _remembering.discard(self)
+        fronts.remembering.discard(self)
 
     def use(self, slot: Slot) -> None:
         """Note that a state is used."""
@@ -237,7 +184,7 @@ class State:
         self, holder: Holder | None, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         key = (self, self._key(args, kwargs))
-        if _disabled:
+        if switch.disabled:
             return self._obtain_once(holder, key, args, kwargs)
         found = self.group.hit(key, holder)
         if found is not None:
@@ -284,16 +231,16 @@ class State:
             self.forget()
         elif holder is None or isinstance(holder, scope.Scope):
             with waiting.lock:
-                if slot.phase is READY and _may_remember(holder):
+                if slot.phase is READY and fronts.may_remember(holder):
                     self._remember(slot, args, kwargs)
 
     def _remember(self, slot: Slot, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Let the front answer this call from now on (lock held)."""
         if self.group.timed:
             return
-        _credit(self.settle())
+        fronts.credit(self.settle())
         self._remembered = slot
-        _remembering.add(self)
+        fronts.remembering.add(self)
         self.front.remember(args, kwargs, slot.value)
 
     def settle(self) -> int:
@@ -316,7 +263,7 @@ class State:
         return size
 
     def _note_failure(self, key: Hashable, error: BaseException) -> None:
-        if self._options.retry_after is None or is_injected(error) or _disabled:
+        if self._options.retry_after is None or is_injected(error) or switch.disabled:
             return
         now = self._options.timer()
         self._failed = {k: f for k, f in self._failed.items() if f.until > now}
@@ -349,148 +296,6 @@ class State:
 
 
 _SIZES_KEPT = 1024
-_disabled = 0  # how many times
-
-
-class Disabled:
-    """Warmth is disabled; used in a ``with`` statement, until its end. Made by `disable`."""
-
-    def __enter__(self) -> None:
-        """Do nothing: it was disabled when this was made."""
-
-    def __exit__(self, *details: object) -> None:
-        global _disabled  # noqa: PLW0603  (it is a switch of the process)
-        _disabled = max(0, _disabled - 1)
-        if not _disabled:
-            enable()
-
-
-def disable() -> Disabled:
-    """Make every call of every initialiser build, and tear down when the task's call ends.
-
-    For tests of your own code: nothing is kept from one test to the next. What is warm already is
-    released. In a ``with`` statement, warmth returns at its end; otherwise `enable` restores it.
-    """
-    global _disabled  # noqa: PLW0603
-    _disabled += 1
-    sweep(everything=True)
-    return Disabled()
-
-
-def enable() -> None:
-    """Undo `disable`, however often it was called."""
-    global _disabled  # noqa: PLW0603
-    _disabled = 0
-    for state in all_states:
-        release(state.leftovers)
-
-
-def sweep(*, everything: bool = False) -> int:
-    """Release the states that are past their time and not in use.
-
-    Args:
-        everything: Release also those that are not.
-
-    Returns:
-        How many states that were.
-    """
-    swept = 0
-    slots = [slot for group in all_groups for slot in list(group.slots.values())]
-    for slot in sorted(slots, key=lambda slot: slot.order, reverse=True):
-        if everything or slot.owner.expired(slot):
-            swept += slot.group.dismiss(lambda other, slot=slot: other is slot)  # type: ignore[misc]
-            slot.owner.forget()
-    for group in all_groups:
-        group.trim()
-    return swept
-
-
-def stats() -> dict[str, Any]:
-    """Return what is warm in this process, as plain data ready for JSON.
-
-    Returns:
-        The worker's ``host``, ``pid``, ``rank``, ``block`` and ``task_id``; under ``states`` the
-        `WarmInfo` of every initialiser by name, as a dictionary with its ``group``.
-    """
-    states: dict[str, Any] = {}
-    for state in sorted(all_states, key=lambda s: s.name):
-        info = state.info()._asdict()
-        info["entries"] = [entry._asdict() for entry in info["entries"]]
-        info["group"] = state.group.name
-        name, number = state.name, 1
-        while name in states:  # another version of the same module
-            number += 1
-            name = f"{state.name} ({number})"
-        states[name] = info
-    return {**worker_identity(), "states": states}
-
-
-class task_scope:  # noqa: N801  (used like a function)
-    """Hold what a call uses, and count it. A call inside another belongs to the outer one.
-
-    The fronts know neither whom they answer nor who holds what. So they begin each call empty,
-    and answer in it what it has got through its scope. While several calls overlap, they are off.
-    """
-
-    __slots__ = ("_mine",)
-
-    def __enter__(self) -> scope.Scope:
-        """Return the scope: the outer call's, or a new one."""
-        caller = sys._getframe(1)  # noqa: SLF001
-        outer = scope.current()
-        if outer is not None and _is_running(outer.code, caller.f_back):
-            self._mine = None
-            return outer
-        self._mine = task = scope.Scope(caller.f_code)
-        for other in scope.open_scopes:
-            if other.thread == task.thread:  # it was cut off, at its very end
-                _end(other)
-        with waiting.lock:
-            for state in list(_remembering):
-                state.forget()
-            scope.enter(task)
-        return task
-
-    def __exit__(self, *details: object) -> None:
-        if self._mine is not None:
-            _end(self._mine)
-
-
-def _is_running(code: CodeType, frame: FrameType | None) -> bool:
-    """Say whether a frame, or one that called it, runs this code.
-
-    A scope can outlive its call, if that was cut off at its end and somebody keeps the traceback.
-    """
-    while frame is not None:
-        if frame.f_code is code:
-            return True
-        frame = frame.f_back
-    return False
-
-
-def _end(task: scope.Scope) -> None:
-    settle(task)
-    scope.leave(task)
-    task.end()
-
-
-def settle(task: scope.Scope) -> None:
-    """Give a call the hits that the fronts have counted for it so far."""
-    for state in list(_remembering):
-        task.hits += state.settle()
-
-
-def _credit(hits: int) -> None:
-    """Give hits of a front to the one call that is running, if it is the only one."""
-    scopes = list(scope.open_scopes) if hits else []
-    if len(scopes) == 1:
-        scopes[0].hits += hits
-
-
-def _forget_group(group: Group) -> None:
-    for state in list(_remembering):
-        if state.group is group:
-            state.forget()
 
 
 def _without_frames(error: BaseException) -> Exception:
@@ -506,37 +311,7 @@ def _without_frames(error: BaseException) -> Exception:
     return cast("Exception", bare)
 
 
-def _may_remember(holder: Holder | None) -> bool:
-    """Say whether a front would answer nobody who does not hold the state (lock held)."""
-    scopes = list(scope.open_scopes)
-    return not scopes or (len(scopes) == 1 and scopes[0] is holder)
-
-
 def _label(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
     """Write arguments for people, and not too many of them."""
     parts = [reprlib.repr(a) for a in args] + [f"{k}={reprlib.repr(v)}" for k, v in kwargs.items()]
     return ", ".join(parts)
-
-
-def after_fork() -> None:
-    """Begin anew in a child: it does not use its parent's states, nor does it tear them down."""
-    waiting.after_fork()
-    scope.after_fork()
-    for group in all_groups:
-        kept = [s for s in group.slots.values() if s.phase is READY and s.owner.fork_keeps]  # type: ignore[attr-defined]
-        _inherited.extend([*group.slots.values(), *group.going])
-        group.slots.clear()
-        group.going.clear()
-        for slot in kept:
-            slot.teardown = None
-            slot.holders.clear()
-            group.slots[slot.key] = slot
-    for state in all_states:
-        _inherited.extend(state.leftovers)
-        state.leftovers.clear()
-        state.forget()
-
-
-# The child keeps its parent's states alive, unused: their destructors are the parent's to run.
-_inherited: list[Slot] = []
-lifetime.register(after_fork, all_groups)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overlo
 
 from gc_warm.errors import ShippingError, UsageError
 from gc_warm.worker.receipt import Receipt, Receipted, worker_identity
-from gc_warm.worker.state import settle, task_scope
+from gc_warm.worker.scope import settle, task_scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -9,13 +9,7 @@ CPython delivers no exception between taking it and entering the block, which ca
 from __future__ import annotations
 
 import threading
-import weakref
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-T = TypeVar("T")
+from typing import Protocol
 
 # A thread that sleeps in a lock cannot be reached by the exception that ``GC_TASK_TIMEOUT``
 # injects; so it wakes up this often, in seconds, to receive it.
@@ -24,39 +18,6 @@ SLICE = 0.05
 lock = threading.Lock()
 _sleepers: list[threading.Lock] = []
 _needs: dict[int, Need] = {}
-
-
-class WeakBag(Generic[T]):
-    """Objects that are kept alive elsewhere. Any thread may add or look, at any time.
-
-    `weakref.WeakSet` does not allow that: it cannot be iterated while another thread adds.
-    """
-
-    def __init__(self) -> None:
-        self._references: dict[int, weakref.ref[Any]] = {}
-
-    def add(self, item: T) -> None:
-        """Add an object; it leaves by itself when it dies."""
-        key, references = id(item), self._references
-        references[key] = weakref.ref(item, lambda _: references.pop(key, None))
-
-    def discard(self, item: T) -> None:
-        """Take an object out, if it is in."""
-        self._references.pop(id(item), None)
-
-    def clear(self) -> None:
-        """Take all out."""
-        self._references.clear()
-
-    def __iter__(self) -> Iterator[T]:
-        references = list(self._references.values())
-        return iter([item for reference in references if (item := reference()) is not None])
-
-    def __len__(self) -> int:
-        return len(list(iter(self)))
-
-    def __contains__(self, item: object) -> bool:
-        return any(item is other for other in self)
 
 
 class Need(Protocol):

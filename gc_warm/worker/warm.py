@@ -18,12 +18,15 @@ from typing import (
 
 from gc_warm.errors import UsageError
 from gc_warm.worker.group import Group
+from gc_warm.worker.living import all_groups
 from gc_warm.worker.options import DEFAULT_WAIT, Options, require_count
-from gc_warm.worker.state import State, WarmInfo, all_groups
+from gc_warm.worker.state import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Hashable, Iterator
     from contextlib import AbstractContextManager
+
+    from gc_warm.worker.info import WarmInfo
 
 P = ParamSpec("P")
 T = TypeVar("T", covariant=True)  # noqa: PLC0105  (users see it in messages of mypy)

@@ -73,11 +73,13 @@ def test_a_module_that_cannot_be_parsed_is_named(project):
 def test_a_public_name_of_ours_that_is_imported_late_brings_its_module(project):
     project(
         {
-            "plain.py": "from gc_warm import warm\n",
+            "plain.py": "from gc_warm import self_contained\ndef f(m):\n    m.warm, m.group()\n",
+            "by_name.py": "import gc_warm as gw\n@gw.warm\ndef model(): pass\n",
             "process.py": "def f():\n    from gc_warm import WarmProcess\n",
         }
     )
-    assert "gc_warm.worker.process" not in carried_sources(["plain"])
+    assert not {"gc_warm.worker.warm", "gc_warm.worker.process"} & set(carried_sources(["plain"]))
+    assert "gc_warm.worker.state" in carried_sources(["by_name"])
     assert {"gc_warm.worker.process", "gc_warm.worker.exchange"} <= set(
         carried_sources(["process"])
     )

@@ -193,6 +193,45 @@ def test_a_module_is_imported_once_when_threads_arrive_together(project, in_work
     assert f"{[1] * 8}\n" == in_worker(program, *[code] * 8)
 
 
+def test_tasks_that_meet_on_a_thread_pool_engine_share_one_module(project, in_worker):
+    text = """
+        import builtins, threading
+        from gc_warm import self_contained, warm
+        builtins.imports = getattr(builtins, "imports", 0) + 1
+        builtins.builds = 0
+        meeting = threading.Barrier(4, timeout=30)
+        sum(range(1_000_000))
+
+        @warm
+        def state():
+            builtins.builds += 1
+
+        @self_contained
+        def work():
+            meeting.wait()
+            state()
+            return builtins.imports, builtins.builds
+    """
+    module = project({"meeting.py": text})
+    program = """
+        from globus_compute_endpoint.engines import ThreadPoolEngine
+        from globus_compute_endpoint.engines.base import GCFuture
+
+        engine = ThreadPoolEngine(max_workers=4)
+        with tempfile.TemporaryDirectory() as folder:
+            engine.start(endpoint_id=uuid.uuid4(), run_dir=folder)
+            futures = []
+            for task in tasks:
+                futures.append(GCFuture(uuid.uuid4()))
+                engine.submit(futures[-1], task, {})
+            results = [messagepack.unpack(future.result()).data for future in futures]
+            engine.shutdown(block=True)
+        print({tuple(ComputeSerializer().deserialize(each)) for each in results})
+    """
+    code = packed(module.work)
+    assert "{(1, 1)}\n" == in_worker(program, *[code] * 12)
+
+
 @pytest.mark.parametrize("name", ["work", "made", "receipted"])
 def test_state_is_not_torn_down_under_a_running_call(project, in_worker, name):
     text = """
@@ -304,6 +343,13 @@ def test_a_gc_warm_of_the_workers_own(where, endpoint_python, installed, version
         assert used == executor.submit(where).result()
 
 
+def test_an_older_patch_of_the_workers_own(where, endpoint_python, installed, monkeypatch):
+    path = [installed(OURS)]
+    monkeypatch.setattr(gc_warm, "__version__", f"{MAJOR}.{MINOR}.{PATCH + 1}")
+    with LocalExecutor(workers=1, worker_python=endpoint_python, worker_path=path) as executor:
+        assert [OURS, "CarriedLoader", 1] == executor.submit(where).result()
+
+
 def test_one_that_is_in_use_and_does_not_go_with_ours_is_an_error(where, in_worker, installed):
     program = "import gc_warm\nprint(run(tasks[0]))"
     answer = in_worker(program, where, path=[installed("0.0.9")])
@@ -326,6 +372,63 @@ def test_a_carried_one_that_does_not_go_with_what_comes_later(where, in_worker, 
     later = packed(self_contained(where.function))
     answer = in_worker("print([run(task) for task in tasks])", first, later)
     assert "ClashError: This worker already runs gc-warm" in answer
+
+
+# What is carried of it
+
+
+def test_the_runtime_grows_with_what_later_functions_need(where, in_worker):
+    program = """
+        print(run(tasks[0])["count"], "gc_warm.worker.state" in sys.modules)
+        print([run(tasks[1]), run(tasks[2])["count"], "gc_warm.worker.state" in sys.modules])
+    """
+    expected = f"1 False\n{[[OURS, 'CarriedLoader', 1], 2, True]}\n"
+    assert expected == in_worker(program, increase_count, where, increase_count)
+
+
+def test_a_call_that_brings_warm_state_along_holds_and_counts_it(project, one_worker):
+    late = project(
+        {
+            "store.py": """
+                from gc_warm import warm
+                events = []
+                @warm
+                def model(name):
+                    events.append(f"build {name}")
+                    yield name
+                    events.append(f"end {name}")
+            """,
+            "late.py": """
+                from gc_warm import self_contained
+                @self_contained
+                def work():
+                    import store
+                    store.model("a"), store.model("b"), store.model("b")
+                    return list(store.events)
+            """,
+        }
+    )
+    done = one_worker.submit(late.work.receipted).result()
+    # "b" does not fit in beside "a", but the call does not wait for its own lease.
+    assert (["build a", "build b"], 2, 1) == (
+        done.value,
+        done.receipt.cold_starts,
+        done.receipt.hits,
+    )
+    again = one_worker.submit(late.work).result()
+    assert ["build a", "build b", "end a"] == again[:3]
+
+
+def test_what_no_import_shows_is_an_error_with_advice(project, one_worker):
+    text = """
+        import gc_warm
+        from gc_warm import self_contained
+        @self_contained
+        def work():
+            return getattr(gc_warm, "st" + "ats")()
+    """
+    with pytest.raises(TaskExecutionFailed, match=r"from gc_warm import stats"):
+        one_worker.submit(project({"hidden.py": text}).work).result()
 
 
 # Size

@@ -9,7 +9,7 @@ import pytest
 from globus_compute_sdk.errors import TaskExecutionFailed
 
 from gc_warm import LocalExecutor, warm
-from gc_warm.worker.state import task_scope
+from gc_warm.worker.scope import task_scope
 
 MODULE = """
     import os

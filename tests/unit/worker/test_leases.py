@@ -8,7 +8,7 @@ import pytest
 
 from gc_warm import group, warm
 from gc_warm.errors import RecursiveBuildError, WarmTimeoutError
-from gc_warm.worker.state import task_scope
+from gc_warm.worker.scope import task_scope
 
 
 @pytest.fixture

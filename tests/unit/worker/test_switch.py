@@ -87,7 +87,7 @@ def test_a_lease_ends_what_it_built():
 
 
 def test_calls_that_overlap_tear_down_their_own_only():
-    from gc_warm.worker.state import task_scope
+    from gc_warm.worker.scope import task_scope
 
     with disable(), model.lease("a"):
         with task_scope():

@@ -9,7 +9,7 @@ import weakref
 import pytest
 
 from gc_warm import stats, sweep, warm
-from gc_warm.worker.state import task_scope
+from gc_warm.worker.scope import task_scope
 
 
 def counting(**options):
