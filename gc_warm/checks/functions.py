@@ -93,6 +93,8 @@ def _check_self_contained(function: SelfContained[..., Any]) -> list[Prediction]
 
 
 def _fix(function: Callable[..., Any]) -> str:
+    if _unsendable_result(function):
+        return "Return plain data, from a plain function, and put @self_contained above it."
     inner = getattr(function, "__wrapped__", None)
     while inner is not None:
         if isinstance(inner, SelfContained):
@@ -102,8 +104,23 @@ def _fix(function: Callable[..., Any]) -> str:
 
 
 def _outcome(strategy: str, function: Callable[..., Any]) -> _Outcome:
+    outcome = _outcome_on_the_way(strategy, function)
+    kind = _unsendable_result(function)
+    if kind and outcome.verdict != "BROKEN":
+        return _Outcome("BROKEN", f"it returns {kind}, which cannot be sent back")
+    return outcome
+
+
+def _unsendable_result(function: Callable[..., Any]) -> str:
+    if inspect.iscoroutinefunction(function):
+        return "a coroutine"
+    generates = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+    return "a generator" if generates else ""
+
+
+def _outcome_on_the_way(strategy: str, function: Callable[..., Any]) -> _Outcome:
     if strategy in _COMBINED:
-        outcomes = [_outcome(name, function) for name in _COMBINED[strategy]]
+        outcomes = [_outcome_on_the_way(name, function) for name in _COMBINED[strategy]]
         return next((each for each in outcomes if each.unpacks), outcomes[-1])
     if strategy == "DillCode":
         return _by_pickle(function)
@@ -271,7 +288,7 @@ def probe(payload, args, kwargs):
         except Exception as error:
             return ["BROKEN", f"{type(error).__name__}: {error}"]
         try:
-            function(*args, **kwargs)
+            ComputeSerializer().serialize_from_list(function(*args, **kwargs), ())
         except Exception as error:
             return ["BROKEN", f"{type(error).__name__}: {error}"]
         inner = inspect.unwrap(getattr(function, "function", function))

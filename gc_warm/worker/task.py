@@ -259,8 +259,13 @@ def _require_callable(function: Any) -> None:
     called = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004
     while isinstance(function, functools.partial):
         called = function = function.func
+    name = getattr(function, "__qualname__", function)
     if inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called):
         raise UsageError(
-            f"{getattr(function, '__qualname__', function)!r} is asynchronous, but Globus Compute "
-            "calls functions synchronously. Write a plain function; it may call asyncio.run itself."
+            f"{name!r} is asynchronous, but Globus Compute calls functions synchronously. Write a "
+            "plain function; it may call asyncio.run itself."
+        )
+    if inspect.isgeneratorfunction(called):
+        raise UsageError(
+            f"{name!r} is a generator function, and a generator cannot be sent back. Return a list."
         )

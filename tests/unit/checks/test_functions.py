@@ -87,6 +87,12 @@ def annotated(x: "int" = 1) -> json.JSONEncoder:
     import json
     return json.dumps(x)
 
+async def coroutine(x=1):
+    return x
+
+def generator(x=1):
+    yield x
+
 class Model:
     def predict(self, x=1):
         return x
@@ -118,6 +124,7 @@ ours_lambda = self_contained(lambda x=1: x)
 NAMES = [
     *("body_import", "stateless", "uses_global", "uses_helper", "cached", "decorated", "mutable"),
     *("closure", "nested", "anonymous", "writes_global", "counts", "annotated", "installed"),
+    *("coroutine", "generator"),
     "method",  # before ours, with which the module arrives
     *("ours", "ours_below", "ours_above", "ours_closure", "ours_broken", "ours_lambda"),
 ]
@@ -201,6 +208,10 @@ def test_the_reason_is_given(module, name, verdict, reason):
     assert (STRATEGIES[0], verdict) == (first.strategy, first.verdict)
     assert reason in first.reason
     assert (verdict == "WARM") == (not first.fix)
+
+
+def test_what_returns_a_generator_is_told_to_return_data(module):
+    assert "Return plain data" in check_function(module.generator)[0].fix
 
 
 def test_a_decorator_above_ours_is_pointed_at(module):

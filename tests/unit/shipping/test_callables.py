@@ -195,6 +195,14 @@ def test_asynchronous_callables_are_refused():
             self_contained(each)
 
 
+def test_generator_functions_are_refused():
+    def numbers():
+        yield 1
+
+    with pytest.raises(UsageError, match=r"numbers' is a generator function.*Return a list"):
+        self_contained(numbers)
+
+
 def test_twice_is_once_too_often(lab):
     with pytest.raises(UsageError, match="self-contained already"):
         self_contained(lab.inside)
