@@ -86,23 +86,22 @@ def make_bundle(
     runtime = _runtime(sources)
     everything = {**sources, **runtime}
     wanted = requirements_of(origin, requires)
+    contents = {name: _content(source) for name, source in sources.items()}
     manifest = {
         "version": gc_warm.__version__,
         "requires": wanted,
         "check": _text("presence.py") if wanted else "",
         "runtime": {name: shrink(source.text or "") for name, source in sorted(runtime.items())},
-        "modules": {name: _entry(name, sources) for name in sorted(sources)},
+        "modules": {name: _entry(name, sources, contents) for name in sorted(sources)},
     }
     text = json.dumps(manifest, separators=(",", ":")).encode()
-    bundle = Bundle(
+    return Bundle(
         hashlib.sha256(text).hexdigest()[:32],
         zlib.compress(_text("boot.py").encode() + b"\0" + text, 9),
         _fingerprint(manifest),
         {name: _size(source) for name, source in sources.items()},
         {file: _stamp(file) for source in everything.values() for file in _files(source)},
     )
-    _check_size(bundle)
-    return bundle
 
 
 def requirements_of(origin: Origin, requires: Sequence[str]) -> list[str]:
@@ -170,10 +169,10 @@ def _whole_text(source: Source) -> str:
     return (source.text or "") + "".join(part["text"] for part in source.parts or [])
 
 
-def _entry(name: str, sources: dict[str, Source]) -> dict[str, Any]:
+def _entry(name: str, sources: dict[str, Source], contents: dict[str, str]) -> dict[str, Any]:
     source = sources[name]
     entry: dict[str, Any] = {
-        "identity": _identity(name, sources),
+        "identity": _identity(name, sources, contents),
         "source": source.text,
         "file": source.file,
         "package": source.package,
@@ -188,7 +187,7 @@ def _entry(name: str, sources: dict[str, Source]) -> dict[str, Any]:
     return entry
 
 
-def _identity(name: str, sources: dict[str, Source]) -> str:
+def _identity(name: str, sources: dict[str, Source], contents: dict[str, str]) -> str:
     """Hash a module together with every carried module that it reaches."""
     reached: set[str] = set()
     waiting = [name]
@@ -197,18 +196,20 @@ def _identity(name: str, sources: dict[str, Source]) -> str:
         if module not in reached:
             reached.add(module)
             waiting.extend(sources[module].needs & sources.keys())
-    digest = hashlib.sha256()
-    for each in (name, *sorted(reached - {name})):
-        source = sources[each]
-        parts = [part["id"] for part in source.parts or []]
-        folder = Path(source.file).parent
-        data = sorted(
-            (os.path.relpath(path, folder), hashlib.sha256(content).hexdigest())
-            for path, content in source.data.items()
-        )
-        what = [source.name, source.text, source.package, parts, data]
-        digest.update(json.dumps(what).encode())
-    return digest.hexdigest()[:16]
+    text = "".join(contents[each] for each in (name, *sorted(reached - {name})))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _content(source: Source) -> str:
+    """Hash what a module itself is."""
+    parts = [part["id"] for part in source.parts or []]
+    folder = Path(source.file).parent
+    data = sorted(
+        (os.path.relpath(path, folder), hashlib.sha256(content).hexdigest())
+        for path, content in source.data.items()
+    )
+    what = [source.name, source.text, source.package, parts, data]
+    return hashlib.sha256(json.dumps(what).encode()).hexdigest()
 
 
 def _add_data(sources: dict[str, Source], origin: Origin, pattern: str) -> None:
@@ -238,7 +239,16 @@ def _below(folder: Path) -> Iterable[Path]:
         yield from (Path(root) / name for name in files)
 
 
-def _check_size(bundle: Bundle) -> None:
+def check_size(bundle: Bundle, name: str) -> None:
+    """Warn of a large bundle, and refuse one that the service would not take.
+
+    Args:
+        bundle: What a function carries.
+        name: The function's name.
+
+    Raises:
+        ShippingError: It is larger than the service takes.
+    """
     size = len(bundle.data) * 4 // 3
     if size < WARNING_SIZE:
         return
@@ -250,8 +260,7 @@ def _check_size(bundle: Bundle) -> None:
             f"{LIMIT / 1e6:.1f} MB. The largest: {names}. Put large data where workers can read it."
         )
     warnings.warn(
-        f"a self-contained function carries {size / 1e6:.1f} MB with every task; the largest "
-        f"modules are {names}",
+        f"{name} carries {size / 1e6:.1f} MB with every task; the largest modules are {names}",
         stacklevel=2,
     )
 

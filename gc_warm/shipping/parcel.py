@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from gc_warm.errors import ShippingError
 from gc_warm.shipping import boot, script
-from gc_warm.shipping.bundle import Bundle, make_bundle, requirements_of
+from gc_warm.shipping.bundle import Bundle, check_size, make_bundle, requirements_of
 from gc_warm.shipping.origin import Call, find_origin, named
 
 if TYPE_CHECKING:
@@ -133,15 +133,15 @@ def _pack(function: SelfContained[..., Any]) -> tuple[Origin, Bundle]:
     known = _bundles.get(function)
     if known is not None and known[1].is_current():
         return known
+    name = f"{function.__module__}:{function.__qualname__}"
     try:
         origin = find_origin(function)
         bundle = make_bundle(
             origin, modules=function.modules, requires=function.requires, data=function.data
         )
+        check_size(bundle, name)
     except ShippingError as error:
-        raise ShippingError(
-            f"{function.__module__}:{function.__qualname__} cannot be self-contained. {error}"
-        ) from error
+        raise ShippingError(f"{name} cannot be self-contained. {error}") from error
     # The text of a notebook is in no file; and what was made may hold data that changes.
     if origin.made is None and not (origin.script and script.is_notebook()):
         _bundles[function] = origin, bundle

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from gc_warm.errors import ShippingError
 from gc_warm.shipping.slicing import Statement, needed, split
-from gc_warm.shipping.sources import Source, carried_needs, packages_above
+from gc_warm.shipping.sources import Source, carried_needs, imports_of, packages_above
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,7 +71,7 @@ def slice_source(names: Iterable[str]) -> Source:
                 "IPython. Workers run plain Python: move it out of what the function needs."
             )
     whole = ast.Module([node for each in chosen for node in each.tree.body], type_ignores=[])
-    needs |= carried_needs(whole, name.rpartition(".")[0], name)
+    needs |= carried_needs(imports_of(whole, name.rpartition(".")[0]), name)
     parts, bound = _parts(chosen)
     _adopt_classes(main, bound, name)
     return Source(name, "", _file(main), package=False, needs=frozenset(needs), parts=parts,

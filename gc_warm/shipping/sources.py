@@ -16,7 +16,7 @@ import sys
 import sysconfig
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import gc_warm
 from gc_warm.errors import ShippingError
@@ -24,6 +24,10 @@ from gc_warm.errors import ShippingError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from importlib.machinery import ModuleSpec
+
+
+# Names of modules, each with whether it is only imported in a ``try``.
+Imports: TypeAlias = tuple[tuple[str, bool], ...]
 
 
 @dataclass(frozen=True)
@@ -123,12 +127,17 @@ def _is_runtime(name: str) -> bool:
     return name in _RUNTIME or name.startswith("gc_warm.worker.")
 
 
+@functools.lru_cache(maxsize=4096)
 def _is_installed(file: Path) -> bool:
-    installed = {Path(sysconfig.get_path(key)).resolve() for key in ("purelib", "platlib")}
     folder = file.resolve()
-    return any(place in folder.parents for place in installed) or any(
+    return any(place in folder.parents for place in _site_folders()) or any(
         part in {"site-packages", "dist-packages"} for part in folder.parts
     )
+
+
+@functools.lru_cache(maxsize=1)
+def _site_folders() -> frozenset[Path]:
+    return frozenset(Path(sysconfig.get_path(key)).resolve() for key in ("purelib", "platlib"))
 
 
 def find(name: str) -> ModuleSpec | None:
@@ -167,21 +176,30 @@ def read(name: str) -> Source:
     file = str(spec.origin)
     try:
         text = _text_of(spec)
-        tree = ast.parse(text, filename=file)
+        parent = name if package else name.rpartition(".")[0]
+        imports = _imports_of_text(text, file, parent)
     except (OSError, SyntaxError, UnicodeDecodeError, ImportError) as error:
         raise ShippingError(f"The source of module {name!r} cannot be read: {error}") from error
-    parent = name if package else name.rpartition(".")[0]
-    return Source(name, text, file, package, above | carried_needs(tree, parent, name))
+    return Source(name, text, file, package, above | carried_needs(imports, name))
 
 
-def carried_needs(tree: ast.AST, parent: str, name: str) -> frozenset[str]:
-    """Return the names of the carried modules that some code imports.
+@functools.lru_cache(maxsize=4096)
+def _imports_of_text(text: str, file: str, parent: str) -> Imports:
+    return imports_of(ast.parse(text, filename=file), parent)
+
+
+def carried_needs(imports: Imports, name: str) -> frozenset[str]:
+    """Return those modules of what a module imports that are carried.
+
+    Args:
+        imports: What it imports: see `imports_of`.
+        name: The module's name.
 
     Raises:
         ShippingError: It imports a compiled module of the project, which cannot be carried.
     """
     needs = set()
-    for need, guarded in (*imported(tree, parent), *_late_attributes(tree)):
+    for need, guarded in imports:
         if need != name and is_carried(need):
             needs.add(need)
         elif not guarded and _is_compiled(need):
@@ -231,32 +249,57 @@ def packages_above(name: str) -> Iterator[str]:
         yield name
 
 
-def imported(tree: ast.AST, parent: str, *, guarded: bool = False) -> Iterator[tuple[str, bool]]:
-    """Yield the name of every module that may be imported, with the packages above it.
+def imports_of(tree: ast.Module, parent: str) -> Imports:
+    """Return the names of all modules that may be imported, and of the packages above them.
 
-    Imports for type checkers only do not count. With each name comes whether it is imported in a
-    ``try``.
+    Imports for type checkers only do not count. With each name comes whether it is only imported in
+    a ``try``.
+
+    Args:
+        tree: The code.
+        parent: The package that it belongs to.
     """
-    if isinstance(tree, ast.If) and ast.unparse(tree.test).endswith("TYPE_CHECKING"):
-        children: Iterable[ast.AST] = tree.orelse
-    else:
-        children = ast.iter_child_nodes(tree)
-    names: list[str] = []
-    if isinstance(tree, ast.Import):
-        names = [alias.name for alias in tree.names]
-    elif isinstance(tree, ast.ImportFrom):
-        base = _absolute(tree, parent)
-        names = [base, *(f"{base}.{alias.name}" for alias in tree.names)]
-        if base == "gc_warm":  # which imports most of its names when they are first used
-            names += [_late(alias.name) for alias in tree.names]
-    for name in filter(None, names):
-        yield name, guarded
-        yield from ((above, guarded) for above in packages_above(name))
-    for child in children:
-        yield from imported(child, parent, guarded=guarded or isinstance(tree, ast.Try))
+    found: dict[str, bool] = {}
+    for node, guarded in _import_statements(tree.body):
+        for name in _names_imported(node, parent):
+            for each in (name, *packages_above(name)):
+                found[each] = guarded and found.get(each, True)
+    if "gc_warm" in found:
+        found |= dict.fromkeys(_late_attributes(tree), False)
+    return tuple(found.items())
 
 
-def _late_attributes(tree: ast.AST) -> Iterator[tuple[str, bool]]:
+def _import_statements(
+    body: Iterable[ast.AST], *, guarded: bool = False
+) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
+    for node in body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node, guarded
+            continue
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            children: Iterable[ast.AST] = node.orelse
+        else:
+            children = [child for name in _BLOCKS for child in getattr(node, name, ())]
+        yield from _import_statements(children, guarded=guarded or isinstance(node, _TRIES))
+
+
+_BLOCKS = ("body", "handlers", "orelse", "finalbody", "cases")
+_TRIES = tuple(getattr(ast, name) for name in ("Try", "TryStar") if hasattr(ast, name))
+
+
+def _names_imported(node: ast.Import | ast.ImportFrom, parent: str) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+        return
+    base = _absolute(node, parent)
+    if base:
+        yield base
+        yield from (f"{base}.{alias.name}" for alias in node.names)
+    if base == "gc_warm":  # which imports most of its names when they are first used
+        yield from filter(None, (_late(alias.name) for alias in node.names))
+
+
+def _late_attributes(tree: ast.AST) -> Iterator[str]:
     """Yield the modules of ours behind ``gc_warm.name``, which imports them on first use."""
     nodes = list(ast.walk(tree))
     imports = [alias for node in nodes if isinstance(node, ast.Import) for alias in node.names]
@@ -264,7 +307,7 @@ def _late_attributes(tree: ast.AST) -> Iterator[tuple[str, bool]]:
     for node in nodes:
         match node:
             case ast.Attribute(value=ast.Name(id=base), attr=name) if base in ours and _late(name):
-                yield _late(name), False
+                yield _late(name)
 
 
 def _late(name: str) -> str:
