@@ -445,7 +445,7 @@ def test_large_modules_are_warned_of(project):
     text = "from gc_warm import self_contained\n@self_contained\ndef work(): return 1\n"
     module = project({"large.py": text + f"noise = {noise!r}\n"})
     with pytest.warns(
-        UserWarning, match=r"large:work carries 0.8 MB .* the largest modules are large \(1.2 MB\)"
+        UserWarning, match=r"large:work carries 0.9 MB .* the largest modules are large \(1.2 MB\)"
     ):
         module.work.source()
 
