@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
@@ -89,7 +90,7 @@ class TemplateCheck:
             template=self.path,
             schema=self.schema if template.schema is not None else None,
             options=({}, options),
-            environment=self._environment(self.path.with_name(ENVIRONMENT)),
+            environment=self._variables,
             timeout=self.timeout,
         )
         if bare.step == "render" and bare.kind not in {"", "ValidationError"}:
@@ -100,9 +101,21 @@ class TemplateCheck:
         elif answer.step == "load":
             self._loaded(template, answer)
         elif not options and answer.kind == "ValidationError":
-            reason = f"It needs options to be checked. {answer.failure.partition(chr(10))[0]}."
-            fix = f"Put an example into {EXAMPLE} beside it."
-            self.report.found("GW004", self.path, 1, reason, fix)
+            self._stand_in(template, answer)
+
+    def _stand_in(self, template: Template, refused: Answer) -> None:
+        """Look at what does not depend on the options that the schema demands."""
+        reason = f"Not verified without options. {refused.failure.partition(chr(10))[0]}."
+        fix = f"Give --options, or put an example into {EXAMPLE} beside it."
+        self.report.found("GW004", self.path, 1, reason, fix)
+        [answer] = load(
+            template=self.path,
+            options=[dict.fromkeys(template.unset(), PLACEHOLDER)],
+            environment=self._variables,
+            timeout=self.timeout,
+        )
+        if answer.step == "load":
+            self._loaded(template, replace(answer, kind=""))
 
     def _loaded(self, template: Template, answer: Answer) -> None:
         """Look at a rendered template."""
@@ -135,8 +148,10 @@ class TemplateCheck:
             return {}
         return options if isinstance(options, dict) else {}
 
-    def _environment(self, path: Path) -> dict[str, str]:
-        """Read the variables that the endpoint gives its processes."""
+    @functools.cached_property
+    def _variables(self) -> dict[str, str]:
+        """The variables that the endpoint gives its processes."""
+        path = self.path.with_name(ENVIRONMENT)
         document = self.report.yaml(path) if path.is_file() else None
         named = ((str(k), _shown(v)) for k, v in document.data.items()) if document else ()
         return {key: value for key, value in named if _is_variable(key, value)}

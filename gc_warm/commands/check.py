@@ -88,11 +88,12 @@ def show(findings: list[Finding]) -> None:
     for finding in findings:
         click.echo(f"{printable(str(finding))}\n    {printable(finding.fix)}")
     count = sum(finding.severity != "note" for finding in findings)
-    click.echo(
-        f"{count} {'finding' if count == 1 else 'findings'}."
-        if count
-        else "Nothing found: its workers stay warm."
-    )
+    if count:
+        click.echo(f"{count} {'finding' if count == 1 else 'findings'}.")
+    elif findings:
+        click.echo("Nothing else found, as far as it could be checked here.")
+    else:
+        click.echo("Nothing found: its workers stay warm.")
 
 
 def printable(text: str) -> str:

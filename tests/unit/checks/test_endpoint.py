@@ -70,6 +70,17 @@ def test_options_that_the_schema_refuses(folder):
     assert ["GW005"] == [code for code, *_ in codes(folder, options={"workers": 99})]
 
 
+def test_without_the_options_that_it_demands_the_rest_is_checked(folder):
+    schema = {**SCHEMA, "properties": {"account": {"enum": ["m1"]}}, "required": ["account"]}
+    (folder / "user_config_schema.json").write_text(json.dumps(schema))
+    text = WARM.replace("{{ workers | default(2) }}", "2").replace("min_blocks: 1", "min_blocks: 0")
+    (folder / "user_config_template.yaml.j2").write_text(
+        f"{text}    cmd_timeout: {{{{ account }}}}"
+    )
+    assert ["GW004", "GW101"] == [code for code, *_ in codes(folder)]
+    assert "GW101" in [code for code, *_ in codes(folder, options={"account": "m1"})]
+
+
 def test_a_single_user_folder_is_checked_as_it_is(tmp_path):
     (tmp_path / "config.yaml").write_text("engine:\n  type: ThreadPoolEngine\n  max_workers: 2\n")
     assert [("GW202", "config.yaml", 2)] == codes(tmp_path)
