@@ -119,7 +119,7 @@ BYTES = st.one_of(
 )
 # What there may be instead of a file.
 ODD = st.sampled_from(["folder", "dangling", "loop", "pipe", "device", "zero", "unreadable"])
-FEW = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def make(path, content):
@@ -167,6 +167,30 @@ def test_any_file(tmp_path_factory, content, name):
     path = tmp_path_factory.mktemp("fuzz") / name
     make(path, content)
     json.dumps(look(path))
+
+
+SAMPLES = Path(__file__).parents[3] / "endpoint_configs"
+CHANGES = st.lists(
+    st.tuples(st.floats(0, 1), st.integers(0, 40), st.binary(max_size=10) | BYTES), max_size=4
+)
+
+
+@FEW
+@given(
+    st.sampled_from(sorted(path.name for path in SAMPLES.iterdir())),
+    st.sampled_from(FILES[:5]),
+    CHANGES,
+)
+def test_any_change_of_a_sample(tmp_path_factory, name, changed, changes):
+    """Overwrite, insert or delete something anywhere in one of its files."""
+    folder = tmp_path_factory.mktemp("fuzz")
+    for path in (SAMPLES / name).iterdir():
+        data = path.read_bytes()
+        for where, deleted, inserted in changes if path.name == changed else ():
+            place = int(where * len(data))
+            data = data[:place] + inserted + data[place + deleted :]
+        (folder / path.name).write_bytes(data)
+    assert isinstance(look(folder), list)
 
 
 def test_numbers_too_long_to_show(tmp_path):
