@@ -78,7 +78,8 @@ def load(
         printed = _run_probe(asked, answered, timeout)
         with suppress(OSError, ValueError):
             return [_answer(each) for each in json.loads(answered.read_text(encoding="utf-8"))]
-    return [Answer(kind="NoAnswer", failure=printed)] * len(options)
+    step = "render" if template else "load"
+    return [Answer(kind="NoAnswer", failure=printed, step=step)] * len(options)
 
 
 def _answer(data: dict[str, Any]) -> Answer:

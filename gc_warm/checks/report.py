@@ -87,7 +87,9 @@ class Report:
             fix = "Run the check where the endpoint will run, with what its provider needs."
             self.found("GW004", path, line, f"Not loaded here: {reason}", fix)
         elif answer.step == "render":
-            fix = "Give the variable a default, or make it required in the schema."
+            missing = answer.kind == "UndefinedError"
+            default = "Give the variable a default, or make it required in the schema."
+            fix = default if missing else "Correct it."
             self.found("GW002", path, line, f"It does not render: {reason}", fix)
         else:
             self.found("GW003", path, line, f"The endpoint refuses it: {reason}", "Correct it.")

@@ -374,7 +374,9 @@ def test_any_program_is_a_finding(tmp_path, name):
         [found] = check_endpoint(tmp_path, timeout=6)
     assert "GW003" == found.code
     assert found.reason.strip()
-    assert [] == [each for each in psutil.process_iter() if "left-by-config" in command(each)]
+    left = [each for each in psutil.process_iter() if "left-by-config" in command(each)]
+    _, alive = psutil.wait_procs(left, timeout=10)  # it was killed, and may still be ending
+    assert [] == alive
     assert ["config.py"] == sorted(
         path.name for path in tmp_path.iterdir() if path.name != "__pycache__"
     )
@@ -423,6 +425,13 @@ def test_any_template_is_a_finding(tmp_path, text):
         found = check_endpoint(tmp_path / "t.yaml.j2", timeout=6)
     assert found
     assert all(each.reason.strip() for each in found)
+
+
+def test_a_template_that_never_ends_says_so(tmp_path):
+    loop = "{% for i in range(99999) %}"
+    (tmp_path / "t.yaml.j2").write_text(f"{loop * 2}{'{% endfor %}' * 2}")
+    [found] = check_endpoint(tmp_path / "t.yaml.j2", timeout=6)
+    assert ("GW002", True) == (found.code, "longer than 6 seconds" in found.reason)
 
 
 def test_what_is_printed_cannot_steer_a_terminal(tmp_path):
