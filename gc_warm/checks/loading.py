@@ -75,10 +75,11 @@ def load(
     with tempfile.TemporaryDirectory(prefix="gcw-check-", ignore_cleanup_errors=True) as scratch:
         asked, answered = Path(scratch, "request"), Path(scratch, "answer")
         asked.write_text(json.dumps(request), encoding="utf-8")
-        printed = _run_probe(asked, answered, Path(scratch), timeout)
+        printed = _run_probe(asked, answered, timeout)
         with suppress(OSError, ValueError):
             return [_answer(each) for each in json.loads(answered.read_text(encoding="utf-8"))]
-    return [Answer(kind="NoAnswer", failure=printed)] * len(options)
+    step = "render" if template else "load"
+    return [Answer(kind="NoAnswer", failure=printed, step=step)] * len(options)
 
 
 def _answer(data: dict[str, Any]) -> Answer:
@@ -93,26 +94,30 @@ def _answer(data: dict[str, Any]) -> Answer:
     )
 
 
-def _run_probe(asked: Path, answered: Path, scratch: Path, timeout: float) -> str:
+def _run_probe(asked: Path, answered: Path, timeout: float) -> str:
     """Run it, and return why there may be no answer."""
-    process = subprocess.Popen(  # noqa: S603 - our own program
-        [sys.executable, "-m", "gc_warm.checks.probe", str(asked), str(answered)],
-        cwd=scratch,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
+    errors = asked.with_name("errors")  # a file, whose size is limited, and no pipe that fills
+    with errors.open("wb") as stderr:
+        process = subprocess.Popen(  # noqa: S603 - our own program
+            [sys.executable, "-m", "gc_warm.checks.probe", str(asked), str(answered)],
+            cwd=asked.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+            start_new_session=True,
+        )
     try:
-        _, errors = process.communicate(timeout=timeout)
+        process.wait(timeout)
     except subprocess.TimeoutExpired:
         return f"it took longer than {timeout:g} seconds"
     finally:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)  # what it started must not outlive it
         process.wait()
-        if process.stderr:
-            process.stderr.close()
-    return f"it ended with {process.returncode}: {errors.strip()[-500:]}"
+    return f"it ended with {process.returncode}: {_tail(errors)}".rstrip(": ")
+
+
+def _tail(path: Path) -> str:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 500))
+        return file.read().decode("utf-8", errors="replace").strip()

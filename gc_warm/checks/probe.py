@@ -2,27 +2,44 @@
 
 Loading a config runs code: a ``config.py`` is a program, templates can loop, providers ask the
 scheduler. So it happens in a process of its own, with a time limit, and the folder's own
-environment. It gets a request and leaves an answer, both JSON files.
+environment. It gets a request and leaves an answer, both JSON files. What a config does, it may
+do with little memory and disk: the limits are far above what any config needs.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import resource
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+MAX_MEMORY = 4 * 1024**3
+MAX_FILE = 64 * 1024**2
+MAX_TEXT = 256 * 1024
 # What is wrong with the machine that checks, not with the config.
 _OF_THIS_MACHINE = ("OSError", "ImportError", "OptionalModuleMissing", "ConfigException")
 
 
 def main() -> None:
     """Answer one request: ``python -m gc_warm.checks.probe REQUEST ANSWER``."""
+    _limit()
     request = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     os.environ.update(request["environment"])
     answers = [_answer(request, options) for options in request["options"]]
     Path(sys.argv[2]).write_text(json.dumps(answers), encoding="utf-8")
+    os._exit(0)  # threads that a config started would be waited for
+
+
+def _limit() -> None:
+    for kind, most in ((resource.RLIMIT_DATA, MAX_MEMORY), (resource.RLIMIT_FSIZE, MAX_FILE)):
+        _, hard = resource.getrlimit(kind)
+        allowed = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        with suppress(OSError, ValueError):  # not every system knows every limit
+            resource.setrlimit(kind, (allowed, hard))
 
 
 def _answer(request: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
@@ -43,23 +60,35 @@ def _answer(request: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
             answer["step"] = "load"
             config = rendering.load_text(request["text"])
         answer["settings"] = rendering.describe(config)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
+    except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever it is
         answer["failure"] = _failure(error)
+    if len(answer["text"] or "") > MAX_TEXT:
+        answer |= {"text": None, "settings": None, "step": "render"}
+        answer["failure"] = _failure(ValueError(f"it becomes longer than {MAX_TEXT} characters"))
     return answer
 
 
 def _failure(error: BaseException) -> dict[str, Any]:
     names: list[str] = []
     link: BaseException | None = error
+    own = getattr(error, "errno", None) == errno.EFBIG  # it met our limit, which is its fault
     while link is not None and len(names) < 20:  # noqa: PLR2004 - a chain may be a ring
         names += [kind.__name__ for kind in type(link).__mro__]
         link = link.__cause__ or link.__context__
-    text = getattr(error, "message", None) or str(error)  # jsonschema's and click's are shorter
     return {
         "kind": type(error).__name__,
-        "text": str(text)[:2000],
-        "here": any(name in names for name in _OF_THIS_MACHINE),
+        "text": _message(error)[:2000],
+        "here": not own and any(name in names for name in _OF_THIS_MACHINE),
     }
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return f"it exits with {error.code!r}"
+    try:
+        return str(getattr(error, "message", None) or error)  # jsonschema's, click's are shorter
+    except Exception:  # noqa: BLE001 - a config can raise what cannot be shown
+        return ""
 
 
 if __name__ == "__main__":

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import uuid
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import filelock
@@ -21,6 +19,7 @@ from gc_warm.errors import RegistryError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 FORMAT = 1
 LOCK_SECONDS = 120.0
@@ -143,21 +142,21 @@ class Manifest:
     def _write(self, entries: dict[str, Entry]) -> None:
         functions = {name: entry.as_dict() for name, entry in sorted(entries.items())}
         text = json.dumps({"format": FORMAT, "functions": functions}, indent=2) + "\n"
+        new = self.path.with_name(f".{self.path.name}.new")  # the lock makes it ours
         try:
-            handle, name = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)
-            try:
-                with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    file.write(text)
-                    file.flush()
-                    os.fsync(file.fileno())
-                Path(name).chmod(self.path.stat().st_mode if self.path.exists() else 0o644)
-                Path(name).replace(self.path)
-            except BaseException:
-                with suppress(OSError):
-                    Path(name).unlink()
-                raise
+            new.unlink(missing_ok=True)  # of a program that was killed
+            with new.open("x", encoding="utf-8") as file:
+                if self.path.exists():
+                    new.chmod(self.path.stat().st_mode)
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(self.path)
         except OSError as error:
             raise RegistryError(f"Cannot write {self.path}: {error}.") from error
+        finally:
+            with suppress(OSError):
+                new.unlink(missing_ok=True)
 
 
 def _entries(data: Any) -> dict[str, Entry]:

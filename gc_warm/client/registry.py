@@ -3,43 +3,31 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gc_warm.client.manifest import Entry, Manifest, Version
-from gc_warm.client.service import ServiceClient, connect, explaining
-from gc_warm.errors import UsageError
-from gc_warm.shipping.parcel import fingerprint
-from gc_warm.worker.task import SelfContained
+from gc_warm.client.planning import Registration, compare, content_hash, draft
+from gc_warm.client.service import ServiceClient, connect, explaining, register
+from gc_warm.errors import UnknownFunctionError, UsageError
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable
 
-__all__ = ["Entry", "FunctionRegistry", "Registration", "Version", "registered"]
+    from gc_warm.worker.task import SelfContained
+
+__all__ = [
+    "Entry",
+    "FunctionRegistry",
+    "Registration",
+    "Version",
+    "content_hash",
+    "registered",
+]
 
 MANIFEST = "functions.json"
-
-
-@dataclass(frozen=True)
-class Registration:
-    """What registering a function came to.
-
-    Attributes:
-        entry: The function, as the manifest has it now.
-        changed: Whether it got a new id. With ``dry_run``, whether it would.
-        reason: Why, such as ``its source changed``.
-    """
-
-    entry: Entry
-    changed: bool
-    reason: str
-
-    @property
-    def function_id(self) -> str:
-        """The function's id."""
-        return self.entry.current.id
 
 
 class FunctionRegistry:
@@ -117,24 +105,19 @@ class FunctionRegistry:
             ShippingError: It cannot be made self-contained.
             RegistryError: The service or the manifest refuses.
         """
-        draft = _draft(function, name, description, group, public=public)
+        wanted = draft(function, name, description, group, public=public)
         if dry_run:
-            return _compare(self.entries(), draft, again=again)
+            return compare(self.entries(), wanted, again=again)
         with self._manifest.changing() as entries:
-            planned = _compare(entries, draft, again=again)
+            planned = compare(entries, wanted, again=again)
             if not planned.changed:
                 return planned
-            with explaining(f"register {draft.target}"):
-                function_id = self._service().register_function(
-                    function, description=description, public=public, group=group
-                )
-            version = Version(
-                str(function_id), draft.current.hash, f"{self._clock():%Y-%m-%dT%H:%M:%SZ}"
-            )
-            entry = Entry(**{**vars(draft), "current": version})
-            old = entries.get(draft.name)
-            entries[draft.name] = old.renewed(entry) if old else entry
-        return Registration(entries[draft.name], True, planned.reason)
+            function_id = register(self._service(), function, wanted)
+            now = f"{self._clock():%Y-%m-%dT%H:%M:%SZ}"
+            entry = replace(wanted, current=Version(function_id, wanted.current.hash, now))
+            old = entries.get(wanted.name)
+            entries[wanted.name] = old.renewed(entry) if old else entry
+        return Registration(entries[wanted.name], True, planned.reason)
 
     def verify(self, names: Iterable[str] = ()) -> None:
         """Ask the service whether it still knows functions.
@@ -177,15 +160,13 @@ class FunctionRegistry:
             for name in names or sorted(entries):
                 entry = entries[name]
                 forgotten += entry.history[keep:]
-                entries[name] = Entry(**{**vars(entry), "history": entry.history[:keep]})
+                entries[name] = replace(entry, history=entry.history[:keep])
             if delete:
                 for version in forgotten:
                     self._delete(version.id)
         return forgotten
 
     def _delete(self, function_id: str) -> None:
-        from gc_warm.errors import UnknownFunctionError
-
         try:
             with explaining(f"delete {function_id}", function_id):
                 self._service().delete_function(function_id)
@@ -220,51 +201,6 @@ def registered(name: str, manifest: str | os.PathLike[str] = MANIFEST) -> str:
         RegistryError: The manifest cannot be read.
     """
     return FunctionRegistry(manifest)[name].current.id
-
-
-def content_hash(function: SelfContained[..., Any]) -> str:
-    """Hash all that a function carries; where its files lie does not matter.
-
-    Raises:
-        ShippingError: It cannot be carried.
-    """
-    return fingerprint(function)[1]
-
-
-def _draft(
-    function: Any, name: str | None, description: str | None, group: str | None, *, public: bool
-) -> Entry:
-    """Return the entry that a function would have, as yet without an id."""
-    if not isinstance(function, SelfContained):
-        raise UsageError(
-            f"{function!r} is not self-contained, so workers could not keep anything warm for it. "
-            "Put @self_contained above it."
-        )
-    if public and group:
-        raise UsageError("A function is public, or a group's; not both.")
-    target, content = fingerprint(function)
-    version = Version("", content, "")
-    return Entry(name or function.__qualname__, target, version, (), public, group, description)
-
-
-def _compare(entries: dict[str, Entry], draft: Entry, *, again: bool) -> Registration:
-    known = entries.get(draft.name)
-    if known is None:
-        return Registration(draft, True, "it is new")
-    if known.target != draft.target:
-        raise UsageError(
-            f"The name {draft.name!r} belongs to {known.target}. Choose another for "
-            f"{draft.target}, with name= or --name."
-        )
-    if known.current.hash != draft.current.hash:
-        return Registration(draft, True, "its source changed")
-    if (known.public, known.group) != (draft.public, draft.group):
-        return Registration(draft, True, "who may run it changed")
-    if known.description != draft.description:
-        return Registration(draft, True, "its description changed")
-    if again:
-        return Registration(draft, True, "it was asked for")
-    return Registration(known, False, "it did not change")
 
 
 def _now() -> dt.datetime:

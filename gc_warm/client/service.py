@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -9,6 +10,8 @@ from gc_warm.errors import GcWarmError, RegistryError, UnknownFunctionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from gc_warm.client.manifest import Entry
 
 LOGIN = "globus-compute-endpoint login"
 NOT_ALLOWED = {401, 403}
@@ -46,6 +49,32 @@ def connect() -> ServiceClient:
     with explaining("connect"):
         client: ServiceClient = Client()
         return client
+
+
+def register(client: ServiceClient, function: Callable[..., Any], entry: Entry) -> str:
+    """Register a function, and return its id.
+
+    Args:
+        client: The service's client.
+        function: The function.
+        entry: Who may run it, and what the service shall say of it.
+
+    Raises:
+        RegistryError: The service refuses, or does not answer, or something else does.
+    """
+    try:
+        with explaining(f"register {entry.target}"):
+            given = client.register_function(
+                function, description=entry.description, public=entry.public, group=entry.group
+            )
+        return str(uuid.UUID(str(given)))
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, GcWarmError):
+            raise
+        raise RegistryError(
+            f"Cannot register {entry.target}: what answers gives no function id "
+            f"({type(error).__name__}: {error}). Is there a proxy before the service?"
+        ) from error
 
 
 @contextmanager

@@ -157,10 +157,18 @@ def is_path(target: str) -> bool:
 def show(findings: list[Finding]) -> None:
     """Print findings, as compilers do."""
     for finding in findings:
-        click.echo(f"{finding}\n    {finding.fix}")
+        click.echo(f"{printable(str(finding))}\n    {printable(finding.fix)}")
     count = sum(finding.severity != "note" for finding in findings)
-    click.echo(
-        f"{count} {'finding' if count == 1 else 'findings'}."
-        if count
-        else "Nothing found: its workers stay warm."
+    if count:
+        click.echo(f"{count} {'finding' if count == 1 else 'findings'}.")
+    elif findings:
+        click.echo("Nothing else found, as far as it could be checked here.")
+    else:
+        click.echo("Nothing found: its workers stay warm.")
+
+
+def printable(text: str) -> str:
+    """Show characters that a terminal would obey, or cannot encode, by their code."""
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 RESERVED = {"_GC", "parent_config", "mapped_identity", "user_runtime"}
 DEFAULT = {"default", "d"}
+MAX_LINE = 500
 
 
 @dataclass(frozen=True)
@@ -83,13 +85,22 @@ class Template:
 
     def schema_line(self, name: str) -> int:
         """Return the line of the schema that first names something."""
+        return self._schema_lines.get(name, 1)
+
+    @functools.cached_property
+    def _schema_lines(self) -> dict[str, int]:
+        found: dict[str, int] = {}
         for number, line in enumerate(self.schema_text.splitlines(), 1):
-            if re.search(rf'"{re.escape(name)}"\s*:', line):
-                return number
-        return 1
+            for name in re.findall(r'"([^"]*)"\s*:', line):
+                found.setdefault(name, number)
+        return found
 
     def names(self) -> dict[str, int]:
         """Return the variables that the template reads and does not set, and where first."""
+        return self._names
+
+    @functools.cached_property
+    def _names(self) -> dict[str, int]:
         if self.tree is None:
             return {}
         found = list(walk(self.tree, nodes.Name))
@@ -167,4 +178,6 @@ def walk(node: nodes.Node, *kinds: type) -> Iterator[Any]:
 
 def key_before(text: str) -> re.Match[str] | None:
     """Match when what stands before on a line is a setting's name and nothing else."""
+    if len(text) > MAX_LINE:
+        return None  # nobody writes that, and matching takes the square of it
     return re.fullmatch(r"\s*(?:- )?(?:[\w./-]+\s*:)?\s*(?:- )?", text)

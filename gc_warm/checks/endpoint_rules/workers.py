@@ -30,11 +30,18 @@ def gpus(settings: Settings) -> tuple[int, Place]:
     for name in ("extra_limits", "extra_requests"):
         limits = settings.get(*provider, name, default={})
         for key, value in limits.items() if isinstance(limits, dict) else ():
-            if "gpu" in str(key).lower() and str(value).isdecimal():
-                return int(str(value)[:6]), (*provider, name)
+            if "gpu" in str(key)[:99].lower() and (count := _whole(value)):
+                return count, (*provider, name)
     if re.search(r"--nv\b|--rocm\b|--gpus\b|\bnvidia\b", settings.text(*CONTAINER)):
         return 1, CONTAINER
     return 0, ()
+
+
+def _whole(value: object) -> int:
+    """Return a small whole number that is a number or text; 0 for all else."""
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,6}", value):
+        return int(value)
+    return value if type(value) is int and 0 < value < 10**6 else 0
 
 
 _GPUS = re.compile(
@@ -48,11 +55,12 @@ CONTAINER = ("engine", "container_cmd_options")
 @rule("GW201")
 def workers_end_after_tasks(settings: Settings) -> Iterator[Trouble]:
     """Workers end after a number of tasks, and what they keep with them."""
-    count = settings.get("engine", "max_tasks_per_child")
-    if count is None or settings.engine != "ProcessPoolEngine":
+    place = ("engine", "max_tasks_per_child")
+    if not settings.is_set(*place) or settings.engine != "ProcessPoolEngine":
         return
+    count = f"{settings.number(*place, default=1):g}"
     yield Trouble(
-        ("engine", "max_tasks_per_child"),
+        place,
         f"Each worker ends after {count} tasks, so every {count} tasks build again.",
         "Leave `max_tasks_per_child` out.",
     )

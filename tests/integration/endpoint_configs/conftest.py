@@ -6,7 +6,8 @@ import os
 import signal
 import sys
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,8 +58,25 @@ class Running:
 
     def lose_block(self) -> None:
         """Kill all that its blocks run, as a node's crash would."""
+        kill(self.managers())
+
+    @contextmanager
+    def silent_block(self) -> Iterator[None]:
+        """Stop what speaks for its blocks for a while, without ending it."""
+        stopped = self.managers()
+        for manager in stopped:
+            manager.suspend()
+        try:
+            yield
+        finally:
+            for manager in stopped:
+                with suppress(psutil.NoSuchProcess):
+                    manager.resume()
+
+    def managers(self) -> list[psutil.Process]:
+        """Return what runs the workers of each block."""
         pool = "parsl.executors.high_throughput.process_worker_pool"
-        kill([each for each in processes_of(self.logs) if pool in command(each)])
+        return [each for each in processes_of(self.logs) if pool in command(each)]
 
     @property
     def blocks(self) -> dict[str, str]:
@@ -70,6 +88,17 @@ class Running:
         future = GCFuture(uuid.uuid4())
         with pytest.raises(TimeoutError):
             future.result(timeout=seconds)
+
+
+def check_one_build_each(calls: Iterable[Mapping[str, Any]]) -> set[int]:
+    """Check that each worker built once, and that every call after its first was a hit."""
+    calls = list(calls)
+    assert {1} == {call["builds"] for call in calls}
+    uses = Counter()
+    for call in calls:
+        uses[call["pid"]] = max(uses[call["pid"]], call["uses"])
+    assert len(calls) == sum(uses.values())
+    return set(uses)
 
 
 @contextmanager
@@ -165,6 +194,11 @@ def start(tmp_path):
             )
 
         yield begin
+
+
+@pytest.fixture
+def one_build_each():
+    return check_one_build_each
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import importlib
 import subprocess
 import sys
-from collections import Counter
+import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,8 @@ CLOCKS = {
     "heartbeat_threshold": 5,
 }
 IDLE = 8.0
+# Long enough for a job to be cancelled meanwhile.
+TASK_SECONDS = 0.05
 OPTIONS = {
     "slurm-cpu": {"workers_per_node": 2, "memory_gb_per_worker": 1, "walltime": "01:00:00"},
     "slurm-gpu": {"account": "m0000_g", "gpus_per_node": 2, "walltime": "01:00:00"},
@@ -48,22 +50,13 @@ def on_the_cluster(cluster, as_on_an_endpoint, monkeypatch):
     monkeypatch.setattr(SlurmProvider, "status_polling_interval", 1)  # instead of a minute
 
 
-def check_one_build_each(calls):
-    assert {1} == {call["builds"] for call in calls}
-    uses = Counter()
-    for call in calls:
-        uses[call["pid"]] = max(uses[call["pid"]], call["uses"])
-    assert len(calls) == sum(uses.values())
-    return set(uses)
-
-
 @pytest.mark.parametrize("folder", ["slurm-cpu", "slurm-gpu"])
-def test_stays_warm_on_slurm(start, model, folder):
+def test_stays_warm_on_slurm(start, model, one_build_each, folder):
     engine = start(folder, OPTIONS[folder], clocks=CLOCKS)
     calls = engine.run(model.use, TASKS)
     engine.idle(IDLE)
     calls += engine.run(model.use, TASKS)
-    workers = check_one_build_each(calls)
+    workers = one_build_each(calls)
     assert 2 == len(workers)
     assert ["0"] == list(engine.blocks)
     if folder == "slurm-gpu":
@@ -72,13 +65,27 @@ def test_stays_warm_on_slurm(start, model, folder):
         assert 2 == len(seen)
 
 
-def test_work_goes_on_after_a_cancelled_job(start, model):
-    engine = start("slurm-cpu", OPTIONS["slurm-cpu"], clocks=CLOCKS)
-    before = engine.run(model.use, 20)
-    subprocess.run(["scancel", engine.blocks["0"]], check=True)
-    after = engine.run(model.use, TASKS)
-    workers = check_one_build_each(before) & check_one_build_each(
-        [call for call in after if call["block"] != "0"]
-    )
-    assert not workers
-    assert {"1"} == {call["block"] for call in after[-50:]}
+def cancel(job):
+    """Cancel a job, and wait until Slurm has ended it."""
+    subprocess.run(["scancel", job], check=True)
+    end = time.monotonic() + 60
+    while subprocess.run(["squeue", "-h", "-j", job], capture_output=True, check=False).stdout:
+        assert time.monotonic() < end, "Slurm does not end the job"
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("folder", ["slurm-cpu", "slurm-gpu"])
+def test_work_goes_on_after_a_cancelled_job(start, model, one_build_each, folder):
+    engine = start(folder, OPTIONS[folder], clocks=CLOCKS)
+    futures = [engine.submit(model.use_for, TASK_SECONDS) for _ in range(TASKS)]
+    first = [engine.result(future) for future in futures[:20]]
+    cancel(engine.blocks["0"])
+    calls = first + [engine.result(future) for future in futures[20:]]
+    assert {1} == {call["builds"] for call in calls}
+    calls += engine.run(model.use_for, TASKS, TASK_SECONDS)
+    new = [call for call in calls if call["block"] == "1"]
+    workers = one_build_each(new)
+    assert not workers & {call["pid"] for call in first}
+    assert {"1"} == {call["block"] for call in calls[-TASKS:]}
+    if folder == "slurm-gpu":
+        assert {"0", "1"} == {call["devices"] for call in new}

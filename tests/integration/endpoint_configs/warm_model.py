@@ -1,6 +1,7 @@
 """What the tests of the sample configs submit: a state, and how often it was built."""
 
 import os
+import time
 
 from gc_warm import self_contained, warm
 
@@ -31,8 +32,23 @@ def use():
     }
 
 
-def use_installed():
-    """Use what is installed on the worker; plain source code."""
-    from gc_warm.functions.counter import increase_count
+@self_contained
+def use_for(seconds):
+    """Work a while with the state, as real tasks do."""
+    time.sleep(seconds)
+    return use()
 
-    return dict(increase_count())
+
+def use_installed(seconds=0):
+    """Use the state of this module, which is installed on the worker; itself plain source code."""
+    from warm_model import use_for
+
+    return use_for(seconds)
+
+
+def crash():
+    """End the worker, as the kernel does when memory runs out."""
+    import os
+    import signal
+
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -4,15 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from gc_warm.checks.endpoint import LOADING, RULES, Needs, check_endpoint
-from gc_warm.checks.endpoint_rules.rule import Settings
-from gc_warm.checks.endpoint_rules.shell import unguarded
-from gc_warm.checks.endpoint_rules.template import Template
-from gc_warm.checks.reading import original_lines, read_yaml
+from gc_warm.checks.endpoint import LOADING, RULES, check_endpoint
+from gc_warm.checks.reading import original_lines
 from gc_warm.errors import UsageError
 
 WARM = """\
@@ -74,6 +68,17 @@ def test_options_choose_what_is_rendered(folder):
 
 def test_options_that_the_schema_refuses(folder):
     assert ["GW005"] == [code for code, *_ in codes(folder, options={"workers": 99})]
+
+
+def test_without_the_options_that_it_demands_the_rest_is_checked(folder):
+    schema = {**SCHEMA, "properties": {"account": {"enum": ["m1"]}}, "required": ["account"]}
+    (folder / "user_config_schema.json").write_text(json.dumps(schema))
+    text = WARM.replace("{{ workers | default(2) }}", "2").replace("min_blocks: 1", "min_blocks: 0")
+    (folder / "user_config_template.yaml.j2").write_text(
+        f"{text}    cmd_timeout: {{{{ account }}}}"
+    )
+    assert ["GW004", "GW101"] == [code for code, *_ in codes(folder)]
+    assert "GW101" in [code for code, *_ in codes(folder, options={"account": "m1"})]
 
 
 def test_a_single_user_folder_is_checked_as_it_is(tmp_path):
@@ -174,97 +179,3 @@ def test_every_rule_says_what_it_finds():
 def test_rendered_lines_are_found_in_their_template():
     template = "{% set x %}\nmoved: 1\n{% endset %}\na: {{ y }}\nb:\n  c: 1\n{{ x }}\n"
     assert [4, 5, 6, 2] == original_lines(template, "a: 7\nb:\n  c: 1\nmoved: 1\n")
-
-
-# Bad input
-
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
-NAMES = st.sampled_from(
-    [
-        *("engine", "type", "provider", "min_blocks", "max_blocks", "init_blocks", "walltime"),
-        *("job_status_kwargs", "max_idletime", "strategy", "available_accelerators", "gres"),
-        *("max_workers_per_node", "mem_per_worker", "mem_per_node", "max_mem", "image"),
-        *("idle_heartbeats_soft", "heartbeat_period", "worker_init", "container_type"),
-        *("container_cmd_options", "container_uri", "extra_limits", "gpus_per_node"),
-        *("prefetch_capacity", "drain_period", "heartbeat_threshold", "max_tasks_per_child"),
-    ]
-)
-VALUES = SCALARS | st.sampled_from(
-    [
-        *("GlobusComputeEngine", "ProcessPoolEngine", "ThreadPoolEngine", "SlurmProvider"),
-        *("KubernetesProvider", "htex_auto_scale", "docker", "apptainer", "--gpus", "1e9999Gi"),
-        *("gpu:a100:99999", "99999-00:00", 10**30, -(10**30), float("nan"), float("inf")),
-    ]
-)
-TREES = st.recursive(
-    VALUES,
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(NAMES | st.text(), inner, max_size=6)
-    ),
-    max_leaves=20,
-)
-ENGINES = st.fixed_dictionaries(
-    {},
-    optional={
-        "engine": st.dictionaries(NAMES, TREES | st.dictionaries(NAMES, TREES, max_size=5)) | TREES,
-        "idle_heartbeats_soft": VALUES,
-        "idle_heartbeats_hard": VALUES,
-        "heartbeat_period": VALUES,
-    },
-)
-MANY = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
-
-
-@MANY
-@given(ENGINES | st.dictionaries(NAMES, TREES), st.floats(0, 1e9) | st.none())
-def test_rules_survive_any_settings(data, state_gb):
-    subject = Settings(data, needs=Needs(state_gb=state_gb))
-    for rule in RULES.values():
-        if not rule.of_templates:
-            json.dumps([found.as_dict() for found in rule.check(subject)])
-
-
-PIECES = st.sampled_from(
-    [
-        *("{{", "}}", "{%", "%}", "{#", "#}", "x", " | default(", "'10:00:00'", ")", '"', "\n"),
-        *("_GC.env", "user_runtime", "set x =", "for i in range(9)", "endfor", "if x", "endif"),
-        *("engine:", "  type: ", "- ", "shell_escape", "[1:-1]", "\0", "\x85", "é"),
-    ]
-)
-
-
-@MANY
-@given(st.lists(PIECES | st.text(max_size=5)).map("".join), TREES)
-def test_rules_survive_any_template_and_schema(text, schema):
-    template = Template("t", text, schema_text=repr(schema), schema=schema, has_schema=True)
-    for rule in RULES.values():
-        if rule.of_templates:
-            json.dumps([found.as_dict() for found in rule.check(template)])
-
-
-@MANY
-@given(st.text() | st.lists(PIECES).map("".join), st.text())
-def test_reading_survives_any_text(text, other):
-    read_yaml(text)
-    list(unguarded(text))
-    assert len(other.splitlines()) == len(original_lines(text, other))
-
-
-def test_reading_survives_depth():
-    assert read_yaml("[" * 5000).failure
-    assert read_yaml("a: " + "{b: " * 3000).failure
-
-
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
-@given(
-    st.one_of(
-        st.binary(max_size=200),
-        ENGINES.map(lambda data: yaml.safe_dump(data).encode()),
-        st.lists(PIECES).map(lambda parts: "".join(parts).encode()),
-    ),
-    st.sampled_from(["t.yaml", "t.yaml.j2", "config.py"]),
-)
-def test_the_whole_survives_any_file(tmp_path_factory, data, name):
-    path = tmp_path_factory.mktemp("fuzz") / name
-    path.write_bytes(data)
-    json.dumps([found.as_dict() for found in check_endpoint(path, timeout=20)])

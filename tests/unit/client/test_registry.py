@@ -9,7 +9,6 @@ import subprocess
 import sys
 import uuid
 
-import globus_sdk
 import pytest
 import yaml
 
@@ -33,6 +32,27 @@ def double(number):
 def plain():
     return 1
 '''
+
+
+# A program that registers functions of its own with the real client.
+REGISTERING = """
+import sys
+import globus_sdk
+from globus_compute_sdk.sdk import client
+from gc_warm.client.registry import FunctionRegistry
+from gc_warm.functions.counter import increase_count
+
+url, manifest, *names = sys.argv[1:]
+client.get_web_service_url = lambda _: url
+authorizer = globus_sdk.AccessTokenAuthorizer("token")
+registry = FunctionRegistry(
+    manifest, client=client.Client(authorizer=authorizer, do_version_check=False)
+)
+print("ready", flush=True)
+sys.stdin.readline()
+for name in names:
+    print(registry.register(increase_count, name=name).function_id, flush=True)
+"""
 
 
 @pytest.fixture
@@ -62,10 +82,10 @@ def project(tmp_path, monkeypatch):
     sys.modules.pop("doubling", None)
 
 
-def test_registers_and_remembers(registry, client):
+def test_registers_and_remembers(registry, service):
     done = registry.register(increase_count)
     assert (True, "it is new") == (done.changed, done.reason)
-    assert [done.function_id] == list(client.functions)
+    assert [done.function_id] == list(service.functions)
     data = json.loads(registry.path.read_text())
     assert 1 == data["format"]
     entry = data["functions"]["increase_count"]
@@ -74,11 +94,18 @@ def test_registers_and_remembers(registry, client):
     assert content_hash(increase_count) == entry["hash"]
 
 
-def test_unchanged_source_is_not_registered_again(registry, client):
+def test_unchanged_source_is_not_registered_again(registry, service):
     first, second = registry.register(increase_count), registry.register(increase_count)
     assert not second.changed
     assert first.function_id == second.function_id
-    assert 1 == len(client.functions)
+    assert 1 == len(service.functions)
+
+
+def test_unchanged_source_needs_no_service(registry):
+    """Nor is the function serialized: that is its client's work."""
+    first = registry.register(increase_count)
+    alone = FunctionRegistry(registry.path, client=object())
+    assert first.entry == alone.register(increase_count).entry
 
 
 def test_changed_source_gets_a_new_id_and_keeps_the_old(registry, project):
@@ -118,11 +145,11 @@ def test_two_functions_of_a_module_are_apart(registry):
         ({"again": True}, "it was asked for"),
     ],
 )
-def test_other_reasons_to_register_anew(registry, client, options, reason):
+def test_other_reasons_to_register_anew(registry, service, options, reason):
     registry.register(increase_count)
     done = registry.register(increase_count, **options)
     assert (True, reason) == (done.changed, done.reason)
-    stored = client.functions[done.function_id]
+    stored = service.functions[done.function_id]
     assert options.get("public") == stored.get("public")
     assert options.get("group") == stored.get("group")
 
@@ -145,12 +172,12 @@ def test_what_is_not_self_contained_is_refused(registry, project):
         registry.register(project().plain)
 
 
-def test_what_cannot_be_shipped_is_refused(registry, client):
+def test_what_cannot_be_shipped_is_refused(registry, service):
     made = gc_warm.self_contained(eval("lambda: 1", {"__name__": "made_without_a_file"}))
     with pytest.raises(ShippingError):
         registry.register(made)
     assert not registry.path.exists()
-    assert not client.functions
+    assert not service.functions
 
 
 def test_public_and_group_exclude_each_other(registry):
@@ -186,18 +213,18 @@ def versions(registry, project, count):
     return [registry.register(project(factor).double).function_id for factor in range(count)]
 
 
-def test_prune_forgets_old_versions(registry, project, client):
+def test_prune_forgets_old_versions(registry, project, service):
     ids = versions(registry, project, 4)
     assert [ids[1], ids[0]] == [each.id for each in registry.prune(keep=1)]
     assert [ids[2]] == [each.id for each in registry["double"].history]
-    assert set(ids) == set(client.functions)
+    assert set(ids) == set(service.functions)
 
 
-def test_prune_deletes_from_the_service(registry, project, client):
+def test_prune_deletes_from_the_service(registry, project, service, client):
     ids = versions(registry, project, 3)
     client.delete_function(ids[0])  # someone did already
     registry.prune(["double"], delete=True)
-    assert [ids[2]] == list(client.functions)
+    assert [ids[2]] == list(service.functions)
     assert () == registry["double"].history
 
 
@@ -214,36 +241,54 @@ def test_verify_names_what_the_service_forgot(registry, client):
         registry.verify()
 
 
-class Failing:
-    def __init__(self, error):
-        self.error = error
-
-    def register_function(self, *_, **__):
-        raise self.error
-
-
 @pytest.mark.parametrize(
     ("status", "message"),
-    [(401, "Log in anew"), (403, "may not be allowed"), (429, "the service refuses"), (500, "500")],
+    [
+        (401, "refuses your credentials.*it says no.*Log in anew"),
+        (403, "may not be allowed"),
+        (404, "the service refuses"),
+        (429, "the service refuses"),
+        (500, "the service refuses .500: it says no"),
+    ],
 )
-def test_refusals_are_explained(tmp_path, refuse, status, message):
-    registry = FunctionRegistry(tmp_path / "f.json", client=Failing(refuse(status, "NO")))
-    with pytest.raises(RegistryError, match=message):
+def test_refusals_are_explained(registry, service, status, message):
+    service.refusal = status
+    with pytest.raises(RegistryError, match=message) as caught:
+        registry.register(increase_count)
+    assert not isinstance(caught.value, UnknownFunctionError)
+    assert not registry.path.exists()
+
+
+def test_a_refusal_leaves_what_was_registered(registry, service, project):
+    old = registry.register(project(2).double)
+    service.refusal = 500
+    with pytest.raises(RegistryError):
+        registry.register(project(3).double)
+    assert {"double": old.entry} == registry.entries()
+
+
+def test_no_network_is_explained(tmp_path, connect):
+    nobody = connect("http://127.0.0.1:1")
+    registry = FunctionRegistry(tmp_path / "f.json", client=nobody)
+    with pytest.raises(RegistryError, match="does not answer"):
         registry.register(increase_count)
     assert not registry.path.exists()
 
 
-@pytest.mark.parametrize(
-    "error", [globus_sdk.NetworkError("no route", OSError()), ConnectionError()]
-)
-def test_no_network_is_explained(tmp_path, error):
-    registry = FunctionRegistry(tmp_path / "f.json", client=Failing(error))
-    with pytest.raises(RegistryError, match="does not answer"):
+def test_what_is_no_web_service_is_explained(registry, service):
+    """A proxy's page, for example, instead of an answer."""
+    service.refusal = 302
+    with pytest.raises(RegistryError, match="Cannot register"):
         registry.register(increase_count)
 
 
+class Failing:
+    def register_function(self, *_, **__):
+        raise ZeroDivisionError
+
+
 def test_other_errors_are_not_hidden(tmp_path):
-    registry = FunctionRegistry(tmp_path / "f.json", client=Failing(ZeroDivisionError()))
+    registry = FunctionRegistry(tmp_path / "f.json", client=Failing())
     with pytest.raises(ZeroDivisionError):
         registry.register(increase_count)
 
@@ -288,6 +333,76 @@ def test_two_at_once_lose_nothing(tmp_path):
     for process in processes:
         process.join(60)
     assert sorted(name for part in names for name in part) == sorted(Manifest(path).read())
+
+
+@pytest.fixture
+def start(tmp_path, service):
+    """Start programs that register functions, once all of them are ready."""
+    programs = []
+
+    def begin(*lists_of_names):
+        for names in lists_of_names:
+            command = [sys.executable, "-c", REGISTERING, service.url, tmp_path / "f.json", *names]
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+            programs.append(subprocess.Popen(command, cwd=tmp_path, **pipes))
+        for program in programs:
+            assert "ready\n" == program.stdout.readline()
+        for program in programs:
+            program.stdin.write("go\n")
+            program.stdin.flush()
+        return programs
+
+    yield begin
+    for program in programs:
+        program.kill()
+        program.communicate()
+
+
+def test_programs_that_register_at_once_lose_nothing(tmp_path, service, start):
+    names = [[f"f{worker}_{number}" for number in range(5)] for worker in range(4)]
+    printed = [program.communicate(timeout=100)[0].split() for program in start(*names)]
+    known = {name: entry.current.id for name, entry in Manifest(tmp_path / "f.json").read().items()}
+    chain = itertools.chain.from_iterable
+    assert dict(zip(chain(names), chain(printed), strict=True)) == known
+    assert set(service.functions) == set(known.values())
+
+
+def test_programs_that_register_the_same_register_it_once(tmp_path, service, start):
+    printed = [program.communicate(timeout=100)[0].split() for program in start(*[["f"]] * 4)]
+    assert 1 == len(service.functions)
+    assert [[*service.functions]] * 4 == printed
+
+
+WRITING = """
+import sys
+from pathlib import Path
+from gc_warm.client.manifest import Entry, Manifest, Version
+
+manifest, start = Manifest(Path(sys.argv[1])), int(sys.argv[2])
+history = (Version("12345678-1234-5678-1234-567812345678", "h" * 64, "t"),) * 200
+for number in range(start, start + 100_000):
+    with manifest.changing() as entries:
+        entries[f"f{number % 50}"] = Entry(f"f{number % 50}", "m:f", history[0], history)
+    print(number, flush=True)
+"""
+
+
+def test_a_killed_writer_leaves_a_readable_manifest(tmp_path):
+    """Kill it in the middle, again and again: between two bytes, too."""
+    path = tmp_path / "functions.json"
+    last = 0
+    for delay in range(12):
+        command = [sys.executable, "-c", WRITING, path, str(last)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
+            for _ in range(3 + delay):
+                last = int(program.stdout.readline())
+            program.kill()
+            last = max([last, *map(int, program.stdout.read().split("\n")[:-1])])
+        assert f"f{last % 50}" in Manifest(path).read()  # what it said it wrote is there
+    with Manifest(path).changing(timeout=5) as entries:
+        entries["after"] = entry("after")
+    assert "after" in Manifest(path).read()
+    assert {"functions.json", ".functions.json.lock"} == {each.name for each in tmp_path.iterdir()}
 
 
 def test_an_error_leaves_the_manifest_as_it_was(tmp_path):

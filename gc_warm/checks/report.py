@@ -1,0 +1,108 @@
+"""Gather what a check finds: what loading says, and what every rule says of what was loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from gc_warm.checks.endpoint_rules import blocks, containers, templates, workers
+from gc_warm.checks.endpoint_rules.rule import RULES, Needs, Settings
+from gc_warm.checks.finding import Finding, Severity
+from gc_warm.checks.reading import Document, Place, read_text, read_yaml
+from gc_warm.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from gc_warm.checks.endpoint_rules.template import Template
+    from gc_warm.checks.loading import Answer
+
+_RULES = (blocks, containers, templates, workers)  # imported to register their rules
+
+# What loading itself may find, beside the rules.
+LOADING = {
+    "GW001": "A file cannot be read: invalid YAML, JSON or template syntax.",
+    "GW002": "The template does not render.",
+    "GW003": "The endpoint cannot load the config.",
+    "GW004": "It cannot be loaded on this machine, so its values are not verified.",
+    "GW005": "The example options are refused.",
+    "GW006": "The schema is not a JSON schema.",
+    "GW007": "There is nothing to check: no engine and no template.",
+}
+# No reason is longer: some say what stands in a file.
+MAX_REASON = 2000
+
+
+@dataclass
+class Report:
+    """What is found, as it is found.
+
+    Attributes:
+        needs: What warmth is worth.
+        findings: What there is so far.
+    """
+
+    needs: Needs
+    findings: list[Finding] = field(default_factory=list)
+
+    def sorted(self) -> list[Finding]:
+        """Return each finding once, by file and line."""
+        unique = dict.fromkeys(self.findings)
+        return sorted(unique, key=lambda found: (found.file, found.line, found.code))
+
+    def found(self, code: str, path: Path, line: int, reason: str, fix: str) -> None:
+        """Remember what loading found."""
+        severity = Severity.NOTE if code == "GW004" else Severity.ERROR
+        short = reason if len(reason) <= MAX_REASON else reason[:MAX_REASON] + "..."
+        self.findings.append(Finding(code, severity, str(path), line, short, fix))
+
+    def text(self, path: Path) -> str:
+        """Read a file beside what is checked; nothing if that fails, which is a finding."""
+        try:
+            return read_text(path)
+        except UsageError as error:
+            self.found("GW001", path, 1, str(error), "Mend it.")
+            return ""
+
+    def yaml(self, path: Path) -> Document | None:
+        """Read a YAML file beside what is checked; None if that fails, which is a finding."""
+        document = read_yaml(self.text(path))
+        if document.failure:
+            self.unreadable(path, document)
+            return None
+        return document
+
+    def unreadable(self, path: Path, document: Document) -> None:
+        """Say that a file is no YAML."""
+        reason = f"It cannot be read: {document.failure}."
+        self.found("GW001", path, document.failure_line, reason, "Mend it.")
+
+    def failed(self, path: Path, answer: Answer, line: int) -> None:
+        """Say that the endpoint would not load something, or that this machine cannot."""
+        if not answer.kind:
+            return
+        reason = " ".join(answer.failure.split()) or answer.kind
+        if answer.here:
+            fix = "Run the check where the endpoint will run, with what its provider needs."
+            self.found("GW004", path, line, f"Not loaded here: {reason}", fix)
+        elif answer.step == "render":
+            missing = answer.kind == "UndefinedError"
+            default = "Give the variable a default, or make it required in the schema."
+            fix = default if missing else "Correct it."
+            self.found("GW002", path, line, f"It does not render: {reason}", fix)
+        else:
+            self.found("GW003", path, line, f"The endpoint refuses it: {reason}", "Correct it.")
+
+    def settings(self, data: dict[str, Any], path: Path, lines: Mapping[Place, int]) -> None:
+        """Apply the rules for settings."""
+        settings = Settings(data, str(path), lines, self.needs)
+        for rule in RULES.values():
+            if not rule.of_templates:
+                self.findings += rule.check(settings)
+
+    def template(self, template: Template) -> None:
+        """Apply the rules for templates."""
+        for rule in RULES.values():
+            if rule.of_templates:
+                self.findings += rule.check(template)
