@@ -44,13 +44,15 @@ def test_without_min_blocks_a_pause_makes_it_cold(start, model):
 
 SOURCE = ComputeSerializer(strategy_code=PureSourceTextInspect(), strategy_data=JSONData())
 # How functions travel to an endpoint that takes no pickles, by what makes them do so.
-WAYS = {"plain source": "use_installed"}
+WAYS = {"plain source": "use_installed", "carried source": "use_for"}
 
 
 @pytest.fixture
-def installed(monkeypatch):
-    """Have the model's module where workers run, as for functions that bring no source along."""
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+def way(request, monkeypatch):
+    """Name a function; have its module where workers run, if it brings no source along."""
+    if request.param == "plain source":
+        monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    return WAYS[request.param]
 
 
 def check_work_goes_on(engine, function, one_build_each):
@@ -77,10 +79,10 @@ def test_work_goes_on_after_a_lost_block(start, model, one_build_each, folder):
     check_work_goes_on(engine, model.use_for, one_build_each)
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_high_security_goes_on_after_a_lost_block(start, model, installed, one_build_each, way):
+@pytest.mark.parametrize("way", WAYS, indirect=True)
+def test_high_security_goes_on_after_a_lost_block(start, model, one_build_each, way):
     engine = start("high-security", serializer=SOURCE, clocks=WATCHFUL)
-    check_work_goes_on(engine, getattr(model, WAYS[way]), one_build_each)
+    check_work_goes_on(engine, getattr(model, way), one_build_each)
 
 
 @pytest.mark.parametrize(("threshold", "stays"), [(60, True), (4, False)])
@@ -106,13 +108,13 @@ def test_each_worker_sees_its_own_accelerator(start, model, one_build_each):
     assert {"0", "1"} == {devices for _, devices in seen}
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_high_security_stays_warm(start, model, installed, one_build_each, way):
+@pytest.mark.parametrize("way", WAYS, indirect=True)
+def test_high_security_stays_warm(start, model, one_build_each, way):
     engine = start("high-security", serializer=SOURCE, clocks=FAST)
-    function = getattr(model, WAYS[way])
-    calls = engine.run(function, TASKS)
+    function = getattr(model, way)
+    calls = engine.run(function, TASKS, 0)
     engine.idle(IDLE)
-    calls += engine.run(function, TASKS)
+    calls += engine.run(function, TASKS, 0)
     one_build_each(calls)
 
 
