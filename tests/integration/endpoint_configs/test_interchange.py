@@ -1,4 +1,4 @@
-"""What ends a user endpoint's process, and all its workers with it: the endpoint's own code, run.
+"""What a user endpoint's process runs, and what ends it with all its workers: the endpoint's code.
 
 Clocks are counted in heartbeats, which come every few milliseconds here; see interchange.py.
 """
@@ -13,9 +13,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 from globus_compute_common import messagepack
 from globus_compute_common.messagepack.message_types import Task
-from globus_compute_sdk.serialize import ComputeSerializer
+from globus_compute_sdk.serialize import ComputeSerializer, JSONData, PureSourceTextInspect
 
 from gc_warm.checks import rendering
 
@@ -38,10 +39,13 @@ class Endpoint:
         self.results = {}
         self.idle = 0  # heartbeats since the last result
 
-    def submit(self, function, *args):
+    def submit(self, function, *args, function_id=None):
         parts = [self.serializer.serialize(part) for part in (function, args, {})]
         task = Task(task_id=uuid.uuid4(), task_buffer=self.serializer.pack_buffers(parts))
-        headers = {"function_uuid": str(uuid.uuid4()), "task_uuid": str(task.task_id)}
+        headers = {
+            "function_uuid": function_id or str(uuid.uuid4()),
+            "task_uuid": str(task.task_id),
+        }
         self.connection.send((0, headers, messagepack.pack(task)))
         return str(task.task_id)
 
@@ -188,3 +192,20 @@ def test_a_crashed_worker_breaks_a_process_pool_until_a_restart(run, model):
         assert endpoint.process.poll() is None  # it does not notice that it cannot work
     with run(text) as endpoint:
         assert 1 == endpoint.call(model.use)["uses"]
+
+
+def test_high_security_runs_only_functions_that_were_named(run, model):
+    core = yaml.safe_load((CONFIGS / "high-security" / "config.yaml").read_text())
+    assert [] == core["allowed_functions"]
+    allowed, other = str(uuid.uuid4()), str(uuid.uuid4())
+    # The endpoint hands the list of its config to the processes of its users.
+    named = yaml.safe_dump({"allowed_functions": [allowed]})
+    with run(f"{rendered('high-security', workers=1)}\n{named}") as endpoint:
+        endpoint.serializer = ComputeSerializer(
+            strategy_code=PureSourceTextInspect(), strategy_data=JSONData()
+        )
+        refused = endpoint.result(endpoint.submit(model.use, function_id=other))
+        answer = endpoint.result(endpoint.submit(model.use, function_id=allowed))
+    assert "FUNCTION_NOT_ALLOWED" == refused.error_details.code
+    assert not answer.is_error, answer.data
+    assert 1 == endpoint.serializer.deserialize(answer.data)["builds"]
