@@ -206,6 +206,8 @@ class Bundle:
             other.rivals.remove(self)
         used = {one.identity for other in _bundles.values() for one in other.carried.values()}
         for loader in self.carried.values():
+            if loader.identity == loader.name:
+                continue  # the runtime stays: there is one registry of states in a process
             if loader.identity not in used and loader.identity in _loaders:
                 del _loaders[loader.identity]
                 module, loader.module = loader.module, None
@@ -351,21 +353,14 @@ class CarriedFinder(importlib.abc.MetaPathFinder):
 
 def retire(module: types.ModuleType) -> None:
     """Tear down the warm states of a module that no call will use again."""
-    for value in list(vars(module).values()):
-        clear = getattr(value, "clear", None)
-        if hasattr(value, "info") and callable(clear) and _belongs_to(value, module):
-            clear()
+    living = sys.modules.get("gc_warm.worker.living")
+    if living is not None:  # or there are no states at all
+        living.retire(vars(module))
 
 
 def _runs(value: Any) -> bool:
     value = getattr(value, "plain", value) if type(value).__name__ == "_WithReceipt" else value
     return type(value).__name__ == "SelfContained" and value.running > 0
-
-
-def _belongs_to(value: Any, module: types.ModuleType) -> bool:
-    return getattr(getattr(value, "__wrapped__", None), "__globals__", None) is vars(module) or (
-        getattr(value, "__module__", None) == module.__name__
-    )
 
 
 def _will_do(version: str, wanted: str, *, at_least: bool) -> bool:

@@ -58,6 +58,17 @@ def stats() -> dict[str, Any]:
     return {**worker_identity(), "states": states}
 
 
+def retire(home: dict[str, Any]) -> None:
+    """Release the states of a module of which there is a newer version.
+
+    Args:
+        home: The module's globals.
+    """
+    for state in all_states:
+        if state.home is home:
+            state.clear()
+
+
 def after_fork() -> None:
     """Begin anew in a child: it does not use its parent's states, nor does it tear them down."""
     waiting.after_fork()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import reprlib
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -38,6 +39,7 @@ class State:
 
     def __init__(self, initialiser: Callable[..., Any], options: Options) -> None:
         self.name = f"{initialiser.__module__}.{initialiser.__qualname__}"
+        self.home = _globals_of(initialiser)
         self.wait = options.wait
         self.background = options.background
         self.fork_keeps = options.fork == "keep"
@@ -296,6 +298,14 @@ class State:
 
 
 _SIZES_KEPT = 1024
+
+
+def _globals_of(initialiser: Callable[..., Any]) -> dict[str, Any] | None:
+    """Return the globals of the module that an initialiser is in; a class is in one being run."""
+    module = sys.modules.get(initialiser.__module__)
+    of_module = None if module is None else vars(module)
+    found: dict[str, Any] | None = getattr(initialiser, "__globals__", of_module)
+    return found
 
 
 def _without_frames(error: BaseException) -> Exception:

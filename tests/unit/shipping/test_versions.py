@@ -232,6 +232,46 @@ def test_tasks_that_meet_on_a_thread_pool_engine_share_one_module(project, in_wo
     assert "{(1, 1)}\n" == in_worker(program, *[code] * 12)
 
 
+def test_states_are_torn_down_wherever_a_module_has_them_and_nothing_else_is(project, in_worker):
+    text = """
+        from gc_warm import self_contained, warm
+
+        def load(name):
+            yield name
+            print("torn down", name)
+
+        class Models:
+            @warm
+            def inner():
+                yield from load("in a class")
+
+        @warm
+        class Table:
+            def close(self):
+                print("torn down a class")
+
+        several = {"one": warm(load)}
+
+        class Results:  # has the methods that warm states have
+            def info(self): pass
+            def clear(self):
+                print("not ours to clear")
+        results = Results()
+
+        @self_contained
+        def work():
+            Models.inner(), Table(), several["one"]("in a table")
+            return NUMBER
+    """
+    codes = [
+        packed(project({"places.py": text.replace("NUMBER", str(number))}).work)
+        for number in (1, 2)
+    ]
+    program = f"run(tasks[0])\nfor _ in range({PATIENCE}): run(tasks[1])"
+    lines = in_worker(program, *codes).splitlines()
+    assert ["torn down a class", "torn down in a class", "torn down in a table"] == sorted(lines)
+
+
 @pytest.mark.parametrize("name", ["work", "made", "receipted"])
 def test_state_is_not_torn_down_under_a_running_call(project, in_worker, name):
     text = """
@@ -384,6 +424,24 @@ def test_the_runtime_grows_with_what_later_functions_need(where, in_worker):
     """
     expected = f"1 False\n{[[OURS, 'CarriedLoader', 1], 2, True]}\n"
     assert expected == in_worker(program, increase_count, where, increase_count)
+
+
+def test_the_runtime_stays_when_what_needed_it_is_dropped(project, in_worker, where):
+    head = "from gc_warm import self_contained, warm\n"
+    state = "@warm\ndef state():\n    yield 1\n    print('torn down')\n"
+    work = "@self_contained\ndef work(): return {}\n"
+    old = packed(project({"less.py": head + state + work.format("state()")}).work)
+    new = packed(project({"less.py": head.replace(", warm", "") + work.format("2")}).work)
+    program = f"""
+        run(tasks[0])
+        before = sys.modules["gc_warm.worker.state"]
+        for _ in range({PATIENCE}):
+            run(tasks[1])
+        gc.collect()
+        print(run(tasks[2]), sys.modules["gc_warm.worker.state"] is before)
+    """
+    expected = f"torn down\n{[OURS, 'CarriedLoader', 1]} True\n"
+    assert expected == in_worker(program, old, new, where)
 
 
 def test_a_call_that_brings_warm_state_along_holds_and_counts_it(project, one_worker):
