@@ -8,6 +8,7 @@ test is marked ``may_skip``; with GC_WARM_REQUIRE_WHEEL=1 what is tested must be
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -29,6 +30,9 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         "may_skip(reason): may be skipped even in CI, because what it needs cannot be installed",
     )
+    # What a shell starts in the background ignores Ctrl-C, and so would all that the tests start.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if os.environ.get("GC_WARM_REQUIRE_WHEEL") and _tested().parents[1] == REPOSITORY:
         message = f"GC_WARM_REQUIRE_WHEEL is set, but {_tested()} would be tested"
         raise pytest.UsageError(message)
