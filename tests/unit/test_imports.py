@@ -51,7 +51,10 @@ EXCEPTIONS = {
     ("gc_warm.worker.task", "shipping"): "a function is made self-contained on the client",
 }
 # Processes are started with these, so they end one; all others leave that to the command line.
-MAY_EXIT = {"gc_warm.cli", "gc_warm.__main__", "gc_warm.local.worker", "gc_warm.worker.serve"}
+MAY_EXIT = {
+    *("gc_warm.cli", "gc_warm.__main__", "gc_warm.local.host", "gc_warm.local.worker"),
+    "gc_warm.worker.serve",
+}
 MAY_PRINT = {"gc_warm.cli"}
 
 # What `import gc_warm` must not load: a worker pays for each at every start.

@@ -61,3 +61,10 @@ def test_arguments_are_serialized_as_by_the_sdk(kwargs):
     batch.add(key, (1, "two"), kwargs)
     arguments = protocol.serialize_arguments(serializer, (1, "two"), kwargs)
     assert batch.tasks[key] == [arguments]
+
+
+@pytest.mark.parametrize("buffer", ["", "plain", 'quoted " and \\ and \n', "naïve 漢字"])
+def test_packed_task_is_what_the_endpoint_unpacks(buffer):
+    task_id = uuid.uuid4()
+    task = messagepack.unpack(protocol.pack_task(task_id, buffer))
+    assert (task_id, buffer) == (task.task_id, task.task_buffer)
