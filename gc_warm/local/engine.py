@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gc_warm.errors import UsageError, WorkerStartError
-from gc_warm.local import host
+from gc_warm.local import host, watcher
 from gc_warm.local.delivery import Delivery
 from gc_warm.local.template import describe_exit, find_python, inherited_environment, tail
 
@@ -70,22 +70,31 @@ class EngineProcess:
         self._jobs: dict[uuid.UUID, Task] = {}
         self._error: WorkerStartError | None = None
         self._owner = os.getpid()
+        self._python = find_python(python)
         self._run_dir = Path(tempfile.mkdtemp(prefix="gc-warm-"))
         self._log = self._run_dir / "host.err"
         ours, theirs = socket.socketpair()
         self._connection = ours
         self._channel = host.Channel(ours)
+        lifeline, kept = os.pipe()
+        self._lifeline = os.fdopen(kept, "wb", buffering=0)  # closed once, however often it is said
         settings = {
             "channel": theirs.fileno(),
+            "lifeline": lifeline,
             "run_dir": str(self._run_dir),
             "endpoint_config": str(endpoint_config),
             "user_endpoint_config": user_endpoint_config,
             "user_runtime": user_runtime,
             "local_provider": local_provider,
         }
-        self._python = find_python(python)
-        with theirs:
-            self._process = self._start(theirs, settings, path, environment)
+        try:
+            with theirs:
+                self._process = self._start(settings, path, environment)
+        except BaseException:
+            self._drop()
+            raise
+        finally:
+            os.close(lifeline)
         _ENGINES.add(self)
         # Processes that it forked may hold its side of the channel: to read is not enough.
         self._watcher = threading.Thread(target=self._watch, name="gc-warm-watch", daemon=True)
@@ -95,7 +104,6 @@ class EngineProcess:
 
     def _start(
         self,
-        theirs: socket.socket,
         settings: dict[str, Any],
         path: Sequence[str],
         environment: Mapping[str, str],
@@ -114,16 +122,14 @@ class EngineProcess:
                 return subprocess.Popen(  # noqa: S603 - running the user's Python is the purpose
                     [self._python, str(Path(host.__file__).resolve()), json.dumps(settings)],
                     cwd=self._run_dir,
-                    env={**inherited, **environment, "GC_WARM_RUN_DIR": str(self._run_dir)},
+                    env={**inherited, **environment, watcher.RUN_DIR_NAME: str(self._run_dir)},
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
-                    pass_fds=[theirs.fileno()],
+                    pass_fds=[settings["channel"], settings["lifeline"]],
                     start_new_session=True,
                 )
         except OSError as error:
-            self._connection.close()
-            shutil.rmtree(self._run_dir, ignore_errors=True)
             raise WorkerStartError(f"Cannot run {self._python!r} for workers: {error}.") from error
 
     @property
@@ -225,6 +231,7 @@ class EngineProcess:
         """Let go of everything, in a fork of the client: it all belongs to the parent."""
         with contextlib.suppress(OSError):
             os.close(self._connection.detach())
+        self._lifeline.close()
 
     def _read(self) -> None:
         """Be the thread that listens to the process."""
@@ -275,19 +282,20 @@ class EngineProcess:
             self._watcher.join()
         status = self._process.returncode
         printed = tail(self._log)
-        self._connection.close()
-        shutil.rmtree(self._run_dir, ignore_errors=True)
+        self._drop()
         self._fail(f"The engine's process {describe_exit(status)}. It printed:\n{printed}")
 
     def _destroy(self) -> None:
         """Kill whatever is left of the process and of those that it started."""
-        marker = f"GC_WARM_RUN_DIR={self._run_dir}\0".encode()
         with contextlib.suppress(OSError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        for entry in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                if marker in (entry / "environ").read_bytes() + b"\0":
-                    os.kill(int(entry.name), signal.SIGKILL)
+        watcher.kill_all(str(self._run_dir))
+
+    def _drop(self) -> None:
+        """Let go of what there is besides processes."""
+        self._connection.close()
+        self._lifeline.close()
+        shutil.rmtree(self._run_dir, ignore_errors=True)
 
 
 def _own_runtime() -> dict[str, Any]:

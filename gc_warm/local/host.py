@@ -170,7 +170,7 @@ class Host:
         self._inbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._orderly = False
         self._config: Any = None
-        self._split_request = _load_worker().split_request
+        self._split_request = _load("worker").split_request
 
     def run(self) -> None:
         """Do all this."""
@@ -196,7 +196,7 @@ class Host:
                 return
             self._inbox.put(frame)
         # The client is gone, so all must be gone soon, whatever the main thread is doing.
-        end_descendants()
+        end_descendants(but=self._settings["watcher"])
         remove_tree(self._settings["run_dir"])
         os._exit(0)
 
@@ -238,7 +238,7 @@ class Host:
             ending = threading.Thread(target=self._end_engine, daemon=True)
             ending.start()
             ending.join(ORDERLY_SECONDS)
-        end_descendants()
+        end_descendants(but=self._settings["watcher"])
 
     def _end_engine(self) -> None:
         with contextlib.suppress(Exception):
@@ -268,17 +268,20 @@ def _command(process: Any) -> str:
     return ""
 
 
-def end_descendants() -> None:
-    """End all processes that the engine has started: SIGTERM, and SIGKILL a second later."""
+def end_descendants(*, but: int) -> None:
+    """End all processes that the engine has started: SIGTERM, and SIGKILL a second later.
+
+    Args:
+        but: The one to leave.
+    """
     import psutil
 
-    family = psutil.Process().children(recursive=True)
     for send in (psutil.Process.terminate, psutil.Process.kill):
+        family = [each for each in psutil.Process().children(recursive=True) if each.pid != but]
         for process in family:
             with contextlib.suppress(psutil.NoSuchProcess):
                 send(process)
         psutil.wait_procs(family, timeout=GRACE_SECONDS)
-        family = psutil.Process().children(recursive=True)
 
 
 def remove_tree(path: str) -> None:
@@ -288,15 +291,27 @@ def remove_tree(path: str) -> None:
     shutil.rmtree(path, ignore_errors=True)
 
 
-def _load_worker() -> types.ModuleType:
-    path = pathlib.Path(__file__).with_name("worker.py")
-    spec = importlib.util.spec_from_file_location("_gc_warm_local_worker", path)
+def _load(name: str) -> types.ModuleType:
+    """Import a module that lies beside this one, under a name that no task asks for."""
+    path = pathlib.Path(__file__).with_name(f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"_gc_warm_local_{name}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look there
     spec.loader.exec_module(module)
     return module
+
+
+def start_watcher(run_dir: str, lifeline: int) -> int:
+    """Start the process that ends all others should this one be killed; return its id."""
+    settings = {"run_dir": run_dir, "host": os.getpid(), "lifeline": lifeline}
+    program = str(pathlib.Path(__file__).with_name("watcher.py"))
+    watcher = subprocess.Popen(  # noqa: S603
+        [sys.executable, "-I", "-S", program, json.dumps(settings)], pass_fds=[lifeline]
+    )
+    os.close(lifeline)
+    return watcher.pid
 
 
 def _adopt_orphans() -> None:
@@ -311,6 +326,7 @@ def main() -> None:
     del sys.argv[1:]
     sys.modules["__main__"] = types.ModuleType("__main__")  # as workers do
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    settings["watcher"] = start_watcher(settings["run_dir"], settings["lifeline"])
     _adopt_orphans()
     connection = socket.socket(fileno=settings["channel"])
     connection.set_inheritable(False)

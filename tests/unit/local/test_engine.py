@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import psutil
@@ -203,26 +204,65 @@ def run_dir(process):
         return ""
 
 
-@pytest.mark.parametrize(
+KINDS = pytest.mark.parametrize(
     "template",
     [
         "engine: {type: ThreadPoolEngine}",
         "engine: {type: ProcessPoolEngine}",
+        "engine: {type: ProcessPoolEngine, max_tasks_per_child: 100}",
         pytest.param(HTEX, marks=pytest.mark.slow),
     ],
-    ids=["thread", "process", "htex"],
+    ids=["thread", "process", "spawned", "htex"],
 )
-def test_client_that_is_killed(endpoint, template):
-    with subprocess.Popen(
-        [sys.executable, "-c", CLIENT, endpoint(template)], stdout=subprocess.PIPE, text=True
-    ) as client:
-        worker = int(client.stdout.readline().split()[0])
-        folder = psutil.Process(worker).environ()["GC_WARM_RUN_DIR"]
-        family = orphans(folder)
-        client.send_signal(signal.SIGKILL)
-    _, left = psutil.wait_procs(family, timeout=4)
-    assert [] == [each for each in left if each.status() != psutil.STATUS_ZOMBIE]
-    assert not Path(folder).exists()
+
+
+@pytest.fixture
+def lose(endpoint):
+    """Start a client and its engine, do something to both, and return what is left after 2 s."""
+
+    def act(template, harm):
+        with subprocess.Popen(
+            [sys.executable, "-c", CLIENT, endpoint(template)], stdout=subprocess.PIPE, text=True
+        ) as client:
+            worker = int(client.stdout.readline().split()[0])
+            folder = Path(psutil.Process(worker).environ()["GC_WARM_RUN_DIR"])
+            family = orphans(str(folder))
+            deadline = time.monotonic() + 2
+            harm(client, next(each for each in family if "host.py" in " ".join(each.cmdline())))
+            _, left = psutil.wait_procs(family, timeout=deadline - time.monotonic())
+            while folder.exists() and time.monotonic() < deadline:
+                time.sleep(0.01)
+        left = [each for each in left if each.status() != psutil.STATUS_ZOMBIE]
+        return [*left, *([folder] if folder.exists() else [])]
+
+    return act
+
+
+@KINDS
+def test_client_that_is_killed(lose, template):
+    assert [] == lose(template, lambda client, _: client.kill())
+
+
+@KINDS
+def test_client_and_engine_that_are_killed(lose, template):
+    def harm(client, host):
+        host.kill()
+        client.kill()
+
+    assert [] == lose(template, harm)
+
+
+@KINDS
+def test_client_that_is_interrupted(lose, template):
+    assert [] == lose(template, lambda client, _: client.send_signal(signal.SIGINT))
+
+
+def test_client_that_is_killed_while_its_engine_hangs(lose):
+    def harm(client, host):
+        host.suspend()
+        client.kill()
+
+    assert [] == lose("engine: {type: ProcessPoolEngine}", harm)
 
 
 @pytest.mark.parametrize("kind", ["ThreadPoolEngine", "ProcessPoolEngine"])
