@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from gc_warm.local.client import LocalClient
     from gc_warm.local.protocol import ComputeFuture, ComputeSerializer, Strategylike
-    from gc_warm.local.task import Task
 
 log = logging.getLogger(__name__)
 
@@ -143,9 +142,11 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
                 serializer=serializer,
                 result_serializers=result_serializers,
             )
+            from gc_warm.local.sending import Sender
         except BaseException:
             self._fleet.finish()
             raise
+        self._sender = Sender(self._fleet)
         self.faults = Faults(self._fleet)
         RECORDS.endpoints.add(self)
 
@@ -290,40 +291,19 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
         kwargs: dict[str, Any],
         function_id: uuid.UUID | None = None,
     ) -> ComputeFuture:
-        from gc_warm.local.client import (
-            MAX_SUBMISSION_BYTES,
-            ServiceError,
-            check_size,
-            unknown_function,
-        )
-        from gc_warm.local.protocol import serialize_arguments
-
         endpoint_id = self._require_endpoint()
-        task = self._make_task(self._task_group())
-        try:
-            arguments = serialize_arguments(self.serializer, args, kwargs)
-            if function is None:
-                raise unknown_function(function_id)  # noqa: TRY301 - as others below
-            if len(arguments) > MAX_SUBMISSION_BYTES:
-                check_size(len(arguments))
-        except ServiceError as error:
-            # A submission that the services refuse ends the SDK's executor, too.
-            task.future.set_exception(error.as_sdk_error())
-            self.shutdown(wait=False, cancel_futures=True)
-        except Exception as error:  # noqa: BLE001 - it is the future's
-            task.future.set_exception(error)
-        else:
-            self._run(
-                task,
-                function,
-                arguments,
-                endpoint_id=endpoint_id,
-                resource_specification=self._resource_specification,
-                user_endpoint_config=self._user_endpoint_config,
-                result_serializers=self._result_serializer_paths,
-            )
-            self.task_count_submitted += 1
-        return task.future
+        group = self.task_group_id
+        if group is None:
+            group = self.task_group_id = uuid.uuid4()
+        return self._sender.send(
+            self,
+            function,
+            args,
+            kwargs,
+            group=group,
+            endpoint_id=endpoint_id,
+            function_id=function_id,
+        )
 
     def accept(
         self,
@@ -348,57 +328,16 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
         Returns:
             The task's id.
         """
-        task = self._make_task(group)
-        task.publish()
-        self._run(
-            task,
+        return self._sender.accept(
+            self,
             function,
             arguments,
+            group=group,
             endpoint_id=self._require_endpoint(),
             resource_specification=resource_specification,
             user_endpoint_config=user_endpoint_config,
             result_serializers=result_serializers,
         )
-        return str(task.key)
-
-    def _make_task(self, group: uuid.UUID) -> Task:
-        from gc_warm.local.task import Task
-
-        return Task(group=group, serializer=self.serializer, executor=self)
-
-    def _run(
-        self,
-        task: Task,
-        function: Function,
-        arguments: str,
-        *,
-        endpoint_id: uuid.UUID,
-        resource_specification: dict[str, Any] | None,
-        user_endpoint_config: dict[str, Any] | None,
-        result_serializers: Sequence[str],
-    ) -> None:
-        backend = self._fleet.of(user_endpoint_config)
-        task.pack(
-            endpoint_id=endpoint_id,
-            code=function.code,
-            arguments=arguments,
-            result_serializers=result_serializers,
-            resource_specification=resource_specification,
-        )
-        if resource_specification or function.needs_mpi:
-            refusal = backend.refusal(
-                resource_specification=resource_specification, needs_mpi=function.needs_mpi
-            )
-            if refusal is not None:
-                task.fail_remotely(refusal)
-                return
-        backend.submit(task)
-
-    def _task_group(self) -> uuid.UUID:
-        group = self.task_group_id
-        if group is None:
-            group = self.task_group_id = uuid.uuid4()
-        return group
 
     def reload_tasks(self, task_group_id: uuid.UUID | str | None = None) -> Iterable[ComputeFuture]:
         """Return a future for each task of a group that has none waiting for it.

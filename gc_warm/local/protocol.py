@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import json
+import pickle
 import uuid
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import dill
 from globus_compute_common import messagepack
 from globus_compute_common.messagepack.message_types import Result, Task
 from globus_compute_sdk.sdk.asynchronous.compute_future import ComputeFuture
 from globus_compute_sdk.serialize import ComputeSerializer, SerializationStrategy
+from globus_compute_sdk.serialize.concretes import DillDataBase64
 from globus_compute_sdk.serialize.facade import Strategylike, validate_strategylike
 
 from gc_warm.local.worker import join_request
@@ -18,6 +22,7 @@ from gc_warm.local.worker import join_request
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+_PLAIN_TYPES = frozenset({bool, bytes, float, int, str, type(None)})
 _RESULT_AS_EVER = b'\x01{"message_type":"result","data":{'
 
 __all__ = [
@@ -57,10 +62,27 @@ def serialize_arguments(
             raise TypeError(f"kwargs: expected kwargs with `str` keys, got: {type(key).__name__}")
     return serializer.pack_buffers(
         [
-            serializer.serialize(args),
+            _serialize_positional(serializer, args),
             serializer.serialize(kwargs) if kwargs else _no_kwargs(serializer.data_serializer),
         ]
     )
+
+
+def _serialize_positional(serializer: ComputeSerializer, args: tuple[Any, ...]) -> str:
+    """Serialize arguments; plain values, as most are, by pickle's own code in C.
+
+    It writes what dill's, in Python, writes. That would take a third of what a client does for a
+    task.
+    """
+    if (
+        type(args) is tuple
+        and _PLAIN_TYPES.issuperset(map(type, args))
+        and type(serializer) is ComputeSerializer
+        and type(serializer.data_serializer) is DillDataBase64
+    ):
+        pickled = pickle.dumps(args, dill.settings["protocol"])
+        return f"{DillDataBase64.identifier}{base64.encodebytes(pickled).decode()}"
+    return serializer.serialize(args)
 
 
 @functools.lru_cache(maxsize=8)

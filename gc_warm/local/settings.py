@@ -126,7 +126,7 @@ class ExecutorSettings:
     def result_serializers(self, value: Iterable[Strategylike] | None) -> None:
         from gc_warm.local.protocol import strategy_paths
 
-        self._result_serializer_paths = [] if value is None else strategy_paths(value)
+        self.result_serializer_paths = [] if value is None else strategy_paths(value)
         self._result_serializers = value
 
 
