@@ -61,17 +61,19 @@ def run(tmp_path):
         pytest.param(HTEX, marks=pytest.mark.slow, id="htex"),
     ],
 )
-def test_one_build_in_each_worker(run, use, config):
-    pids, built, _ = run(config, use)  # a second build in a worker would fail its task
+def test_one_build_and_one_teardown_in_each_worker(run, use, config):
+    pids, built, ended = run(config, use)  # a second build in a worker would fail its task
     assert pids == built
     assert 1 <= len(pids) <= 2
+    assert built == ended
 
 
 def test_no_warmth_with_one_task_for_each_process(run, use):
     config = "engine: {type: ProcessPoolEngine, max_workers: 2, max_tasks_per_child: 1}"
-    pids, built, _ = run(config, use, tasks=4)
+    pids, built, ended = run(config, use, tasks=4)
     assert pids == built
     assert 4 == len(built)
+    assert built == ended
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from gc_warm import self_contained, warm
 def state(folder: str) -> Iterator[str]:
     Path(folder, f"built-{os.getpid()}").touch(exist_ok=False)
     yield "ready"
-    Path(folder, f"ended-{os.getpid()}").touch()
+    Path(folder, f"ended-{os.getpid()}").touch(exist_ok=False)
 
 
 @self_contained
