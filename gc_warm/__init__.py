@@ -14,7 +14,10 @@ from gc_warm.worker.warm import Warm, group, warm
 
 if TYPE_CHECKING:
     from gc_warm.client.registry import FunctionRegistry, registered
+    from gc_warm.local.client import LocalClient
     from gc_warm.local.executor import LocalExecutor
+    from gc_warm.local.faults import Faults
+    from gc_warm.local.workers import Workers
     from gc_warm.worker.child import Limits
     from gc_warm.worker.console import Prompt, Sentinel
     from gc_warm.worker.framing import JsonLines
@@ -25,11 +28,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Faults",
     "FunctionRegistry",
     "GcWarmError",
     "Group",
     "JsonLines",
     "Limits",
+    "LocalClient",
     "LocalExecutor",
     "ProgramInfo",
     "Prompt",
@@ -42,6 +47,7 @@ __all__ = [
     "WarmEntry",
     "WarmInfo",
     "WarmProcess",
+    "Workers",
     "__version__",
     "disable",
     "enable",
@@ -58,15 +64,18 @@ __all__ = [
 # Few workers need any of these, and the others must not pay for them: they are imported on first
 # use, and carried with the modules that import them by name (see shipping/sources.py).
 _ON_FIRST_USE = {
+    "Faults": "gc_warm.local.faults",
     "FunctionRegistry": "gc_warm.client.registry",
     "JsonLines": "gc_warm.worker.framing",
     "Limits": "gc_warm.worker.child",
+    "LocalClient": "gc_warm.local.client",
     "LocalExecutor": "gc_warm.local.executor",
     "ProgramInfo": "gc_warm.worker.process",
     "Prompt": "gc_warm.worker.console",
     "RestartPolicy": "gc_warm.worker.restarts",
     "Sentinel": "gc_warm.worker.console",
     "WarmProcess": "gc_warm.worker.process",
+    "Workers": "gc_warm.local.workers",
     "registered": "gc_warm.client.registry",
     "serve": "gc_warm.worker.serve",
     "serve_command": "gc_warm.worker.serve",

@@ -17,7 +17,6 @@ import ctypes
 import importlib.util
 import json
 import pathlib
-import pwd
 import queue
 import signal
 import socket
@@ -43,9 +42,6 @@ ORDERLY_SECONDS = 12.0
 
 _SIZE = struct.Struct("!Q")
 _PR_SET_CHILD_SUBREAPER = 36
-# What a scheduler's provider and a local one have in common.
-_PROVIDER_OPTIONS = ("init_blocks", "min_blocks", "max_blocks", "parallelism", "worker_init")
-_LOCAL_LAUNCHERS = ("SimpleLauncher", "SingleNodeLauncher")
 
 
 class Channel:
@@ -71,84 +67,6 @@ class Channel:
                 yield frame
 
 
-def render(settings: dict[str, Any]) -> Any:
-    """Return the config, rendered, validated and built by the endpoint's own code."""
-    from globus_compute_endpoint.endpoint.config.utils import get_config, load_config_yaml
-
-    path = pathlib.Path(settings["endpoint_config"])
-    if path.is_dir() and (path / "config.py").exists():
-        return get_config(path)
-    text = _text(path, settings)
-    if settings["local_provider"]:
-        text = with_local_provider(text)
-    return load_config_yaml(text)
-
-
-def _text(path: pathlib.Path, settings: dict[str, Any]) -> str:
-    import yaml
-    from globus_compute_endpoint.endpoint.config import CoreEndpointConfig
-    from globus_compute_endpoint.endpoint.config.utils import (
-        load_config_yaml,
-        load_user_config_schema,
-        load_user_config_template,
-        render_config_user_template,
-    )
-    from globus_compute_endpoint.endpoint.endpoint import Endpoint
-    from globus_compute_endpoint.endpoint.identity_mapper import MappedPosixIdentity
-
-    folder = path
-    parent: Any = CoreEndpointConfig()
-    if path.is_dir():
-        plain = path / "config.yaml"
-        text = plain.read_text() if plain.exists() else ""
-        if "engine" in (yaml.safe_load(text) or {}):
-            return text  # an endpoint that renders nothing
-        parent = load_config_yaml(text)
-        template = Endpoint.user_config_template_path(path, parent)
-        schema = Endpoint.user_config_schema_path(path, parent)
-    else:
-        folder = path.parent
-        template, schema = path, folder / "user_config_schema.json"
-    _take_environment(folder / "user_environment.yaml")
-    rendered: str = render_config_user_template(
-        parent_config=parent,
-        user_config_template=load_user_config_template(template),
-        user_config_template_path=template,
-        mapped_identity=MappedPosixIdentity(
-            local_user_record=pwd.getpwuid(os.getuid()),
-            matched_identity=uuid.UUID(int=0),
-            globus_identity_candidates=[],
-        ),
-        user_config_schema=load_user_config_schema(schema),
-        user_opts=settings["user_endpoint_config"],
-        user_runtime=settings["user_runtime"],
-    )
-    return rendered
-
-
-def _take_environment(path: pathlib.Path) -> None:
-    import yaml
-
-    if path.exists():
-        found = yaml.safe_load(path.read_text()) or {}
-        os.environ.update({name: str(value) for name, value in found.items()})
-
-
-def with_local_provider(text: str) -> str:
-    """Swap a config's provider for one that starts its blocks on this machine."""
-    import yaml
-
-    config = yaml.safe_load(text)
-    engine = config.get("engine") or {}
-    if (provider := engine.get("provider")) is not None:
-        local = {name: provider[name] for name in _PROVIDER_OPTIONS if name in provider}
-        if (provider.get("launcher") or {}).get("type") in _LOCAL_LAUNCHERS:
-            local["launcher"] = provider["launcher"]
-        engine["provider"] = {"type": "LocalProvider", **local}
-        engine["address"] = "127.0.0.1"  # a cluster's network is not here
-    return str(yaml.safe_dump(config))
-
-
 def run_command(name: str, command: str | None) -> None:
     """Run a config's ``endpoint_setup`` or ``endpoint_teardown``, as the endpoint does.
 
@@ -171,6 +89,7 @@ class Host:
         self._orderly = False
         self._config: Any = None
         self._split_request = _load("worker").split_request
+        self._reading = _load("endpoint_config")
 
     def run(self) -> None:
         """Do all this."""
@@ -201,9 +120,7 @@ class Host:
         os._exit(0)
 
     def _start(self) -> None:
-        self._config = render(self._settings)
-        if getattr(self._config, "engine", None) is None:
-            raise RuntimeError("The config has no engine.")
+        self._config = self._reading.read(self._settings)
         run_command("endpoint_setup", self._config.endpoint_setup)
         self._config.engine.start(endpoint_id=uuid.uuid4(), run_dir=self._settings["run_dir"])
 

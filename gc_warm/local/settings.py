@@ -32,7 +32,7 @@ class ExecutorSettings:
         from gc_warm.local.client import LocalClient
 
         if not isinstance(client, LocalClient | None):
-            raise UsageError("client= would talk to the cloud: use gc_warm.local.LocalClient().")
+            raise UsageError("client= would talk to the cloud: use gc_warm.LocalClient().")
         self.client = client or LocalClient()
         if serializer:
             self.serializer = serializer

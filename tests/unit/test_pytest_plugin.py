@@ -1,7 +1,6 @@
 """The plugin, in projects of users."""
 
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -162,13 +161,23 @@ def test_nothing_is_left_after_an_interrupt(pytester):
     assert not Path("/proc", (pytester.path / "pid").read_text()).exists()
 
 
-def test_costs_nothing_when_unused():
-    """A session that has no use for it loads neither the SDK nor our own executor."""
-    ask = "import sys, gc_warm.pytest_plugin; print(*sys.modules)"
-    run = subprocess.run([sys.executable, "-c", ask], check=True, capture_output=True, text=True)
-    loaded = set(run.stdout.split())
-    assert set() == {
-        name
-        for name in loaded
-        if name.split(".")[0].startswith("globus") or name.startswith("gc_warm.local")
-    }
+def test_costs_nothing_when_unused(pytester):
+    """A session that has no use for it loads a few modules of ours, and nobody else's."""
+    pytester.makeconftest("""
+        import sys
+
+        def pytest_sessionfinish():
+            print("loaded", *sys.modules)
+    """)
+    pytester.makepyfile("def test_nothing(): pass")
+
+    def loaded(*options):
+        result = passed(pytester.runpytest_subprocess("-s", *options), 1)
+        return set(next(line for line in result.outlines if "loaded" in line).split())
+
+    added = loaded() - loaded("-p", "no:gc_warm")
+    assert "gc_warm.pytest_plugin" in added
+    assert [] == [name for name in added if name.startswith("gc_warm.local")]
+    ours = {*sys.stdlib_module_names, "gc_warm", "_virtualenv"}
+    assert set() == {name.partition(".")[0] for name in added} - ours
+    assert set() == added & {"asyncio", "multiprocessing", "concurrent.futures", "ssl", "http"}

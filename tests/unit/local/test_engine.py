@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,11 +12,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+from globus_compute_sdk import MPIFunction
 from globus_compute_sdk.errors import TaskExecutionFailed
 
 from gc_warm.errors import WorkerStartError
+from gc_warm.local.endpoint_config import with_local_provider
 from gc_warm.local.executor import LocalExecutor
-from gc_warm.local.host import with_local_provider
 
 HTEX = """
 engine:
@@ -149,6 +151,28 @@ def test_config_without_a_template(make_executor, tmp_path):
     assert 3 == make_executor(endpoint_config=tmp_path).submit(len, "abc").result()
 
 
+PYTHON = """
+from globus_compute_endpoint.endpoint.config import UserEndpointConfig
+from globus_compute_endpoint.engines import ProcessPoolEngine
+
+config = UserEndpointConfig(engine=ProcessPoolEngine(max_workers=1))
+"""
+
+
+@pytest.mark.parametrize("named", ["folder", "file"])
+def test_config_in_python(make_executor, tmp_path, named):
+    (tmp_path / "config.py").write_text(PYTHON)
+    path = tmp_path if named == "folder" else tmp_path / "config.py"
+    assert 3 == make_executor(endpoint_config=path).submit(len, "abc").result(timeout=60)
+
+
+def test_config_in_python_is_not_taken_from_its_scheduler(make_executor, tmp_path):
+    (tmp_path / "config.py").write_text(PYTHON)
+    executor = make_executor(endpoint_config=tmp_path, local_provider=True)
+    with pytest.raises(WorkerStartError, match="needs a config in YAML"):
+        executor.submit(len, "abc").result(timeout=60)
+
+
 def test_retries_are_the_configs(run, tasks):
     template = "engine: {type: ProcessPoolEngine, max_workers: 1}"
     with pytest.raises(TaskExecutionFailed, match="BrokenProcessPool"):
@@ -178,6 +202,72 @@ def test_scheduler_is_swapped_for_this_machine():
     assert "max_blocks: 3" in text
     assert "worker_init: module load x" in text
     assert [] == [word for word in ("queue", "walltime", "launcher", "ib0") if word in text]
+
+
+# Programs
+
+MPI = """
+engine:
+  type: GlobusMPIEngine
+  address: 127.0.0.1
+  encrypted: false
+  mpi_launcher: mpiexec
+  max_workers_per_block: 1
+  provider:
+    type: PBSProProvider
+    launcher: {type: SimpleLauncher}
+    init_blocks: 1
+    min_blocks: 1
+    max_blocks: 1
+"""
+
+
+@pytest.fixture
+def no_programs(tmp_path_factory):
+    """A search path with no more than every system has."""
+    folder = tmp_path_factory.mktemp("bin")
+    for name in ("sh", "bash", "env", "ps"):
+        (folder / name).symlink_to(shutil.which(name))
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("template", "program"),
+    [
+        (MPI, "mpiexec"),
+        (HTEX.replace("max_retries", "container_type: docker\n  max_retries"), "docker"),
+    ],
+    ids=["mpi", "container"],
+)
+def test_missing_program(run, no_programs, template, program):
+    template = template.replace("worker_init", "# worker_init")
+    executor = run(template, local_provider=True, worker_env={"PATH": no_programs})
+    with pytest.raises(WorkerStartError, match=f"wants {program}, which is not installed here"):
+        executor.submit(len, "abc").result(timeout=60)
+
+
+# Parsl writes the command line for MPICH; Open MPI has other words for the same.
+MPIEXEC = """#!/bin/sh
+[ "$1 $3 $5" = "-n -ppn -hosts" ] || exit 97
+ranks=$2
+shift 6
+exec {real} --allow-run-as-root --oversubscribe -n "$ranks" "$@"
+"""
+
+
+@pytest.mark.slow
+def test_mpi(run, tmp_path_factory):
+    real = shutil.which("mpiexec")
+    if real is None:
+        pytest.skip("Open MPI is not installed")
+    folder = tmp_path_factory.mktemp("mpi")
+    (folder / "mpiexec").write_text(MPIEXEC.format(real=real))
+    (folder / "mpiexec").chmod(0o700)
+    path = os.pathsep.join([str(folder), str(Path(sys.executable).parent), os.environ["PATH"]])
+    executor = run(MPI, local_provider=True, worker_env={"PATH": path})
+    executor.resource_specification = {"num_nodes": 1, "ranks_per_node": 2, "num_ranks": 2}
+    result = executor.submit(MPIFunction("printenv OMPI_COMM_WORLD_RANK")).result(timeout=120)
+    assert ["0", "1"] == sorted(result.stdout.split()), result.stderr
 
 
 # The end
