@@ -88,7 +88,9 @@ class Host:
         self._inbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._orderly = False
         self._config: Any = None
-        self._split_request = _load("worker").split_request
+        worker = _load("worker")
+        worker.reset_signals()
+        self._split_request = worker.split_request
         self._reading = _load("endpoint_config")
 
     def run(self) -> None:

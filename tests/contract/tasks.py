@@ -148,6 +148,20 @@ def change_folder():
     os.chdir("/")
 
 
+def open_files():
+    from pathlib import Path
+
+    return [str(each.resolve()) for each in Path("/proc/self/fd").iterdir()]
+
+
+def signals():
+    import signal
+
+    every = signal.valid_signals()
+    ignored = [number.name for number in every if signal.getsignal(number) == signal.SIG_IGN]
+    return ignored, sorted(signal.pthread_sigmask(signal.SIG_BLOCK, []))
+
+
 def path_and_modules():
     import sys
 

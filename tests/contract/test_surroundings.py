@@ -1,6 +1,7 @@
 """What a task finds around it."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -83,6 +84,25 @@ class TestThatAreGiven:
         with make(worker_env={"CONTRACT_MODEL": "small"}) as executor:
             environment = executor.submit(tasks.environment).result()
         assert "small" == environment["CONTRACT_MODEL"]
+
+    def test_clients_open_files_are_not_there(self, make, tasks, tmp_path):
+        with (tmp_path / "opened").open("w") as opened:
+            os.set_inheritable(opened.fileno(), True)
+            with make() as executor:
+                names = executor.submit(tasks.open_files).result()
+        assert str(tmp_path / "opened") not in names
+
+    def test_clients_signals_are_not_there(self, make, tasks):
+        before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        try:
+            with make() as executor:
+                ignored, blocked = executor.submit(tasks.signals).result()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+            signal.signal(signal.SIGUSR1, before)
+        assert "SIGUSR1" not in ignored
+        assert [] == blocked
 
     def test_interpreter(self, make, tasks, endpoint_python):
         with (
