@@ -1,14 +1,10 @@
-"""What runs an executor's tasks: a pool of ours, or a real engine; one for each user's config."""
+"""What runs an executor's tasks: a pool of ours, or a real engine."""
 
 from __future__ import annotations
 
-import json
-import threading
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from gc_warm.local.delivery import Delivery
     from gc_warm.local.dispatch import Job
 
@@ -53,45 +49,3 @@ class Backend(Protocol):
 
     def set_memory_limit(self, limit: int | None) -> None:
         """Limit the memory of each worker, present and future."""
-
-
-class Fleet:
-    """An executor's backends: as in the cloud, another ``user_endpoint_config`` means another.
-
-    Args:
-        make: Makes a backend, given the config.
-        config: That of the first, which is made at once.
-    """
-
-    def __init__(
-        self, make: Callable[[dict[str, Any]], Backend], config: dict[str, Any] | None
-    ) -> None:
-        self._make = make
-        self._lock = threading.Lock()
-        self._backends: dict[str, Backend] = {}
-        self.of(config)
-
-    def of(self, config: dict[str, Any] | None) -> Backend:
-        """Return the backend for a config."""
-        key = json.dumps(config, sort_keys=True) if config else ""
-        backend = self._backends.get(key)
-        if backend is None:
-            with self._lock:
-                if key not in self._backends:
-                    self._backends[key] = self._make(config or {})
-                backend = self._backends[key]
-        return backend
-
-    def all(self) -> list[Backend]:
-        """Return the backends made so far."""
-        return list(self._backends.values())
-
-    def stop(self) -> None:
-        """End all workers, without waiting for it; takes no lock, so finalizers may call it."""
-        for backend in self.all():
-            backend.stop()
-
-    def finish(self) -> None:
-        """Wait until all jobs are done, then end all workers and wait for that, too."""
-        for backend in self.all():
-            backend.finish()

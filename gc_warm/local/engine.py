@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import atexit
 import concurrent.futures
-import contextlib
 import json
 import logging
 import os
-import shutil
-import signal
-import socket
-import subprocess
-import tempfile
 import threading
 import uuid
-import weakref
-from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gc_warm.errors import UsageError, WorkerStartError
-from gc_warm.local import host, watcher
+from gc_warm.local import host
 from gc_warm.local.delivery import Delivery
-from gc_warm.local.template import describe_exit, find_python, inherited_environment, tail
+from gc_warm.local.host_process import HostProcess
+from gc_warm.local.living import end_with_interpreter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from gc_warm.local.dispatch import Job
     from gc_warm.local.task import Task
@@ -34,7 +26,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _PATIENCE_SECONDS = host.ORDERLY_SECONDS + 5
-_ENGINES: weakref.WeakSet[EngineProcess] = weakref.WeakSet()
 
 
 class EngineProcess:
@@ -70,67 +61,19 @@ class EngineProcess:
         self._jobs: dict[uuid.UUID, Task] = {}
         self._error: WorkerStartError | None = None
         self._owner = os.getpid()
-        self._python = find_python(python)
-        self._run_dir = Path(tempfile.mkdtemp(prefix="gc-warm-"))
-        self._log = self._run_dir / "host.err"
-        ours, theirs = socket.socketpair()
-        self._connection = ours
-        self._channel = host.Channel(ours)
-        lifeline, kept = os.pipe()
-        self._lifeline = os.fdopen(kept, "wb", buffering=0)  # closed once, however often it is said
-        settings = {
-            "channel": theirs.fileno(),
-            "lifeline": lifeline,
-            "run_dir": str(self._run_dir),
+        config = {
             "endpoint_config": str(endpoint_config),
             "user_endpoint_config": user_endpoint_config,
             "user_runtime": user_runtime,
             "local_provider": local_provider,
         }
-        try:
-            with theirs:
-                self._process = self._start(settings, path, environment)
-        except BaseException:
-            self._drop()
-            raise
-        finally:
-            os.close(lifeline)
-        _ENGINES.add(self)
-        # Processes that it forked may hold its side of the channel: to read is not enough.
+        self._process = HostProcess(config, python=python, path=path, environment=environment)
+        self._channel = self._process.channel
+        end_with_interpreter(self)
         self._watcher = threading.Thread(target=self._watch, name="gc-warm-watch", daemon=True)
         self._watcher.start()
         self._reader = threading.Thread(target=self._read, name="gc-warm-engine", daemon=True)
         self._reader.start()
-
-    def _start(
-        self,
-        settings: dict[str, Any],
-        path: Sequence[str],
-        environment: Mapping[str, str],
-    ) -> subprocess.Popen[bytes]:
-        if settings["user_runtime"] is None:
-            settings["user_runtime"] = _own_runtime()
-        inherited = inherited_environment()
-        # The engine starts the endpoint's own programs by name.
-        inherited["PATH"] = os.pathsep.join(
-            [str(Path(self._python).parent), inherited.get("PATH", os.defpath)]
-        )
-        if path:
-            inherited["PYTHONPATH"] = os.pathsep.join(path)
-        try:
-            with self._log.open("wb") as output:
-                return subprocess.Popen(  # noqa: S603 - running the user's Python is the purpose
-                    [self._python, str(Path(host.__file__).resolve()), json.dumps(settings)],
-                    cwd=self._run_dir,
-                    env={**inherited, **environment, watcher.RUN_DIR_NAME: str(self._run_dir)},
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    pass_fds=[settings["channel"], settings["lifeline"]],
-                    start_new_session=True,
-                )
-        except OSError as error:
-            raise WorkerStartError(f"Cannot run {self._python!r} for workers: {error}.") from error
 
     @property
     def worker_pids(self) -> list[int]:
@@ -178,17 +121,19 @@ class EngineProcess:
     def stop(self) -> None:
         """End the engine, without waiting for it. It takes no lock, so that a finalizer may."""
         if os.getpid() == self._owner:
-            with contextlib.suppress(OSError):
-                self._connection.shutdown(socket.SHUT_WR)
+            self._process.hang_up()
 
-    def join(self) -> None:
-        """Wait until the stopped engine has ended and all is cleared up."""
-        try:
-            self._process.wait(_PATIENCE_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._destroy()
+    def join(self, timeout: float | None = None) -> None:
+        """Wait until the stopped engine has ended and all is cleared up.
+
+        Args:
+            timeout: How long to wait for callbacks of futures, in seconds; None is for ever.
+        """
+        if not self._process.wait(_PATIENCE_SECONDS):
+            self._process.destroy()
         if threading.current_thread() is not self._reader:
-            self._reader.join()
+            # It also clears up, and has a moment for that.
+            self._reader.join(None if timeout is None else timeout + host.GRACE_SECONDS)
 
     def is_own_thread(self) -> bool:
         """Return whether the caller is a callback of a job's future, and so must not wait."""
@@ -229,9 +174,7 @@ class EngineProcess:
 
     def forget(self) -> None:
         """Let go of everything, in a fork of the client: it all belongs to the parent."""
-        with contextlib.suppress(OSError):
-            os.close(self._connection.detach())
-        self._lifeline.close()
+        self._process.forget()
 
     def _read(self) -> None:
         """Be the thread that listens to the process."""
@@ -271,54 +214,14 @@ class EngineProcess:
     def _watch(self) -> None:
         """Be the thread that waits for the process to end."""
         self._process.wait()
-        self._destroy()
-        with contextlib.suppress(OSError):
-            self._connection.shutdown(socket.SHUT_RD)
+        self._process.destroy()
+        self._process.stop_reading()
 
     def _bury(self) -> None:
         self._watcher.join(_PATIENCE_SECONDS)
         if self._watcher.is_alive():
-            self._destroy()
+            self._process.destroy()
             self._watcher.join()
-        status = self._process.returncode
-        printed = tail(self._log)
-        self._drop()
-        self._fail(f"The engine's process {describe_exit(status)}. It printed:\n{printed}")
-
-    def _destroy(self) -> None:
-        """Kill whatever is left of the process and of those that it started."""
-        with contextlib.suppress(OSError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        watcher.kill_all(str(self._run_dir))
-
-    def _drop(self) -> None:
-        """Let go of what there is besides processes."""
-        self._connection.close()
-        self._lifeline.close()
-        shutil.rmtree(self._run_dir, ignore_errors=True)
-
-
-def _own_runtime() -> dict[str, Any]:
-    from globus_compute_sdk.sdk.batch import create_user_runtime
-
-    runtime: dict[str, Any] = json.loads(json.dumps(asdict(create_user_runtime())))
-    return runtime
-
-
-def _stop_all() -> None:
-    """End all engines before the interpreter exits."""
-    engines = list(_ENGINES)
-    for engine in engines:
-        engine.stop()
-    for engine in engines:
-        engine.join()
-
-
-def _forget_all() -> None:
-    for engine in list(_ENGINES):
-        engine.forget()
-    _ENGINES.clear()
-
-
-atexit.register(_stop_all)
-os.register_at_fork(after_in_child=_forget_all)
+        ended = self._process.describe_end()
+        self._process.clear_up()
+        self._fail(f"The engine's process {ended}")

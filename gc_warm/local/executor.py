@@ -5,28 +5,26 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import logging
-import os
 import threading
 import uuid
 import weakref
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gc_warm.errors import UsageError
-from gc_warm.local.backend import Backend, Fleet
 from gc_warm.local.faults import Faults
-from gc_warm.local.pool import WorkerPool
+from gc_warm.local.fleet import Fleet, engine_maker, pool_maker
 from gc_warm.local.records import RECORDS, Function
 from gc_warm.local.registry import FunctionRegistry
 from gc_warm.local.settings import ExecutorSettings
 from gc_warm.local.surroundings import surroundings_of
-from gc_warm.local.workers import Workers
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from gc_warm.local.client import LocalClient
     from gc_warm.local.protocol import ComputeFuture, ComputeSerializer, Strategylike
+    from gc_warm.local.workers import Workers
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +117,7 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
         self._stopped = False
         surroundings = surroundings_of(worker_python, worker_path, worker_env)
         if endpoint_config is not None:
-            make = _engine_maker(
+            make = engine_maker(
                 endpoint_config,
                 user_runtime=user_runtime,
                 local_provider=local_provider,
@@ -128,8 +126,7 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
         elif user_runtime is not None or local_provider:
             raise UsageError("user_runtime= and local_provider= need endpoint_config=.")
         else:
-            retries = _count("max_retries_on_system_failure", max_retries_on_system_failure, 0)
-            make = _pool_maker(workers, max_retries=retries, **surroundings)
+            make = pool_maker(workers, max_retries_on_system_failure, **surroundings)
         self._fleet = Fleet(make, user_endpoint_config)
         # The workers end themselves when the interpreter exits.
         weakref.finalize(self, self._fleet.stop).atexit = False
@@ -428,41 +425,3 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
     def _check_running(self) -> None:
         if self._stopped:
             raise RuntimeError(f"{self!r} is shutdown; no new functions may be executed")
-
-
-def _pool_maker(
-    workers: int | Workers, *, max_retries: int, **surroundings: Any
-) -> Callable[[dict[str, Any]], Backend]:
-    if isinstance(workers, Workers):
-        if any(surroundings.values()):
-            raise UsageError("With Workers, worker_python=, _path= and _env= are for these.")
-        return lambda _: workers.borrow(max_retries=max_retries)
-    count = _count("workers", workers, 1)
-    return lambda _: WorkerPool(workers=count, max_retries=max_retries, **surroundings)
-
-
-def _engine_maker(
-    endpoint_config: str | os.PathLike[str],
-    *,
-    user_runtime: dict[str, Any] | None,
-    local_provider: bool,
-    **surroundings: Any,
-) -> Callable[[dict[str, Any]], Backend]:
-    from gc_warm.local.engine import EngineProcess
-
-    path = Path(endpoint_config).resolve()
-    if not path.exists():
-        raise UsageError(f"endpoint_config={os.fspath(endpoint_config)!r} does not exist.")
-    return lambda config: EngineProcess(
-        endpoint_config=path,
-        user_endpoint_config=config,
-        user_runtime=user_runtime,
-        local_provider=local_provider,
-        **surroundings,
-    )
-
-
-def _count(name: str, value: int, at_least: int) -> int:
-    if not isinstance(value, int) or value < at_least:
-        raise UsageError(f"{name}={value!r} should be a whole number, at least {at_least}.")
-    return value

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gc_warm.errors import UsageError
 
 if TYPE_CHECKING:
-    from gc_warm.local.backend import Fleet
+    from gc_warm.local.fleet import Fleet
 
 
 class Faults:

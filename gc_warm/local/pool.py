@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import logging
 import os
 import platform
-import resource
 import signal
 import threading
 import uuid
-import weakref
 from typing import TYPE_CHECKING, Any
 
 from gc_warm.errors import UsageError, WorkerStartError
 from gc_warm.local.dispatch import Dispatcher
+from gc_warm.local.limits import BlockLimits
+from gc_warm.local.living import end_with_interpreter
 from gc_warm.local.loss import engine_error
 from gc_warm.local.member import Member
 from gc_warm.local.template import Template, describe_exit, find_python
@@ -31,7 +30,6 @@ log = logging.getLogger(__name__)
 
 _FAILED_STARTS_ALLOWED = 3
 _PATIENCE_SECONDS = 3 * GRACE_SECONDS  # with a template that should be ending
-_POOLS: weakref.WeakSet[WorkerPool] = weakref.WeakSet()
 
 
 class WorkerPool:
@@ -71,8 +69,7 @@ class WorkerPool:
         self._owner = os.getpid()
         self._threads: set[threading.Thread] = set()
         self._block = 0
-        self._walltime: float | None = None
-        self._memory_limit: int | None = None
+        self._limits = BlockLimits()
         self._up = threading.Condition(self._lock)
         self._seat = {
             "PARSL_WORKER_COUNT": str(workers),
@@ -84,7 +81,7 @@ class WorkerPool:
             "environment": environment or {},
         }
         self._template = Template(**self._template_settings)
-        _POOLS.add(self)
+        end_with_interpreter(self)
         self._watcher = self._start_thread(self._watch, name="gc-warm-pool")
         self._hire()
 
@@ -210,33 +207,14 @@ class WorkerPool:
 
     def set_walltime(self, seconds: float | None) -> None:
         """End each block so long after it has begun, or from now on: SIGTERM, then SIGKILL."""
-        self._walltime = seconds
-        self._start_clock()
+        self._limits.walltime = seconds
+        self._limits.start_clock(self._template)
 
     def set_memory_limit(self, limit: int | None) -> None:
         """Limit the address space of each worker, present and future."""
-        self._memory_limit = limit
+        self._limits.memory = limit
         for member in self._members_up():
-            self._limit_memory(member)
-
-    def _limit_memory(self, member: Member) -> None:
-        if member.pid is None or (self._memory_limit is None and not member.limited):
-            return
-        member.limited = True
-        soft = resource.RLIM_INFINITY if self._memory_limit is None else self._memory_limit
-        with contextlib.suppress(ProcessLookupError):
-            _, hard = resource.prlimit(member.pid, resource.RLIMIT_AS)
-            resource.prlimit(member.pid, resource.RLIMIT_AS, (soft, hard))
-
-    def _start_clock(self) -> None:
-        if self._walltime is not None and not self._stopping:
-            clock = threading.Timer(self._walltime, self._end_block, [self._template])
-            clock.daemon = True
-            clock.start()
-
-    def _end_block(self, template: Template) -> None:
-        if self._walltime is not None and template is self._template:
-            template.hang_up()
+            self._limits.impose(member)
 
     def _wait_until_up(self) -> list[Member]:
         """Wait until at least one worker is up; return those that are."""
@@ -291,7 +269,7 @@ class WorkerPool:
         """Be the thread that listens to a worker."""
         if member.greet():
             self._failed_starts = 0
-            self._limit_memory(member)
+            self._limits.impose(member)
             self._dispatcher.join(member)
             with self._up:
                 member.up = True  # and running a job, if one was waiting
@@ -358,7 +336,7 @@ class WorkerPool:
             return None
         self._template = template
         self._block += 1
-        self._start_clock()
+        self._limits.start_clock(template)
         if self._stopping:  # since we looked
             template.hang_up()
         self._hire()
@@ -387,22 +365,3 @@ def _note_python(version: str) -> None:
             version,
             ours,
         )
-
-
-def _stop_all() -> None:
-    """End all workers before the interpreter exits."""
-    pools = list(_POOLS)
-    for pool in pools:
-        pool.stop()
-    for pool in pools:
-        pool.join(timeout=0)
-
-
-def _forget_all() -> None:
-    for pool in list(_POOLS):
-        pool.forget()
-    _POOLS.clear()
-
-
-atexit.register(_stop_all)
-os.register_at_fork(after_in_child=_forget_all)

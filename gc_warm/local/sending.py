@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import uuid
     from collections.abc import Sequence
 
-    from gc_warm.local.backend import Fleet
     from gc_warm.local.executor import LocalExecutor
+    from gc_warm.local.fleet import Fleet
     from gc_warm.local.records import Function
 
 
