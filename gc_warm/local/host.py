@@ -88,9 +88,7 @@ class Host:
         self._inbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._orderly = False
         self._config: Any = None
-        worker = _load("worker")
-        worker.reset_signals()
-        self._split_request = worker.split_request
+        self._split_request = _load("worker").split_request
         self._reading = _load("endpoint_config")
 
     def run(self) -> None:
@@ -212,8 +210,11 @@ def remove_tree(path: str) -> None:
 
 def _load(name: str) -> types.ModuleType:
     """Import a module that lies beside this one, under a name that no task asks for."""
+    ours = f"_gc_warm_local_{name}"
+    if ours in sys.modules:
+        return sys.modules[ours]
     path = pathlib.Path(__file__).with_name(f"{name}.py")
-    spec = importlib.util.spec_from_file_location(f"_gc_warm_local_{name}", path)
+    spec = importlib.util.spec_from_file_location(ours, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -244,6 +245,7 @@ def main() -> None:
     settings = json.loads(sys.argv[1])
     del sys.argv[1:]
     sys.modules["__main__"] = types.ModuleType("__main__")  # as workers do
+    _load("worker").reset_signals()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings["watcher"] = start_watcher(settings["run_dir"], settings["lifeline"])
     _adopt_orphans()

@@ -55,10 +55,10 @@ class HostProcess:
             "lifeline": lifeline,
             "run_dir": str(self._run_dir),
         }
-        if settings["user_runtime"] is None:
-            settings["user_runtime"] = _own_runtime()
         try:
             with theirs:
+                if settings["user_runtime"] is None:
+                    settings["user_runtime"] = _own_runtime()
                 self._process = self._start(settings, self._variables(path, environment))
         except BaseException:
             self.clear_up()
