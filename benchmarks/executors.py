@@ -6,6 +6,7 @@ import contextlib
 import functools
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 WORKERS = 2
 THROUGHPUT_ROUNDS = 8
 LATER_WORKERS = 20
+FIRST_RESULTS = 7
 
 
 def plain(number: int) -> int:
@@ -150,6 +152,7 @@ def run() -> Iterator[Ratio]:
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     yield from against("ProcessPoolEngine", process_pool, ("<= 0.75", ">= 1.3", ""))
     yield from against("HTEX", htex, ("", "", "<= 0.125"))
+    yield from first_results()
     yield from later_workers()
 
 
@@ -177,6 +180,27 @@ def against(
     yield Ratio("round trip, p50", 1e3 * trips["ours"], 1e3 * trips[other], other, "ms", trip)
     yield Ratio("throughput", rates["ours"], rates[other], other, "tasks/s", rate)
     yield Ratio("start to first result", starts["ours"], starts[other], other, "s", first)
+
+
+PROGRAM = """
+from gc_warm import LocalExecutor
+with LocalExecutor() as executor:
+    executor.submit(len, "abc").result()
+    print("done", flush=True)
+"""
+
+
+def first_results() -> Iterator[Ratio]:
+    """Yield how long a program takes from its start to its first result, imports included."""
+    seconds = []
+    for _ in range(FIRST_RESULTS):
+        begin = time.perf_counter()
+        with subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE) as program:
+            assert program.stdout is not None
+            assert program.stdout.readline() == b"done\n"
+            seconds.append(time.perf_counter() - begin)
+    first = statistics.median(seconds)
+    yield Ratio("start of Python to first result", first, 1.0, "target", "s", "<= 1")
 
 
 def later_workers() -> Iterator[Ratio]:
