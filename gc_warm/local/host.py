@@ -224,14 +224,21 @@ def _load(name: str) -> types.ModuleType:
 
 
 def start_watcher(run_dir: str, lifeline: int) -> int:
-    """Start the process that ends all others should this one be killed; return its id."""
+    """Start the process that ends all others should this one be killed; return its id.
+
+    The client, which kills all others when this one has ended, must not take it for one of them:
+    if the client is killed, too, in the middle of that, the watcher does the rest.
+    """
+    watcher = _load("watcher")
     settings = {"run_dir": run_dir, "host": os.getpid(), "lifeline": lifeline}
-    program = str(pathlib.Path(__file__).with_name("watcher.py"))
-    watcher = subprocess.Popen(  # noqa: S603
-        [sys.executable, "-I", "-S", program, json.dumps(settings)], pass_fds=[lifeline]
+    process = subprocess.Popen(  # noqa: S603
+        [sys.executable, "-I", "-S", str(watcher.__file__), json.dumps(settings)],
+        env={name: value for name, value in os.environ.items() if name != watcher.RUN_DIR_NAME},
+        pass_fds=[lifeline],
+        start_new_session=True,
     )
     os.close(lifeline)
-    return watcher.pid
+    return process.pid
 
 
 def _adopt_orphans() -> None:
