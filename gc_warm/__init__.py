@@ -11,7 +11,10 @@ from gc_warm.worker.task import SelfContained, self_contained
 
 if TYPE_CHECKING:
     from gc_warm.client.registry import FunctionRegistry, registered
+    from gc_warm.local.client import LocalClient
     from gc_warm.local.executor import LocalExecutor
+    from gc_warm.local.faults import Faults
+    from gc_warm.local.workers import Workers
     from gc_warm.worker.child import Limits
     from gc_warm.worker.console import Prompt, Sentinel
     from gc_warm.worker.framing import JsonLines
@@ -27,11 +30,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Faults",
     "FunctionRegistry",
     "GcWarmError",
     "Group",
     "JsonLines",
     "Limits",
+    "LocalClient",
     "LocalExecutor",
     "ProgramInfo",
     "Prompt",
@@ -44,6 +49,7 @@ __all__ = [
     "WarmEntry",
     "WarmInfo",
     "WarmProcess",
+    "Workers",
     "__version__",
     "disable",
     "enable",
@@ -60,10 +66,12 @@ __all__ = [
 # Few workers need any of these, and the others must not pay for them: they are imported on first
 # use, and carried with the modules that import them by name (see shipping/sources.py).
 _ON_FIRST_USE = {
+    "Faults": "gc_warm.local.faults",
     "FunctionRegistry": "gc_warm.client.registry",
     "Group": "gc_warm.worker.group",
     "JsonLines": "gc_warm.worker.framing",
     "Limits": "gc_warm.worker.child",
+    "LocalClient": "gc_warm.local.client",
     "LocalExecutor": "gc_warm.local.executor",
     "ProgramInfo": "gc_warm.worker.process",
     "Prompt": "gc_warm.worker.console",
@@ -73,6 +81,7 @@ _ON_FIRST_USE = {
     "WarmEntry": "gc_warm.worker.info",
     "WarmInfo": "gc_warm.worker.info",
     "WarmProcess": "gc_warm.worker.process",
+    "Workers": "gc_warm.local.workers",
     "disable": "gc_warm.worker.switch",
     "enable": "gc_warm.worker.switch",
     "group": "gc_warm.worker.warm",

@@ -8,7 +8,9 @@ import logging
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from gc_warm.local.delivery import Delivery
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,6 +20,20 @@ if TYPE_CHECKING:
     from gc_warm.local.member import Member
 
 log = logging.getLogger(__name__)
+
+
+class Loss(NamedTuple):
+    """How an attempt at a job ended with the worker that had it.
+
+    Attributes:
+        error: What became of the worker.
+        rank: Its place in the pool.
+        whole_block: Whether all workers were lost with it.
+    """
+
+    error: WorkerLostError
+    rank: int
+    whole_block: bool = False
 
 
 class Job(ABC):
@@ -32,14 +48,14 @@ class Job(ABC):
     def __init__(self, future: Future[Any]) -> None:
         self.future = future
         self.request = b""
-        self.losses: list[WorkerLostError] = []
+        self.losses: list[Loss] = []
 
     @abstractmethod
     def finish(self, frame: bytes) -> None:
         """Take a worker's answer."""
 
     @abstractmethod
-    def lose(self, losses: Sequence[WorkerLostError]) -> None:
+    def lose(self, losses: Sequence[Loss]) -> None:
         """Learn that each worker that was given the job died, so that it was given up."""
 
     @abstractmethod
@@ -64,7 +80,8 @@ class Dispatcher:
     """
 
     def __init__(self, *, max_retries: int) -> None:
-        self._max_retries = max_retries
+        self.delivery = Delivery()
+        self.max_retries = max_retries
         self._lock = threading.Lock()
         self._pending: deque[Job] = deque()
         self._unsettled: set[Job] = set()
@@ -101,16 +118,32 @@ class Dispatcher:
             job, member.job = member.job, None
             self._idle.append(member)
         self._feed()  # first, because it is this that the worker waits for
-        if job is not None:
+        if job is None:
+            return
+        if not self.delivery.disturbed:
             self._settle(job, functools.partial(job.finish, frame))
+        elif not self.delivery.disturb(job, functools.partial(self._finish, job, frame)):
+            with self._lock:  # its result is lost, and nobody need wait for it
+                self._unsettled.discard(job)
 
-    def leave(self, member: Member, loss: WorkerLostError) -> None:
+    def _finish(self, job: Job, frame: bytes) -> None:
+        self._settle(job, functools.partial(job.finish, frame))
+
+    def retire(self, member: Member) -> bool:
+        """Give an idle worker no more jobs; return whether it was idle."""
+        with self._lock:
+            idle = member in self._idle
+            if idle:
+                self._idle.remove(member)
+        return idle
+
+    def leave(self, member: Member, loss: Loss) -> None:
         """No longer count on a worker; try its job again, or give it up."""
         with self._lock:
             if member in self._idle:
                 self._idle.remove(member)
             job, member.job = member.job, None
-            retry = job is not None and not self._closed and len(job.losses) < self._max_retries
+            retry = job is not None and not self._closed and len(job.losses) < self.max_retries
             if job is not None:
                 job.losses.append(loss)
                 if retry:
@@ -163,7 +196,7 @@ class Dispatcher:
                 job = self._pending.popleft()
                 if job.future.cancelled():
                     self._unsettled.discard(job)
-                    job.future.set_running_or_notify_cancel()  # wakes who waits for it
+                    job.cancel()  # wakes who waits for it
                 else:
                     member = self._idle.pop()  # the last to become idle, likeliest to be warm
                     member.job = job

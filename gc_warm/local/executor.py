@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import logging
-import os
 import threading
 import uuid
 import weakref
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gc_warm.errors import UsageError
-from gc_warm.local.pool import WorkerPool
-from gc_warm.local.registry import FunctionRegistry, code_of
+from gc_warm.local.faults import Faults
+from gc_warm.local.fleet import Fleet, engine_maker, pool_maker
+from gc_warm.local.records import RECORDS, Function
+from gc_warm.local.registry import FunctionRegistry
 from gc_warm.local.settings import ExecutorSettings
+from gc_warm.local.surroundings import surroundings_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    import os
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from gc_warm.local.client import LocalClient
     from gc_warm.local.protocol import ComputeFuture, ComputeSerializer, Strategylike
+    from gc_warm.local.workers import Workers
 
 log = logging.getLogger(__name__)
 
@@ -39,15 +44,15 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
     clean: the client's modules, working directory, ``sys.path``, open files and environment are
     not there, so what would be missing on an endpoint is missing here.
 
-    Two things differ. Tasks that are unfinished when the interpreter exits are ended, unless
-    `shutdown` was called. And arguments that cannot be serialized fail only their own task.
+    With `endpoint_config` the workers are those of the config's own engine.
 
     Args:
         endpoint_id: The endpoint's id that tasks are told; by default a new one.
-        client: Not supported: None.
+        client: A `gc_warm.local.client.LocalClient`; by default a new one.
         task_group_id: The task group; by default that of the executors before.
-        resource_specification: Not supported: None.
-        user_endpoint_config: Not supported: None.
+        resource_specification: What each task needs; only MPI engines know what to do with it.
+        user_endpoint_config: What an endpoint's template is rendered with. A new value means new
+            workers, all cold, as it does in the cloud.
         label: Part of the executor's ``repr``.
         batch_size: Kept, as are the next three, but without effect: tasks are sent at once.
         amqp_port: See above.
@@ -55,7 +60,7 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
         api_burst_window_s: See above.
         serializer: Serializes functions and arguments, and deserializes results.
         result_serializers: Strategies that workers try in turn on a result.
-        workers: How many worker processes.
+        workers: How many worker processes; or `Workers` that others use before or afterwards.
         worker_python: The workers' interpreter, by default this one's. It needs
             ``globus-compute-endpoint``, and this one's minor version of Python unless functions
             are serialized as source text.
@@ -63,20 +68,25 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
         worker_env: What workers have in their environment besides
             `gc_warm.local.template.INHERITED_NAMES`.
         max_retries_on_system_failure: How often a task is tried again after its worker died.
+        endpoint_config: An endpoint's folder, or a template or config file: the engine that it
+            describes runs the tasks. Then `workers` and `max_retries_on_system_failure` are left
+            alone: the config says such things.
+        user_runtime: What the template is told of the user's Python; by default this one's.
+        local_provider: Start the config's blocks on this machine instead of by its scheduler.
 
     Raises:
-        UsageError: An argument is wrong or not supported.
-        WorkerStartError: `worker_python` cannot be run. If it runs but cannot be a worker, the
-            tasks fail with this.
+        UsageError: An argument is wrong.
+        WorkerStartError: `worker_python` cannot be run. If it runs but cannot be a worker, or the
+            config is wrong, the tasks fail with this.
     """
 
     def __init__(  # noqa: PLR0917 - the SDK's signature
         self,
         endpoint_id: uuid.UUID | str | None = None,
-        client: None = None,
+        client: LocalClient | None = None,
         task_group_id: uuid.UUID | str | None = None,
-        resource_specification: None = None,
-        user_endpoint_config: None = None,
+        resource_specification: dict[str, Any] | None = None,
+        user_endpoint_config: dict[str, Any] | None = None,
         label: str = "",
         batch_size: int = 128,
         amqp_port: int | None = None,
@@ -85,17 +95,17 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
         serializer: ComputeSerializer | None = None,
         result_serializers: Iterable[Strategylike] | None = None,
         *,
-        workers: int = 2,
+        workers: int | Workers = 2,
         worker_python: str | os.PathLike[str] | None = None,
         worker_path: Sequence[str | os.PathLike[str]] = (),
         worker_env: Mapping[str, str] | None = None,
         max_retries_on_system_failure: int = 0,
+        endpoint_config: str | os.PathLike[str] | None = None,
+        user_runtime: dict[str, Any] | None = None,
+        local_provider: bool = False,
     ) -> None:
-        _refuse(
-            client=client,
-            resource_specification=resource_specification,
-            user_endpoint_config=user_endpoint_config,
-        )
+        self.resource_specification = resource_specification
+        self.user_endpoint_config = user_endpoint_config
         self.label = label
         self.batch_size = max(1, batch_size)
         self.amqp_port = amqp_port
@@ -105,28 +115,37 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
         self._functions = FunctionRegistry()
         self._lock = threading.RLock()
         self._stopped = False
-        self._pool = WorkerPool(
-            workers=_count("workers", workers, at_least=1),
-            python=worker_python,
-            path=_folders(worker_path),
-            environment=_environment(worker_env),
-            max_retries=_count(
-                "max_retries_on_system_failure", max_retries_on_system_failure, at_least=0
-            ),
-        )
-        # The pool ends itself when the interpreter exits.
-        weakref.finalize(self, self._pool.stop).atexit = False
+        surroundings = surroundings_of(worker_python, worker_path, worker_env)
+        if endpoint_config is not None:
+            make = engine_maker(
+                endpoint_config,
+                user_runtime=user_runtime,
+                local_provider=local_provider,
+                **surroundings,
+            )
+        elif user_runtime is not None or local_provider:
+            raise UsageError("user_runtime= and local_provider= need endpoint_config=.")
+        else:
+            make = pool_maker(workers, max_retries_on_system_failure, **surroundings)
+        self._fleet = Fleet(make, user_endpoint_config)
+        # The workers end themselves when the interpreter exits.
+        weakref.finalize(self, self._fleet.stop).atexit = False
         try:
-            # Imports the SDK. Meanwhile the pool, started before, imports what workers need.
+            # Imports the SDK. Meanwhile the workers, started before, import what they need.
             super().__init__(
                 endpoint_id=endpoint_id or uuid.uuid4(),
+                client=client,
                 task_group_id=task_group_id,
                 serializer=serializer,
                 result_serializers=result_serializers,
             )
+            from gc_warm.local.sending import Sender
         except BaseException:
-            self._pool.finish()
+            self._fleet.finish()
             raise
+        self._sender = Sender(self._fleet)
+        self.faults = Faults(self._fleet)
+        RECORDS.endpoints.add(self)
 
     def __repr__(self) -> str:
         label = self.label and f"{self.label}; "
@@ -136,15 +155,18 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
 
     @property
     def worker_pids(self) -> list[int]:
-        """The process ids of the workers that are up, by rank."""
-        return self._pool.worker_pids
+        """The process ids of the workers that are up, by rank; none of a real engine's."""
+        return [pid for backend in self._fleet.all() for pid in backend.worker_pids]
 
-    def register_function(self, fn: Callable[..., Any], function_id: str | None = None) -> str:
+    def register_function(
+        self, fn: Callable[..., Any], function_id: str | None = None, **func_register_kwargs: Any
+    ) -> str:
         """Serialize a function, once for all its tasks, and remember it by its id.
 
         Args:
             fn: The function.
             function_id: The id to know it by, as with one that was registered before.
+            func_register_kwargs: What else ``Client.register_function`` takes.
 
         Returns:
             The function's id.
@@ -154,16 +176,57 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
             RuntimeError: The executor is shut down.
             SerializationError: It cannot be serialized. As the SDK's, the executor then shuts down.
         """
-        if self._stopped:
-            raise RuntimeError(f"{self!r} is shutdown; refusing to register function")
-        return self._functions.register(fn, function_id, lambda: self._serialize(fn))
+        self._check_registering()
+        func_register_kwargs.pop("function", None)
+        return self._functions.register(
+            fn, function_id, lambda known: self._serialize(fn, known, func_register_kwargs)
+        )
 
-    def _serialize(self, fn: Callable[..., Any]) -> str:
+    def register_source_code(
+        self, source: str, function_name: str, **registration_kwargs: Any
+    ) -> str:
+        """Register source text, of which one function is to be called.
+
+        Args:
+            source: The text; it runs anew in every task.
+            function_name: The function's name.
+            registration_kwargs: What else ``Client.register_source_code`` takes.
+
+        Returns:
+            The function's id.
+
+        Raises:
+            ValueError: The text is registered already.
+            RuntimeError: The executor is shut down.
+        """
+        self._check_registering()
+
+        def register(_: uuid.UUID | None) -> Function:
+            with self._shut_down_on_error(function_name):
+                registered = self.client.register_source_code(
+                    source, function_name, **registration_kwargs
+                )
+            return RECORDS.functions[uuid.UUID(registered)]
+
+        return self._functions.register(source, None, register)
+
+    def _serialize(
+        self, fn: Callable[..., Any], known: uuid.UUID | None, options: dict[str, Any]
+    ) -> Function:
         from gc_warm.local.protocol import serialize_function
 
+        with self._shut_down_on_error(fn):
+            if known is not None:  # registered in the cloud, it may be; not in this process
+                code = serialize_function(self.serializer, fn)
+                RECORDS.functions[known] = Function(known, code, fn.__name__)
+                return RECORDS.functions[known]
+            registered = self.client.register_function(fn, **options)
+            return RECORDS.functions[uuid.UUID(registered)]
+
+    @contextlib.contextmanager
+    def _shut_down_on_error(self, fn: object) -> Iterator[None]:
         try:
-            log.debug("registering function %s", fn.__name__)
-            return serialize_function(self.serializer, fn)
+            yield
         except Exception:
             log.error("unable to register function %r", fn)  # noqa: TRY400 - it is raised
             self.shutdown(wait=False, cancel_futures=True)
@@ -188,8 +251,8 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
             SerializationError: The function cannot be serialized.
         """
         self._check_running()
-        code = self._functions.code_for(fn, lambda: self._serialize(fn))
-        return self._send(lambda: code, args, kwargs)
+        function = self._functions.find_or_register(fn, lambda: self.register_function(fn))
+        return self._send(function, args, kwargs)
 
     def submit_to_registered_function(
         self,
@@ -213,33 +276,95 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
         """
         self._check_running()
         key = uuid.UUID(str(function_id))
+        function = RECORDS.functions.get(key)
         return self._send(
-            lambda: code_of(key), () if args is None else args, {} if kwargs is None else kwargs
+            function, () if args is None else args, {} if kwargs is None else kwargs, key
         )
 
     def _send(
-        self, find_code: Callable[[], str], args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        function: Function | None,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        function_id: uuid.UUID | None = None,
     ) -> ComputeFuture:
-        from gc_warm.local.task import Task
-
         endpoint_id = self._require_endpoint()
+        group = self.task_group_id
+        if group is None:
+            group = self.task_group_id = uuid.uuid4()
+        return self._sender.send(
+            self,
+            function,
+            args,
+            kwargs,
+            group=group,
+            endpoint_id=endpoint_id,
+            function_id=function_id,
+        )
+
+    def accept(
+        self,
+        function: Function,
+        arguments: str,
+        *,
+        group: uuid.UUID,
+        resource_specification: dict[str, Any] | None,
+        user_endpoint_config: dict[str, Any] | None,
+        result_serializers: Sequence[str],
+    ) -> str:
+        """Run a task that a client has packed.
+
+        Args:
+            function: What to run.
+            arguments: Its arguments, packed.
+            group: Its task group.
+            resource_specification: What it needs.
+            user_endpoint_config: The config of the workers to run it.
+            result_serializers: The paths of strategies to try on its result.
+
+        Returns:
+            The task's id.
+        """
+        return self._sender.accept(
+            self,
+            function,
+            arguments,
+            group=group,
+            endpoint_id=self._require_endpoint(),
+            resource_specification=resource_specification,
+            user_endpoint_config=user_endpoint_config,
+            result_serializers=result_serializers,
+        )
+
+    def reload_tasks(self, task_group_id: uuid.UUID | str | None = None) -> Iterable[ComputeFuture]:
+        """Return a future for each task of a group that has none waiting for it.
+
+        Args:
+            task_group_id: The group; by default the executor's. It becomes the executor's.
+
+        Returns:
+            Futures of the tasks that are done, and of those that a client sent.
+
+        Raises:
+            ValueError: There is no task group.
+        """
+        if task_group_id is not None:
+            self.task_group_id = task_group_id
         if self.task_group_id is None:
-            self.task_group_id = uuid.uuid4()
-        task = Task(serializer=self.serializer, executor=self)
-        try:
-            task.pack(
-                endpoint_id=endpoint_id,
-                code=find_code(),
-                args=args,
-                kwargs=kwargs,
-                result_serializers=self._result_serializer_paths,
-            )
-        except Exception as error:  # noqa: BLE001 - it is the future's
-            task.future.set_exception(error)
-        else:
-            self._pool.submit(task)
-            self.task_count_submitted += 1
-        return task.future
+            raise ValueError("must specify a task_group_id in order to reload tasks")
+        from gc_warm.local.reload import future_of
+
+        futures = [future_of(each, self.serializer) for each in RECORDS.group(self.task_group_id)]
+        found = [future for future in futures if future is not None]
+        if not found:
+            log.warning("received no tasks for task group %s", self.task_group_id)
+        return found
+
+    def get_worker_hardware_details(self) -> str:
+        """Return what the SDK's hardware report finds on a worker."""
+        from globus_compute_sdk.sdk.hardware_report import run_hardware_report
+
+        return str(self.submit(run_hardware_report, "Compute Endpoint worker").result())
 
     def map(
         self,
@@ -280,11 +405,12 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
                 return
             self._stopped = True
         if cancel_futures:
-            self._pool.cancel_pending()
-        if wait and not self._pool.is_own_thread():
-            self._pool.finish()
+            for backend in self._fleet.all():
+                backend.cancel_pending()
+        if wait and not any(backend.is_own_thread() for backend in self._fleet.all()):
+            self._fleet.finish()
         else:
-            threading.Thread(target=self._pool.finish, name="gc-warm-shutdown").start()
+            threading.Thread(target=self._fleet.finish, name="gc-warm-shutdown").start()
 
     def _require_endpoint(self) -> uuid.UUID:
         if self.endpoint_id is None:
@@ -292,35 +418,10 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
             raise ValueError(_NO_ENDPOINT)
         return self.endpoint_id
 
+    def _check_registering(self) -> None:
+        if self._stopped:
+            raise RuntimeError(f"{self!r} is shutdown; refusing to register function")
+
     def _check_running(self) -> None:
         if self._stopped:
             raise RuntimeError(f"{self!r} is shutdown; no new functions may be executed")
-
-
-def _refuse(**unsupported: object) -> None:
-    names = [name for name, value in unsupported.items() if value is not None]
-    if names:
-        raise UsageError(f"LocalExecutor does not support {', '.join(names)}; leave it None.")
-
-
-def _count(name: str, value: int, *, at_least: int) -> int:
-    if not isinstance(value, int) or value < at_least:
-        raise UsageError(f"{name}={value!r} should be a whole number, at least {at_least}.")
-    return value
-
-
-def _folders(paths: Sequence[str | os.PathLike[str]]) -> list[str]:
-    if isinstance(paths, str | os.PathLike):
-        raise UsageError(f"worker_path={paths!r} should be a sequence of folders.")
-    folders = [Path(path).resolve() for path in paths]
-    if missing := [str(folder) for folder in folders if not folder.is_dir()]:
-        raise UsageError(f"In worker_path, these are not folders: {', '.join(missing)}.")
-    return [str(folder) for folder in folders]
-
-
-def _environment(variables: Mapping[str, str] | None) -> dict[str, str]:
-    variables = dict(variables or {})
-    for name, value in variables.items():
-        if not isinstance(name, str) or not isinstance(value, str):
-            raise UsageError(f"In worker_env, {name!r}: {value!r} should be two strings.")
-    return variables

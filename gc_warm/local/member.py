@@ -10,6 +10,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from gc_warm.errors import WorkerLostError, WorkerStartError
+from gc_warm.local.dispatch import Loss
 from gc_warm.local.worker import read_frame, write_frame
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ class Member:
         self.template = template
         self.pid: int | None = None
         self.job: Job | None = None
+        self.limited = False
+        self.up = False
         self._channel = channel
         self._end = ("was never started", "")
         self._ended = threading.Event()
@@ -72,12 +75,13 @@ class Member:
             with contextlib.suppress(OSError):
                 self._channel.shutdown(socket.SHUT_RD)
 
-    def bury(self) -> WorkerLostError:
+    def bury(self) -> Loss:
         """Wait until the process has ended, drop the channel, and say how it ended."""
         self.template.kill(self.number)  # it may have closed its channel and live on
         self._ended.wait()
         self._channel.close()
-        return WorkerLostError(self.pid or 0, *self._end)
+        error = WorkerLostError(self.pid or 0, *self._end)
+        return Loss(error, self.rank, whole_block=self.template.dead or self.template.ending)
 
     def start_error(self) -> WorkerStartError:
         """Say why it never came up."""

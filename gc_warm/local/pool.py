@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import atexit
+import contextlib
 import logging
 import os
 import platform
+import signal
 import threading
 import uuid
-import weakref
 from typing import TYPE_CHECKING, Any
 
-from gc_warm.errors import WorkerStartError
+from gc_warm.errors import UsageError, WorkerStartError
 from gc_warm.local.dispatch import Dispatcher
+from gc_warm.local.limits import BlockLimits
+from gc_warm.local.living import end_with_interpreter
+from gc_warm.local.loss import engine_error
 from gc_warm.local.member import Member
 from gc_warm.local.template import Template, describe_exit, find_python
 from gc_warm.local.worker import GRACE_SECONDS
@@ -20,13 +23,13 @@ from gc_warm.local.worker import GRACE_SECONDS
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from gc_warm.local.delivery import Delivery
     from gc_warm.local.dispatch import Job
 
 log = logging.getLogger(__name__)
 
 _FAILED_STARTS_ALLOWED = 3
 _PATIENCE_SECONDS = 3 * GRACE_SECONDS  # with a template that should be ending
-_POOLS: weakref.WeakSet[WorkerPool] = weakref.WeakSet()
 
 
 class WorkerPool:
@@ -65,10 +68,12 @@ class WorkerPool:
         self._stopping = False
         self._owner = os.getpid()
         self._threads: set[threading.Thread] = set()
+        self._block = 0
+        self._limits = BlockLimits()
+        self._up = threading.Condition(self._lock)
         self._seat = {
             "PARSL_WORKER_COUNT": str(workers),
             "PARSL_WORKER_POOL_ID": uuid.uuid4().hex[-12:],
-            "PARSL_WORKER_BLOCK_ID": "0",
         }
         self._template_settings: dict[str, Any] = {
             "python": find_python(python),
@@ -76,7 +81,7 @@ class WorkerPool:
             "environment": environment or {},
         }
         self._template = Template(**self._template_settings)
-        _POOLS.add(self)
+        end_with_interpreter(self)
         self._watcher = self._start_thread(self._watch, name="gc-warm-pool")
         self._hire()
 
@@ -85,7 +90,31 @@ class WorkerPool:
         """The process ids of the workers that are up, by rank."""
         with self._lock:
             members = sorted(self._members.values(), key=lambda member: member.rank)
-        return [member.pid for member in members if member.pid is not None]
+        return [member.pid for member in members if member.up and member.pid is not None]
+
+    @property
+    def max_retries(self) -> int:
+        """How often a job is tried again after its worker died."""
+        return self._dispatcher.max_retries
+
+    @max_retries.setter
+    def max_retries(self, value: int) -> None:
+        self._dispatcher.max_retries = value
+
+    @property
+    def delivery(self) -> Delivery:
+        """How answers come to their jobs."""
+        return self._dispatcher.delivery
+
+    def refusal(self, *, resource_specification: object, needs_mpi: bool) -> str | None:
+        """Say that these workers start no MPI programs."""
+        if not (resource_specification or needs_mpi):
+            return None
+        what = "resource_specification is" if resource_specification else "MPIFunction is"
+        return engine_error(
+            f"ValueError: {what} not supported on LocalExecutor's own workers.  For MPI apps, use "
+            "GlobusMPIEngine: LocalExecutor(endpoint_config=...).\n"
+        )
 
     def submit(self, job: Job) -> None:
         """Run a job on the next worker that is idle.
@@ -106,6 +135,11 @@ class WorkerPool:
         finally:  # at once when interrupted
             self.stop()
         self.join()
+        self._dispatcher.delivery.cancel_lost()
+
+    def wait(self) -> None:
+        """Wait until all jobs of now are done."""
+        self._dispatcher.wait()
 
     def stop(self) -> None:
         """End the workers, without waiting for it: SIGTERM, and SIGKILL about a second later.
@@ -143,6 +177,63 @@ class WorkerPool:
         for member in self._members.values():
             member.forget()
 
+    def renew(self) -> bool:
+        """Replace each idle worker by a new one, which knows nothing of what the old one ran."""
+        for member in self._members_up():
+            if self._dispatcher.retire(member) and member.pid is not None:
+                member.up = False
+                self._signal(member.pid, signal.SIGTERM)
+                member.template.kill(member.number)
+        return True
+
+    def kill_worker(self, pid: int | None) -> int:
+        """Kill a worker, one that runs a task if there is any; return its process id.
+
+        Raises:
+            UsageError: No worker has this process id.
+        """
+        members = self._wait_until_up()
+        if pid is None:
+            pid = min(members, key=lambda each: each.job is None).pid
+        if pid is None or pid not in [each.pid for each in members]:
+            raise UsageError(f"pid={pid} is none of the workers that are up.")
+        self._signal(pid, signal.SIGKILL)
+        return pid
+
+    def lose_block(self) -> None:
+        """Kill all workers at once, and the process that they were forked from."""
+        self._wait_until_up()
+        self._template.destroy()
+
+    def set_walltime(self, seconds: float | None) -> None:
+        """End each block so long after it has begun, or from now on: SIGTERM, then SIGKILL."""
+        self._limits.walltime = seconds
+        self._limits.start_clock(self._template)
+
+    def set_memory_limit(self, limit: int | None) -> None:
+        """Limit the address space of each worker, present and future."""
+        self._limits.memory = limit
+        for member in self._members_up():
+            self._limits.impose(member)
+
+    def _wait_until_up(self) -> list[Member]:
+        """Wait until at least one worker is up; return those that are."""
+        with self._up:
+            while not (up := [each for each in self._members.values() if each.up]):
+                if self._stopping:
+                    raise UsageError("There are no workers: they have been stopped.")
+                self._up.wait(_PATIENCE_SECONDS)
+        return up
+
+    def _members_up(self) -> list[Member]:
+        with self._lock:
+            return [each for each in self._members.values() if each.pid is not None]
+
+    @staticmethod
+    def _signal(pid: int, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
     def _hire(self) -> None:
         """Start a worker for each vacant place."""
         hired: list[Member] = []
@@ -161,7 +252,8 @@ class WorkerPool:
     def _fork_into(self, hired: list[Member]) -> OSError | None:
         """Add new members to the list; return what keeps the remaining places vacant."""
         for rank in sorted(self._vacant):
-            seat = {**self._seat, "PARSL_WORKER_RANK": str(rank)}
+            place = {"PARSL_WORKER_BLOCK_ID": str(self._block), "PARSL_WORKER_RANK": str(rank)}
+            seat = {**self._seat, **place}
             try:
                 channel = self._template.fork(self._hired, seat)
             except OSError as error:
@@ -177,7 +269,11 @@ class WorkerPool:
         """Be the thread that listens to a worker."""
         if member.greet():
             self._failed_starts = 0
+            self._limits.impose(member)
             self._dispatcher.join(member)
+            with self._up:
+                member.up = True  # and running a job, if one was waiting
+                self._up.notify_all()
             while (frame := member.receive()) is not None:
                 self._dispatcher.finish(member, frame)
                 del frame  # or it would be kept until the next comes
@@ -239,6 +335,8 @@ class WorkerPool:
             self._give_up(error)
             return None
         self._template = template
+        self._block += 1
+        self._limits.start_clock(template)
         if self._stopping:  # since we looked
             template.hang_up()
         self._hire()
@@ -267,22 +365,3 @@ def _note_python(version: str) -> None:
             version,
             ours,
         )
-
-
-def _stop_all() -> None:
-    """End all workers before the interpreter exits."""
-    pools = list(_POOLS)
-    for pool in pools:
-        pool.stop()
-    for pool in pools:
-        pool.join(timeout=0)
-
-
-def _forget_all() -> None:
-    for pool in list(_POOLS):
-        pool.forget()
-    _POOLS.clear()
-
-
-atexit.register(_stop_all)
-os.register_at_fork(after_in_child=_forget_all)

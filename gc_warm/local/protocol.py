@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import json
+import pickle
+import uuid
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import dill
 from globus_compute_common import messagepack
 from globus_compute_common.messagepack.message_types import Result, Task
 from globus_compute_sdk.sdk.asynchronous.compute_future import ComputeFuture
 from globus_compute_sdk.serialize import ComputeSerializer, SerializationStrategy
+from globus_compute_sdk.serialize.concretes import DillDataBase64
 from globus_compute_sdk.serialize.facade import Strategylike, validate_strategylike
 
 from gc_warm.local.worker import join_request
 
 if TYPE_CHECKING:
-    import uuid
     from collections.abc import Callable, Iterable, Sequence
 
+_PLAIN_TYPES = frozenset({bool, bytes, float, int, str, type(None)})
 _RESULT_AS_EVER = b'\x01{"message_type":"result","data":{'
 
 __all__ = [
@@ -35,7 +40,8 @@ __all__ = [
 
 def serialize_function(serializer: ComputeSerializer, function: Callable[..., Any]) -> str:
     """Serialize a function's code, as ``Client.register_function`` does."""
-    return serializer.pack_buffers([serializer.serialize(function)])
+    packed: str = serializer.pack_buffers([serializer.serialize(function)])
+    return packed
 
 
 def serialize_arguments(
@@ -56,10 +62,27 @@ def serialize_arguments(
             raise TypeError(f"kwargs: expected kwargs with `str` keys, got: {type(key).__name__}")
     return serializer.pack_buffers(
         [
-            serializer.serialize(args),
+            _serialize_positional(serializer, args),
             serializer.serialize(kwargs) if kwargs else _no_kwargs(serializer.data_serializer),
         ]
     )
+
+
+def _serialize_positional(serializer: ComputeSerializer, args: tuple[Any, ...]) -> str:
+    """Serialize arguments; plain values, as most are, by pickle's own code in C.
+
+    It writes what dill's, in Python, writes. That would take a third of what a client does for a
+    task.
+    """
+    if (
+        type(args) is tuple
+        and _PLAIN_TYPES.issuperset(map(type, args))
+        and type(serializer) is ComputeSerializer
+        and type(serializer.data_serializer) is DillDataBase64
+    ):
+        pickled = pickle.dumps(args, dill.settings["protocol"])
+        return f"{DillDataBase64.identifier}{base64.encodebytes(pickled).decode()}"
+    return serializer.serialize(args)
 
 
 @functools.lru_cache(maxsize=8)
@@ -75,11 +98,35 @@ def pack_request(
     code: str,
     arguments: str,
     result_serializers: Sequence[str],
+    resource_specification: dict[str, Any] | None = None,
 ) -> bytes:
     """Pack what a worker needs to run a task: the service's message, and an engine's options."""
-    body = messagepack.pack(Task(task_id=task_id, task_buffer=code + arguments))
-    options = {"result_serializers": result_serializers} if result_serializers else {}
+    body = pack_task(task_id, code + arguments)
+    options: dict[str, Any] = {}
+    if result_serializers:
+        options["result_serializers"] = list(result_serializers)
+    if resource_specification:
+        options["resource_specification"] = resource_specification
     return join_request(task_id=task_id, endpoint_id=endpoint_id, options=options, body=body)
+
+
+def pack_task(task_id: uuid.UUID, buffer: str) -> bytes:
+    """Pack the service's message of a task, as ``messagepack.pack`` does, but cheaper.
+
+    To build and validate a model for each would take a tenth of what a client does for a task.
+    """
+    before, between, after = _task_pieces()
+    return b"".join((before, str(task_id).encode(), between, json.dumps(buffer).encode(), after))
+
+
+@functools.lru_cache(maxsize=1)
+def _task_pieces() -> tuple[bytes, bytes, bytes]:
+    """Pack one task in earnest, and return what stands around its id and its buffer."""
+    sample = uuid.UUID(int=0)
+    packed = messagepack.pack(Task(task_id=sample, task_buffer="@"))
+    before, rest = packed.split(str(sample).encode(), 1)
+    between, after = rest.split(b'"@"', 1)
+    return before, between, after
 
 
 class Answer(NamedTuple):

@@ -2,65 +2,67 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import threading
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from gc_warm.errors import UsageError
+from gc_warm.local.records import RECORDS, Function
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 log = logging.getLogger(__name__)
 
-# The service's part: the code of functions by id, for all executors of this process.
-_CODES: dict[uuid.UUID, str] = {}
-
 
 class FunctionRegistry:
-    """Knows an executor's functions by their ids, and each one's code."""
+    """Knows an executor's functions, and source texts, by what they are and what ids they have."""
 
     def __init__(self) -> None:
-        self._ids: dict[Callable[..., Any], str] = {}
-        self._codes: dict[Callable[..., Any], str] = {}
+        self._functions: dict[Callable[..., Any] | str, tuple[str, Function]] = {}
         self._lock = threading.RLock()  # serializing runs users' code, which may come back here
 
-    def code_for(self, fn: Callable[..., Any], serialize: Callable[[], str]) -> str:
-        """Return a function's code, and register it first if need be."""
-        with self._lock:
-            if fn not in self._ids:
-                self.register(fn, None, serialize)
-            return self._codes[fn]
+    def find_or_register(self, fn: Callable[..., Any], register: Callable[[], str]) -> Function:
+        """Return a function, and register it first if need be."""
+        known = self._functions.get(fn)  # without the lock: it is so for all tasks but the first
+        if known is None:
+            with self._lock:
+                if fn not in self._functions:
+                    register()
+                known = self._functions[fn]
+        return known[1]
 
     def register(
-        self, fn: Callable[..., Any], function_id: str | None, serialize: Callable[[], str]
+        self,
+        key: Callable[..., Any] | str,
+        function_id: str | None,
+        register: Callable[[uuid.UUID | None], Function],
     ) -> str:
-        """Remember a function, and its code unless its id is known.
+        """Remember a function under its id, or a new one.
 
         Raises:
             ValueError: It is registered already, with another id.
         """
         with self._lock:
-            if fn in self._ids:
-                return _check_same(self._ids[fn], function_id)
-            key = uuid.UUID(str(function_id)) if function_id else uuid.uuid4()
-            if key not in _CODES:
-                _CODES[key] = serialize()
-            self._codes[fn] = _CODES[key]
-            self._ids[fn] = function_id or str(key)
-            return self._ids[fn]
+            if key in self._functions:
+                return _check_same(self._functions[key][0], function_id)
+            wanted = uuid.UUID(str(function_id)) if function_id else None
+            function = RECORDS.functions.get(wanted) if wanted else None
+            if function is None:
+                function = _note_mpi(key, register(wanted))
+            name = function_id or str(function.function_id)
+            self._functions[key] = name, function
+            return name
 
 
-def code_of(function_id: uuid.UUID) -> str:
-    """Return the code of a function that any executor of this process has registered.
+def _note_mpi(key: Callable[..., Any] | str, function: Function) -> Function:
+    from globus_compute_sdk import MPIFunction
 
-    Raises:
-        UsageError: None has.
-    """
-    if function_id not in _CODES:
-        raise UsageError(f"No function is registered with the id {function_id}.")
-    return _CODES[function_id]
+    if isinstance(key, MPIFunction):
+        function = dataclasses.replace(function, needs_mpi=True)
+        RECORDS.functions[function.function_id] = function
+    return function
 
 
 def _check_same(registered: str, wanted: str | None) -> str:

@@ -52,6 +52,7 @@ class Template:
 
     def __init__(self, *, python: str, path: Sequence[str], environment: Mapping[str, str]) -> None:
         self.dead = False
+        self.ending = False
         self.ready = False
         self._python = python
         self._printed = ""
@@ -77,7 +78,7 @@ class Template:
                 return subprocess.Popen(  # noqa: S603 - running the user's Python is the purpose
                     command,
                     cwd=self._run_dir,
-                    env={**_inherited(), **environment},
+                    env={**inherited_environment(), **environment},
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
@@ -119,6 +120,7 @@ class Template:
 
         Takes no lock, so that finalizers may call it.
         """
+        self.ending = True
         with contextlib.suppress(OSError):
             self._control.shutdown(socket.SHUT_WR)
 
@@ -146,7 +148,7 @@ class Template:
         self._reaped = True
         reason = describe_exit(self._process.wait())
         self._control.close()
-        self._printed = _tail(self._log)
+        self._printed = tail(self._log)
         shutil.rmtree(self._run_dir, ignore_errors=True)
         return reason
 
@@ -161,7 +163,7 @@ class Template:
 
     def printed_by(self, number: int) -> str:
         """Return the end of what a worker wrote to its standard error."""
-        return _tail(self._run_dir / f"worker-{number}.err")
+        return tail(self._run_dir / f"worker-{number}.err")
 
     def forget(self) -> None:
         """Drop this process's copy of the connection, in a fork of the client."""
@@ -192,7 +194,7 @@ def describe_exit(code: int) -> str:
         return f"was killed by signal {-code}"
 
 
-def _tail(path: Path) -> str:
+def tail(path: Path) -> str:
     """Return the end of a text file, or nothing if there is none."""
     try:
         with path.open("rb") as file:
@@ -202,7 +204,8 @@ def _tail(path: Path) -> str:
         return ""
 
 
-def _inherited() -> dict[str, str]:
+def inherited_environment() -> dict[str, str]:
+    """Return what workers have of this process's environment."""
     return {
         name: value
         for name, value in os.environ.items()

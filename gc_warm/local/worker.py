@@ -44,6 +44,7 @@ _FRAME_SIZE = struct.Struct("!Q")
 _REQUEST_HEAD = struct.Struct("!16s16sI")
 _SMALL_FRAME = 1 << 16
 _PR_SET_PDEATHSIG = 1
+_PYTHON_IGNORES = {signal.SIGPIPE, signal.SIGXFSZ}
 _HANDLED = (signal.SIGCHLD, signal.SIGTERM)
 
 
@@ -307,8 +308,17 @@ def _task_runner(execute_task: Callable[..., bytes], tasks_dir: str) -> Callable
     return run_task
 
 
+def reset_signals() -> None:
+    """Heed all signals that the client ignores or blocks: both pass to the programs it starts."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    for number in signal.valid_signals() - _PYTHON_IGNORES:
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def main() -> None:
     """Be the template; in each fork, be a worker."""
+    reset_signals()
     settings = json.loads(sys.argv[1])
     del sys.argv[1:]
     # Functions from a client's script refer to the worker's __main__: let them find it empty.

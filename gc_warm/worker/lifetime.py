@@ -1,13 +1,17 @@
 """The end of a worker, and its forks.
 
 A worker of HTEX is ended by SIGTERM, and by SIGKILL about a second later; ``atexit`` and
-finalizers do not run. A handler that is installed from inside a task does run.
+finalizers do not run. A handler that is installed from inside a task does run. A process pool's
+workers just come to their end, where only multiprocessing's finalizers run; the process of a
+thread pool's exits, as any program does.
 """
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -24,6 +28,7 @@ BUDGET = 0.8
 _groups: Iterable[Group] = ()
 _previous: Any = None
 _watching = False
+_registered = False
 
 
 class _BudgetSpentError(BaseException):
@@ -38,16 +43,30 @@ def register(after_fork: Callable[[], None], groups: Iterable[Group]) -> None:
 
 
 def watch() -> None:
-    """Run teardowns on SIGTERM from now on, if this is a worker's main thread.
+    """Run teardowns when this process ends, if it is a worker: also on SIGTERM, if it can be.
 
-    Elsewhere the signal belongs to the user's program.
+    Elsewhere the signal and the end belong to the user's program.
     """
     global _previous, _watching  # noqa: PLW0603
-    if _watching or "GC_TASK_UUID" not in os.environ:
+    if "GC_TASK_UUID" not in os.environ:
         return
-    if threading.current_thread() is threading.main_thread():
+    _register_orderly_end()
+    if not _watching and threading.current_thread() is threading.main_thread():
         _previous = signal.signal(signal.SIGTERM, _on_sigterm)
         _watching = True
+
+
+def _register_orderly_end() -> None:
+    global _registered  # noqa: PLW0603
+    if _registered:
+        return
+    _registered = True
+    atexit.register(tear_down_all, BUDGET)
+    multiprocessing = sys.modules.get("multiprocessing")
+    if multiprocessing is not None and multiprocessing.parent_process() is not None:
+        from multiprocessing.util import Finalize
+
+        Finalize(None, tear_down_all, args=(BUDGET,), exitpriority=0)
 
 
 def _on_sigterm(number: int, frame: Any) -> None:

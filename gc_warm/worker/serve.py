@@ -177,14 +177,21 @@ def serve_command(
         workers: As for `serve`.
         idle_timeout: As for `serve`.
     """
-    loader = __spec__.loader if __spec__ is not None else None
-    source = getattr(loader, "get_source")(__name__)  # noqa: B009  (not all loaders have it)
-    command = [python or sys.executable, "-c", source, target, "--workers", str(workers)]
+    command = [python or sys.executable, "-c", _own_source(), target, "--workers", str(workers)]
     if path is not None:
         command += ["--path", path]
     if idle_timeout is not None:
         command += ["--idle-timeout", str(idle_timeout)]
     return command
+
+
+def _own_source() -> str:
+    loader = __spec__.loader if __spec__ is not None else None
+    get_source: Callable[[str], str] | None = getattr(loader, "get_source", None)
+    if get_source is None:  # pytest's, which loads the modules of its plugins' distributions
+        with open(__file__, encoding="utf-8") as file:  # noqa: PTH123
+            return file.read()
+    return get_source(__name__)
 
 
 def main() -> None:

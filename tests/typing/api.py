@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from typing_extensions import assert_type
 
 from gc_warm import (
+    Faults,
     FunctionRegistry,
     JsonLines,
     Limits,
+    LocalClient,
     LocalExecutor,
     ProgramInfo,
     Prompt,
@@ -22,6 +26,7 @@ from gc_warm import (
     Warm,
     WarmInfo,
     WarmProcess,
+    Workers,
     registered,
     self_contained,
     serve,
@@ -32,6 +37,8 @@ from gc_warm import (
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
+
+    from gc_warm.pytest_plugin import SessionWorkers
 
 
 @dataclass(frozen=True)
@@ -194,6 +201,61 @@ def use_executor() -> None:
         executor.submit_to_registered_function(function_id, args=("text",)).result()
         executor.submit_to_registered_function(function_id, kwargs={"text": "text"}).result()
         executor.shutdown(wait=True, cancel_futures=True)
+
+
+def use_executor_options() -> None:
+    client = LocalClient()
+    with LocalExecutor(
+        UUID(int=0),
+        client,
+        user_endpoint_config={"workers": 2},
+        workers=3,
+        worker_python="python3",
+        worker_path=["src", Path("tests")],
+        worker_env={"NAME": "value"},
+        max_retries_on_system_failure=1,
+    ) as executor:
+        assert_type(executor.client, LocalClient)
+        assert_type(executor.endpoint_id, UUID | None)
+        assert_type(executor.task_group_id, UUID | None)
+        assert_type(executor.worker_pids, list[int])
+        assert_type(executor.get_worker_hardware_details(), str)
+        assert_type(executor.register_source_code("def f(): ...", "f"), str)
+        for future in executor.reload_tasks():
+            assert_type(future.task_id, str | None)
+        executor.resource_specification = {"num_nodes": 1}
+    LocalExecutor(endpoint_config="folder", user_runtime={}, local_provider=True).shutdown()
+
+
+def use_workers() -> None:
+    with Workers(2, endpoint_config=Path("config.yaml"), keep_state=True) as workers:
+        assert_type(workers, Workers)
+        LocalExecutor(workers=workers).shutdown()
+
+
+def use_faults(executor: LocalExecutor) -> None:
+    assert_type(executor.faults, Faults)
+    assert_type(executor.faults.kill_worker(), int)
+    executor.faults.lose_block()
+    executor.faults.drop_result(count=2)
+    executor.faults.delay(0.5, count=3)
+    executor.faults.walltime(60)
+    executor.faults.memory_limit(None)
+    executor.faults.clear()
+
+
+def misuse_executor(executor: LocalExecutor) -> None:
+    LocalExecutor(worker=3)  # type: ignore[call-arg]
+    LocalExecutor(client=object())  # type: ignore[arg-type]
+    LocalExecutor(worker_env={"NAME": 1})  # type: ignore[dict-item]
+    executor.faults.kill_worker("1")  # type: ignore[arg-type]
+    executor.worker_pids = []  # type: ignore[misc]
+
+
+def use_plugin(gc_executor: LocalExecutor, gc_faults: Faults, gc_workers: SessionWorkers) -> None:
+    assert_type(gc_workers.executor(3), LocalExecutor)
+    assert_type(gc_executor.faults, Faults)
+    gc_faults.delay(1)
 
 
 def registering(function: SelfContained[[int], str]) -> None:

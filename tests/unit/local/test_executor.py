@@ -9,6 +9,7 @@ import pytest
 from globus_compute_sdk.errors import SerdeError, SerializationError, TaskExecutionFailed
 from globus_compute_sdk.sdk.asynchronous.compute_future import ComputeFuture
 from globus_compute_sdk.serialize import AllCodeStrategies, ComputeSerializer, JSONData
+from globus_sdk import GlobusAPIError
 
 from gc_warm.errors import UsageError
 from gc_warm.local.executor import LocalExecutor
@@ -109,10 +110,13 @@ def test_function_of_another_executor(executor, make_executor, tasks):
     assert other.submit_to_registered_function(function_id, (1,)).result() == 3
 
 
-def test_unknown_function(executor):
+def test_unknown_function(make_executor, tasks):
+    executor = make_executor(workers=1)
     future = executor.submit_to_registered_function(str(uuid.uuid4()))
-    with pytest.raises(UsageError, match="No function is registered"):
+    with pytest.raises(GlobusAPIError, match="FUNCTION_NOT_FOUND"):
         future.result()
+    with pytest.raises(RuntimeError, match="is shutdown"):
+        executor.submit(tasks.add, 1)
 
 
 def test_malformed_function_id(executor):
@@ -188,14 +192,15 @@ def test_parameters_are_the_sdks_then_ours():
     "options",
     [
         {"client": object()},
-        {"resource_specification": {}},
-        {"user_endpoint_config": {}},
         {"workers": 0},
         {"workers": "2"},
         {"max_retries_on_system_failure": -1},
         {"worker_path": ["/no/such/folder"]},
         {"worker_path": "/tmp"},
         {"worker_env": {"NUMBER": 1}},
+        {"user_runtime": {}},
+        {"local_provider": True},
+        {"endpoint_config": "/no/such/folder"},
     ],
     ids="-".join,
 )

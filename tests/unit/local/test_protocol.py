@@ -7,7 +7,9 @@ from globus_compute_common import messagepack
 from globus_compute_common.messagepack.message_types import Result, Task
 from globus_compute_endpoint.engines.helper import execute_task
 from globus_compute_sdk.sdk.batch import Batch
-from globus_compute_sdk.serialize import ComputeSerializer
+from globus_compute_sdk.serialize import ComputeSerializer, JSONData
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gc_warm.local import protocol
 from gc_warm.local.worker import split_request
@@ -61,3 +63,35 @@ def test_arguments_are_serialized_as_by_the_sdk(kwargs):
     batch.add(key, (1, "two"), kwargs)
     arguments = protocol.serialize_arguments(serializer, (1, "two"), kwargs)
     assert batch.tasks[key] == [arguments]
+
+
+PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary()
+NESTED = PLAIN | st.lists(PLAIN) | st.dictionaries(st.text(), PLAIN) | st.tuples(PLAIN)
+
+
+@given(st.lists(PLAIN).map(tuple) | st.lists(NESTED).map(tuple))
+def test_short_cut_of_plain_arguments(args):
+    serializer = ComputeSerializer()
+    usual = [serializer.serialize(args), serializer.serialize({})]
+    assert serializer.pack_buffers(usual) == protocol.serialize_arguments(serializer, args, {})
+
+
+@pytest.mark.parametrize("size", [70_000, 10_000_000])
+def test_short_cut_of_large_arguments(size):
+    serializer, args = ComputeSerializer(), ("x" * size, b"y" * size, 1, "x" * 10)
+    packed = protocol.serialize_arguments(serializer, args, {})
+    text = serializer.unpack_buffers(packed)[0]
+    assert args == serializer.deserialize(text)
+
+
+def test_short_cut_is_the_default_strategys_alone():
+    serializer = ComputeSerializer(strategy_data=JSONData())
+    packed = protocol.serialize_arguments(serializer, (1, "two"), {})
+    assert serializer.serialize([1, "two"]) == serializer.unpack_buffers(packed)[0]
+
+
+@pytest.mark.parametrize("buffer", ["", "plain", 'quoted " and \\ and \n', "naïve 漢字"])
+def test_packed_task_is_what_the_endpoint_unpacks(buffer):
+    task_id = uuid.uuid4()
+    task = messagepack.unpack(protocol.pack_task(task_id, buffer))
+    assert (task_id, buffer) == (task.task_id, task.task_buffer)

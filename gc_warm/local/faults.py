@@ -1,0 +1,124 @@
+"""What can go wrong on an endpoint, on request."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from gc_warm.errors import UsageError
+
+if TYPE_CHECKING:
+    from gc_warm.local.fleet import Fleet
+
+
+class Faults:
+    """Makes an executor's workers, blocks and results fail as they do on an endpoint.
+
+    What the future then gets is what the SDK's would. Where an executor has used several
+    ``user_endpoint_config``, a fault that lasts concerns the workers of all that it has used.
+
+    Args:
+        fleet: What runs the executor's tasks.
+    """
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+
+    def kill_worker(self, pid: int | None = None) -> int:
+        """Kill a worker with SIGKILL, as the kernel does when memory runs out.
+
+        Its task fails with ``WorkerLost``, or is tried again. Another worker takes its place.
+
+        Args:
+            pid: The worker's process id; by default that of one that runs a task, if any does.
+
+        Returns:
+            The process id.
+
+        Raises:
+            UsageError: No worker has this process id.
+        """
+        *others, last = self._fleet.all()
+        for backend in others:
+            if pid in backend.worker_pids:
+                return backend.kill_worker(pid)
+        return last.kill_worker(pid)
+
+    def lose_block(self) -> None:
+        """Kill all workers at once, as when a node is lost or a batch job is cancelled.
+
+        Their tasks fail with ``ManagerLost``, or are tried again. Another block is started.
+        """
+        for backend in self._fleet.all():
+            backend.lose_block()
+
+    def drop_result(self, count: int = 1) -> None:
+        """Lose the next results on their way: the tasks run, but their futures stay pending.
+
+        `LocalExecutor.shutdown` does not wait for these futures, but cancels them.
+
+        Args:
+            count: How many results.
+
+        Raises:
+            UsageError: `count` is not positive.
+        """
+        if count < 1:
+            raise UsageError(f"count={count!r} should be at least 1.")
+        for backend in self._fleet.all():
+            backend.delivery.drop(count)
+
+    def delay(self, seconds: float, count: int = sys.maxsize) -> None:
+        """Bring results late.
+
+        Args:
+            seconds: How late.
+            count: How many results; by default all, until `clear`.
+
+        Raises:
+            UsageError: `seconds` is negative or `count` is not positive.
+        """
+        if seconds < 0 or count < 1:
+            raise UsageError(f"seconds={seconds!r}, count={count!r}: wants at least 0 and 1.")
+        for backend in self._fleet.all():
+            backend.delivery.delay(seconds, count)
+
+    def walltime(self, seconds: float | None) -> None:
+        """End each block when its time is over: the running one so long after this call.
+
+        Workers get SIGTERM, and SIGKILL a second later. Their tasks fail with ``ManagerLost``, or
+        are tried again, on the next block.
+
+        Args:
+            seconds: How long a block may last; None for ever.
+
+        Raises:
+            UsageError: `seconds` is not positive.
+        """
+        if seconds is not None and seconds <= 0:
+            raise UsageError(f"seconds={seconds!r} should be positive, or None.")
+        for backend in self._fleet.all():
+            backend.set_walltime(seconds)
+
+    def memory_limit(self, limit: int | None) -> None:
+        """Limit the address space of each worker, so that a task that wants more fails.
+
+        Linux only. A Python that has imported what workers need takes some 500 MB of addresses.
+
+        Args:
+            limit: In bytes; None for no limit.
+
+        Raises:
+            UsageError: This system cannot.
+        """
+        if sys.platform != "linux":
+            raise UsageError("memory_limit() needs Linux.")
+        for backend in self._fleet.all():
+            backend.set_memory_limit(limit)
+
+    def clear(self) -> None:
+        """End all faults that last: delays, lost results, walltime and memory limit."""
+        for backend in self._fleet.all():
+            backend.delivery.clear()
+            backend.set_walltime(None)
+            backend.set_memory_limit(None)

@@ -1,0 +1,269 @@
+"""What plays the user endpoint process: it starts the engine of a config, and feeds it tasks.
+
+Like worker.py it is run by its path, because its interpreter may have no gc-warm, and needs only
+the standard library and ``globus_compute_endpoint``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+if __name__ == "__main__" and sys.path[0] == os.path.dirname(os.path.abspath(__file__)):  # noqa: PTH100, PTH120
+    del sys.path[0]  # Python puts a script's folder there; a task must not find our modules in it
+
+import contextlib
+import ctypes
+import importlib.util
+import json
+import pathlib
+import queue
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import traceback
+import types
+import uuid
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TASK, KILL, QUIT = b"T", b"K", b"Q"
+"""First bytes of the frames that the client sends: a task, a fault, and the end."""
+
+RESULT, EVENT = b"R", b"E"
+"""First bytes of those that it gets: a result, after its task's id, or news of the engine."""
+
+GRACE_SECONDS = 1.0
+ORDERLY_SECONDS = 12.0
+
+_SIZE = struct.Struct("!Q")
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+class Channel:
+    """Frames to and from the client."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+
+    def send(self, *parts: bytes) -> None:
+        """Send one frame; from any thread."""
+        frame = b"".join(parts)
+        with self._lock, contextlib.suppress(OSError):  # the client may have gone
+            self._connection.sendall(_SIZE.pack(len(frame)) + frame)
+
+    def frames(self) -> Iterator[bytes]:
+        """Yield the frames that come, until the client has gone."""
+        with self._connection.makefile("rb") as stream, contextlib.suppress(OSError):
+            while len(head := stream.read(_SIZE.size)) == _SIZE.size:
+                (size,) = _SIZE.unpack(head)
+                if len(frame := stream.read(size)) != size:
+                    return
+                yield frame
+
+
+def run_command(name: str, command: str | None) -> None:
+    """Run a config's ``endpoint_setup`` or ``endpoint_teardown``, as the endpoint does.
+
+    Raises:
+        RuntimeError: It failed.
+    """
+    if command:
+        ended = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)  # noqa: S602
+        if ended.returncode:
+            raise RuntimeError(f"{name} exited with status {ended.returncode}:\n{ended.stderr}")
+
+
+class Host:
+    """Starts an engine, gives it tasks, and ends it with the client."""
+
+    def __init__(self, settings: dict[str, Any], channel: Channel) -> None:
+        self._settings = settings
+        self._channel = channel
+        self._inbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._orderly = False
+        self._config: Any = None
+        self._split_request = _load("worker").split_request
+        self._reading = _load("endpoint_config")
+
+    def run(self) -> None:
+        """Do all this."""
+        threading.Thread(target=self._read, daemon=True).start()
+        try:
+            self._start()
+        except BaseException as error:  # noqa: BLE001 - the endpoint's code also exits
+            said = "".join(traceback.format_exception_only(error))
+            self._channel.send(EVENT, json.dumps({"failed": said}).encode())
+            return
+        self._channel.send(EVENT, json.dumps({"ready": os.getpid()}).encode())
+        while (frame := self._inbox.get()) is not None:
+            if frame[:1] == TASK:
+                self._submit(frame[1:])
+            else:
+                kill(json.loads(frame[1:]))
+
+    def _read(self) -> None:
+        for frame in self._channel.frames():
+            if frame[:1] == QUIT:
+                self._orderly = True
+                self._inbox.put(None)
+                return
+            self._inbox.put(frame)
+        # The client is gone, so all must be gone soon, whatever the main thread is doing.
+        end_descendants(but=self._settings["watcher"])
+        remove_tree(self._settings["run_dir"])
+        os._exit(0)
+
+    def _start(self) -> None:
+        self._config = self._reading.read(self._settings)
+        run_command("endpoint_setup", self._config.endpoint_setup)
+        self._config.engine.start(endpoint_id=uuid.uuid4(), run_dir=self._settings["run_dir"])
+
+    def _submit(self, frame: bytes) -> None:
+        from globus_compute_endpoint.engines.base import GCFuture
+
+        task_id, endpoint_id, options, body = self._split_request(frame)
+        engine, future = self._config.engine, GCFuture(gc_task_id=task_id)
+        engine.endpoint_id = endpoint_id
+        future.add_done_callback(self._finish)
+        try:
+            engine.submit(
+                future,
+                body,
+                resource_specification=options.get("resource_specification") or {},
+                result_serializers=options.get("result_serializers"),
+            )
+        except Exception as error:  # noqa: BLE001 - it is the task's
+            future.set_exception(error)
+
+    def _finish(self, future: Any) -> None:
+        error = future.exception()
+        if error is None:
+            packed = future.result()
+        else:
+            packed = b"!" + "".join(traceback.format_exception(error)).encode()
+        self._channel.send(RESULT, future.gc_task_id.bytes, packed)
+
+    def end(self) -> None:
+        """End the engine as the endpoint does; then end what is left of it."""
+        if self._orderly and self._config is not None:
+            ending = threading.Thread(target=self._end_engine, daemon=True)
+            ending.start()
+            ending.join(ORDERLY_SECONDS)
+        end_descendants(but=self._settings["watcher"])
+
+    def _end_engine(self) -> None:
+        with contextlib.suppress(Exception):
+            self._config.engine.shutdown(block=True)
+            run_command("endpoint_teardown", self._config.endpoint_teardown)
+
+
+def kill(fault: dict[str, Any]) -> None:
+    """Kill one of the engine's processes, or all."""
+    import psutil
+
+    family = psutil.Process().children(recursive=True)
+    if fault["block"]:
+        victims = [each for each in family if "process_worker_pool" in _command(each)]
+    else:
+        victims = [each for each in family if each.pid == fault["pid"]]
+    for victim in victims:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            victim.kill()
+
+
+def _command(process: Any) -> str:
+    import psutil
+
+    with contextlib.suppress(psutil.Error):
+        return " ".join(process.cmdline())
+    return ""
+
+
+def end_descendants(*, but: int) -> None:
+    """End all processes that the engine has started: SIGTERM, and SIGKILL a second later.
+
+    Args:
+        but: The one to leave.
+    """
+    import psutil
+
+    for send in (psutil.Process.terminate, psutil.Process.kill):
+        family = [each for each in psutil.Process().children(recursive=True) if each.pid != but]
+        for process in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                send(process)
+        psutil.wait_procs(family, timeout=GRACE_SECONDS)
+
+
+def remove_tree(path: str) -> None:
+    """Remove a folder."""
+    import shutil
+
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def _load(name: str) -> types.ModuleType:
+    """Import a module that lies beside this one, under a name that no task asks for."""
+    ours = f"_gc_warm_local_{name}"
+    if ours in sys.modules:
+        return sys.modules[ours]
+    path = pathlib.Path(__file__).with_name(f"{name}.py")
+    spec = importlib.util.spec_from_file_location(ours, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look there
+    spec.loader.exec_module(module)
+    return module
+
+
+def start_watcher(run_dir: str, lifeline: int) -> int:
+    """Start the process that ends all others should this one be killed; return its id.
+
+    The client, which kills all others when this one has ended, must not take it for one of them:
+    if the client is killed, too, in the middle of that, the watcher does the rest.
+    """
+    watcher = _load("watcher")
+    settings = {"run_dir": run_dir, "host": os.getpid(), "lifeline": lifeline}
+    process = subprocess.Popen(  # noqa: S603
+        [sys.executable, "-I", "-S", str(watcher.__file__), json.dumps(settings)],
+        env={name: value for name, value in os.environ.items() if name != watcher.RUN_DIR_NAME},
+        pass_fds=[lifeline],
+        start_new_session=True,
+    )
+    os.close(lifeline)
+    return process.pid
+
+
+def _adopt_orphans() -> None:
+    """Become the parent of processes that their own parent leaves, so as to find all of them."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def main() -> None:
+    """Be the user endpoint process."""
+    settings = json.loads(sys.argv[1])
+    del sys.argv[1:]
+    sys.modules["__main__"] = types.ModuleType("__main__")  # as workers do
+    _load("worker").reset_signals()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    settings["watcher"] = start_watcher(settings["run_dir"], settings["lifeline"])
+    _adopt_orphans()
+    connection = socket.socket(fileno=settings["channel"])
+    connection.set_inheritable(False)
+    host = Host(settings, Channel(connection))
+    try:
+        host.run()
+    finally:
+        host.end()
+
+
+if __name__ == "__main__":
+    main()
