@@ -251,7 +251,8 @@ executor.shutdown()
 """)
     client.read()
     client.kill(signal.SIGINT)
-    assert client.wait() == -signal.SIGINT
+    # Rarely it hits concurrent.futures.wait() between two locks, which then is a RuntimeError.
+    assert client.wait() in {-signal.SIGINT, 1}
     assert_end(client.processes)
 
 
