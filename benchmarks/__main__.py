@@ -27,10 +27,12 @@ def main(groups: list[str]) -> None:
         sys.exit(
             f"No benchmarks called {', '.join(sorted(unknown))}; there are {', '.join(GROUPS)}."
         )
+    here = Path.cwd()
     ratios: list[Ratio] = []
     for group in groups or GROUPS:
         print(f"measuring {group} ...", file=sys.stderr)
         ratios.extend(importlib.import_module(f"benchmarks.{group}").run())
+        os.chdir(here)  # tasks that ran in this process have gone elsewhere
     Console(width=120).print(table(ratios))
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps({**machine(), "ratios": [r.as_dict() for r in ratios]}, indent=2))

@@ -119,7 +119,11 @@ def _warm_call_on_htex(work: Callable[..., Any]) -> Ratio:
 
 
 def _second_submission(work: Callable[..., Any]) -> Ratio:
-    """Compare what an executor needs to accept a function that it has had before."""
+    """Compare what `LocalExecutor` needs to accept a function that it has had before.
+
+    It sends the payload to a worker at once, which the SDK's executor leaves to the service: there
+    the two cost the same.
+    """
     with LocalExecutor(workers=1) as executor:
         times: dict[str, list[float]] = {"ours": [], "plain": []}
         for _ in range(1000):
@@ -129,7 +133,7 @@ def _second_submission(work: Callable[..., Any]) -> Ratio:
                 times[name].append(time.perf_counter() - start)
                 future.result()
     ours, other = (1e6 * statistics.median(times[name]) for name in ("ours", "plain"))
-    return Ratio("submitting it again", ours, other, "plain function", "µs", "<= 1")
+    return Ratio("submitting it again", ours, other, "plain function", "µs", "")
 
 
 def _serializing_again(work: Callable[..., Any]) -> Ratio:

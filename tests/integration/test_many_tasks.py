@@ -43,7 +43,7 @@ LOOP = f"""
     def run(count):
         for _ in range(count):
             task_id = uuid.uuid4()
-            packed = protocol.pack_task(task_id, payload)
+            packed = protocol.pack_task(task_id, payload, "")
             execute_task(packed, task_id, task_id, run_dir=sys.argv[1])
         return psutil.Process().memory_info().rss
 

@@ -93,5 +93,5 @@ def test_short_cut_is_the_default_strategys_alone():
 @pytest.mark.parametrize("buffer", ["", "plain", 'quoted " and \\ and \n', "naïve 漢字"])
 def test_packed_task_is_what_the_endpoint_unpacks(buffer):
     task_id = uuid.uuid4()
-    task = messagepack.unpack(protocol.pack_task(task_id, buffer))
-    assert (task_id, buffer) == (task.task_id, task.task_buffer)
+    task = messagepack.unpack(protocol.pack_task(task_id, buffer, buffer))
+    assert (task_id, buffer + buffer) == (task.task_id, task.task_buffer)
