@@ -69,7 +69,8 @@ class WarmProcess:
         concurrency: How many calls it may work on at once. Only a framing that numbers requests
             can have more than one.
         env: What to change in the environment; None as a value removes a variable.
-        cwd: Its working directory; otherwise a private temporary one, removed with it.
+        cwd: Its working directory; otherwise a private temporary one, removed with it. That is then
+            its ``TMPDIR``, too: what it leaves there when it is killed goes with it.
         keep_folder: Leave that folder where it is.
         umask: Its umask; otherwise this process's.
         limits: What it may use.
@@ -110,6 +111,7 @@ class WarmProcess:
         self.start_timeout = start_timeout
         _require_options(command, self.framing, concurrency)
         self._environment = _environment(env, pty=pty)
+        self._has_temporary = "TMPDIR" in (env or {})
         program = _resolve(os.fspath(command[0]), self._environment)
         self._command = (program, *(os.fspath(part) for part in command[1:]))
         self._cwd = None if cwd is None else Path(cwd).absolute()
@@ -272,6 +274,10 @@ class WarmProcess:
         finally:
             self._starting.release()
 
+    def _own_temporary(self, folders: Folders) -> dict[str, str]:
+        own = self._cwd is None and not self._has_temporary
+        return {"TMPDIR": os.fspath(folders.work)} if own else {}
+
     def _start(self, deadline: float | None) -> Exchange:
         if self._exchange is not None:
             self._let_go(self._exchange)
@@ -281,7 +287,7 @@ class WarmProcess:
             command=self._command,
             folder=folders.work,
             log=folders.log,
-            environment=self._environment,
+            environment=self._environment | self._own_temporary(folders),
             remove=folders.to_remove(),
             with_stderr=self.framing.with_stderr,
             pty=self._pty,

@@ -191,6 +191,14 @@ def test_its_environment_is_changed_as_told(shell, monkeypatch):
     assert "yes no\n" == process.call("echo $ADDED ${REMOVED-no}")
 
 
+def test_its_own_folder_is_for_temporary_files_unless_told_otherwise(shell, tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", "/elsewhere")
+    process = shell()
+    assert f"{process.call('pwd -P')}" == process.call("echo $TMPDIR")
+    assert f"{tmp_path}\n" == shell(env={"TMPDIR": str(tmp_path)}).call("echo $TMPDIR")
+    assert "/elsewhere\n" == shell(cwd=tmp_path).call("echo $TMPDIR")
+
+
 def test_its_umask_is_as_told(shell):
     assert "0027\n" == shell(umask=0o027).call("umask")
 
