@@ -138,12 +138,16 @@ def _check_function(
 
 
 def _show_predictions(rows: list[dict[str, str]], *, with_measured: bool) -> None:
-    table = Table()
-    columns = ["strategy", "verdict", *(["measured"] if with_measured else []), "reason"]
-    for column in columns:
+    table = Table(show_lines=True)
+    columns = ["verdict", *(["measured"] if with_measured else []), "reason"]
+    for column in ("strategy", *columns):
         table.add_column(column, overflow="fold")
+    alike: dict[tuple[str, ...], list[str]] = {}
     for row in rows:
-        table.add_row(*(escape(row[column]) for column in columns))
+        alike.setdefault(tuple(row[column] for column in columns), []).append(row["strategy"])
+    for texts, strategies in alike.items():
+        name = "any" if len(alike) == 1 else "\n".join(strategies)
+        table.add_row(name, *map(escape, texts))
     Console().print(table)
     for fix in dict.fromkeys(row["fix"] for row in rows if row["fix"]):
         click.echo(f"To keep it warm: {fix}")
