@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from gc_warm.local.workers import Workers
 
 ENGINES = ("pool", "thread", "process", "htex")
+
+PATIENCE_SECONDS = 2.0
+"""How long a test's tasks may go on after it."""
 
 _TYPES = {"thread": "ThreadPoolEngine", "process": "ProcessPoolEngine"}
 _POOL_CONFIG = "engine: {{type: {type}, max_workers: {workers}}}\n"
@@ -119,7 +123,7 @@ def gc_executor(
     """An executor for this test, used as ``globus_compute_sdk.Executor`` is."""
     executor = gc_workers.executor(_count(request.node.get_closest_marker("gc_workers")))
     yield executor
-    executor.shutdown(cancel_futures=True)
+    _end(executor)
 
 
 @pytest.fixture
@@ -127,6 +131,16 @@ def gc_faults(gc_executor: LocalExecutor) -> Iterator[Faults]:
     """What can go wrong in `gc_executor`; it ends with the test."""
     yield gc_executor.faults
     gc_executor.faults.clear()
+
+
+def _end(executor: LocalExecutor) -> None:
+    """Shut down; what a test has left running may take for ever, and gets a moment only."""
+    ending = threading.Thread(target=executor.shutdown, kwargs={"cancel_futures": True})
+    ending.start()
+    ending.join(PATIENCE_SECONDS)
+    if ending.is_alive():
+        executor.abandon()
+        ending.join()
 
 
 def _count(marker: pytest.Mark | None) -> int:

@@ -35,6 +35,9 @@ class Backend(Protocol):
     def stop(self) -> None:
         """End the workers, without waiting for it."""
 
+    def abandon(self) -> bool:
+        """Lose the jobs that run, and cancel the others; say whether it can be used afterwards."""
+
     def is_own_thread(self) -> bool:
         """Return whether the caller is a callback of a job's future, and so must not wait."""
 

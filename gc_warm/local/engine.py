@@ -123,6 +123,12 @@ class EngineProcess:
         if os.getpid() == self._owner:
             self._process.hang_up()
 
+    def abandon(self) -> bool:
+        """Lose all jobs, and the engine."""
+        self.cancel_pending()
+        self.stop()
+        return False
+
     def join(self, timeout: float | None = None) -> None:
         """Wait until the stopped engine has ended and all is cleared up.
 

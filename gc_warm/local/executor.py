@@ -412,6 +412,16 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
         else:
             threading.Thread(target=self._fleet.finish, name="gc-warm-shutdown").start()
 
+    def abandon(self) -> None:
+        """Shut down without waiting for tasks: those that are running are lost.
+
+        It is for tests: a task that never ends does not hold them up. It also helps a `shutdown`
+        that waits in another thread.
+        """
+        for backend in self._fleet.all():
+            backend.abandon()
+        self.shutdown(cancel_futures=True)
+
     def _require_endpoint(self) -> uuid.UUID:
         if self.endpoint_id is None:
             self.shutdown(wait=False, cancel_futures=True)

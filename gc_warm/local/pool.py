@@ -151,6 +151,13 @@ class WorkerPool:
             self._stopping = True
             self._template.hang_up()
 
+    def abandon(self) -> bool:
+        """Lose the jobs that run, and cancel the others; new workers take over."""
+        self._dispatcher.max_retries = 0
+        self._dispatcher.cancel_pending()
+        self._template.destroy()
+        return True
+
     def join(self, timeout: float | None = None) -> None:
         """Wait until the stopped workers have ended and all is cleared up.
 

@@ -95,12 +95,17 @@ class Workers:
         pool.max_retries = max_retries
         return BorrowedPool(pool, self)
 
-    def give_back(self, pool: Shared) -> None:
-        """Take a pool back, and renew its workers."""
+    def give_back(self, pool: Shared, *, usable: bool = True) -> None:
+        """Take a pool back, and renew its workers.
+
+        Args:
+            pool: The pool.
+            usable: Whether it can run jobs.
+        """
         pool.delivery.clear()
         pool.set_walltime(None)
         pool.set_memory_limit(None)
-        if pool.renew() or self._keep_state:
+        if usable and (pool.renew() or self._keep_state):
             with self._lock:
                 self._free.append(pool)
         else:
@@ -136,6 +141,7 @@ class BorrowedPool:
     def __init__(self, pool: Shared, owner: Workers) -> None:
         self._pool = pool
         self._owner: Workers | None = owner
+        self._usable = True
 
     @property
     def delivery(self) -> Delivery:
@@ -178,7 +184,12 @@ class BorrowedPool:
         if owner is not None:
             self._pool.cancel_pending()
             self._pool.delivery.cancel_lost()
-            owner.give_back(self._pool)
+            owner.give_back(self._pool, usable=self._usable)
+
+    def abandon(self) -> bool:
+        """Lose the jobs that run, and cancel the others; the pool's owner makes up for it."""
+        self._usable = self._pool.abandon()
+        return self._usable
 
     def is_own_thread(self) -> bool:
         """Return whether the caller is a callback of a job's future, and so must not wait."""

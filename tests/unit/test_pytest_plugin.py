@@ -50,6 +50,23 @@ def test_engine(pytester, engine):
     passed(pytester.runpytest_subprocess(f"--gc-engine={engine}"), 2)
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("engine", ["pool", "thread", "process"])
+def test_a_task_that_a_test_leaves_running_holds_up_nothing(pytester, engine):
+    pytester.makepyfile("""
+        import os
+        import time
+        import pytest
+
+        @pytest.mark.parametrize("number", range(2))
+        def test_leaves_it(gc_executor, number):
+            assert gc_executor.submit(os.getpid).result() != os.getpid()
+            for _ in range(3):
+                gc_executor.submit(time.sleep, 600)
+    """)
+    passed(pytester.runpytest_subprocess(f"--gc-engine={engine}"), 2)
+
+
 def test_unknown_engine(pytester):
     result = pytester.runpytest_subprocess("--gc-engine=cloud")
     result.stderr.fnmatch_lines(["*--gc-engine*invalid choice*"])
