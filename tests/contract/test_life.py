@@ -1,5 +1,6 @@
 """An executor's settings, tasks that are cancelled or reloaded, and its end."""
 
+import concurrent.futures
 import threading
 import uuid
 from concurrent.futures import Future, wait
@@ -75,7 +76,7 @@ def test_done_task_cannot_be_cancelled(executor, tasks):
 def test_timeout_of_the_result(executor, tasks, gate):
     future = executor.submit(tasks.pass_gate, *gate.paths)
     gate.wait_until_begun()
-    with pytest.raises(TimeoutError):
+    with pytest.raises(concurrent.futures.TimeoutError):
         future.result(timeout=0.01)
     gate.let_go()
     assert "passed" == future.result(timeout=60)

@@ -151,12 +151,13 @@ def test_two_executors_at_a_time(pytester):
 
 def test_faults_end_with_their_test(pytester):
     pytester.makepyfile("""
+        import concurrent.futures
         import pytest
 
         def test_one(gc_executor, gc_faults):
             gc_faults.drop_result(count=10)
             future = gc_executor.submit(len, "abc")
-            with pytest.raises(TimeoutError):
+            with pytest.raises(concurrent.futures.TimeoutError):
                 future.result(timeout=0.5)
 
         def test_two(gc_executor):

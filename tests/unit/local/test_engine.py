@@ -294,12 +294,16 @@ def run_dir(process):
         return ""
 
 
+SPAWNED = [
+    pytest.mark.skipif(sys.version_info < (3, 11), reason="it came with Python 3.11"),
+    pytest.mark.may_skip("Python 3.10 has no max_tasks_per_child"),
+]
 KINDS = pytest.mark.parametrize(
     "template",
     [
         "engine: {type: ThreadPoolEngine}",
         "engine: {type: ProcessPoolEngine}",
-        "engine: {type: ProcessPoolEngine, max_tasks_per_child: 100}",
+        pytest.param("engine: {type: ProcessPoolEngine, max_tasks_per_child: 100}", marks=SPAWNED),
         pytest.param(HTEX, marks=pytest.mark.slow),
     ],
     ids=["thread", "process", "spawned", "htex"],

@@ -68,6 +68,8 @@ def test_one_build_and_one_teardown_in_each_worker(run, use, config):
     assert built == ended
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="max_tasks_per_child is new in 3.11")
+@pytest.mark.may_skip("Python 3.10 has no max_tasks_per_child")
 def test_no_warmth_with_one_task_for_each_process(run, use):
     config = "engine: {type: ProcessPoolEngine, max_workers: 2, max_tasks_per_child: 1}"
     pids, built, ended = run(config, use, tasks=4)
