@@ -31,15 +31,6 @@ class Registration:
         return self.entry.current.id
 
 
-def content_hash(function: SelfContained[..., Any]) -> str:
-    """Hash all that a function carries; where its files lie does not matter.
-
-    Raises:
-        ShippingError: It cannot be carried.
-    """
-    return fingerprint(function)[1]
-
-
 def draft(
     function: Any, name: str | None, description: str | None, group: str | None, *, public: bool
 ) -> Entry:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gc_warm.client.manifest import Entry, Manifest, Version
-from gc_warm.client.planning import Registration, compare, content_hash, draft
+from gc_warm.client.planning import Registration, compare, draft
 from gc_warm.client.service import ServiceClient, connect, explaining, register
 from gc_warm.errors import UnknownFunctionError, UsageError
 
@@ -23,7 +23,6 @@ __all__ = [
     "FunctionRegistry",
     "Registration",
     "Version",
-    "content_hash",
     "registered",
 ]
 

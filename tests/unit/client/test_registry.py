@@ -14,9 +14,10 @@ import yaml
 
 import gc_warm
 from gc_warm.client.manifest import Entry, Manifest, Version
-from gc_warm.client.registry import FunctionRegistry, content_hash, registered
+from gc_warm.client.registry import FunctionRegistry, registered
 from gc_warm.errors import RegistryError, ShippingError, UnknownFunctionError, UsageError
 from gc_warm.functions.counter import increase_count, reset_count
+from gc_warm.shipping.parcel import fingerprint
 
 SOURCE = '''"""A user's module."""
 
@@ -91,7 +92,7 @@ def test_registers_and_remembers(registry, service):
     entry = data["functions"]["increase_count"]
     assert "gc_warm.functions.counter:increase_count" == entry["target"]
     assert (done.function_id, "2026-01-02T03:04:05Z") == (entry["id"], entry["registered"])
-    assert content_hash(increase_count) == entry["hash"]
+    assert fingerprint(increase_count)[1] == entry["hash"]
 
 
 def test_unchanged_source_is_not_registered_again(registry, service):
@@ -117,7 +118,7 @@ def test_changed_source_gets_a_new_id_and_keeps_the_old(registry, project):
 
 
 def test_the_hash_does_not_know_where_the_source_is(tmp_path, project, monkeypatch):
-    before = content_hash(project(2).double)
+    before = fingerprint(project(2).double)[1]
     monkeypatch.syspath_prepend(folder := tmp_path / "elsewhere")
     folder.mkdir()
     (folder / "doubling.py").write_text(SOURCE.format(factor=2))
@@ -126,11 +127,11 @@ def test_the_hash_does_not_know_where_the_source_is(tmp_path, project, monkeypat
     importlib.invalidate_caches()
     moved = importlib.import_module("doubling")
     assert str(folder) in moved.__file__
-    assert before == content_hash(moved.double)
+    assert before == fingerprint(moved.double)[1]
 
 
 def test_two_functions_of_a_module_are_apart(registry):
-    assert content_hash(increase_count) != content_hash(reset_count)
+    assert fingerprint(increase_count)[1] != fingerprint(reset_count)[1]
     assert (
         registry.register(increase_count).function_id != registry.register(reset_count).function_id
     )
