@@ -11,12 +11,13 @@ one that carries a changed one gets its own, and `sys.modules` shows each call i
 older version is let go when it was not asked for during `PATIENCE` calls of the newer, or when
 there are more than `VERSIONS`.
 
-The slice of a script or notebook is a module in *parts*, its statements. A slice whose statements
-do not contradict those of one that is here already does not begin anew, but adds to it.
+Of a script or notebook, names are carried, each with what makes it: see `gc_warm.worker.remake`.
+They are put into an empty module. The names that another function of the same script needs are added
+to it, if both agree on every name that either binds or looks up; otherwise they get a module of
+their own, like another version.
 """
 
 from __future__ import annotations
-import __future__
 
 import base64
 import importlib
@@ -33,11 +34,24 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import types
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 FORMAT = 1
 PATIENCE = 16
 VERSIONS = 3
+MADE = 64  # of so many functions that have no name of their own, a bundle keeps the last
+# Evaluated in a fresh worker with the names of the payload: boot, digest, data, target.
+RUN = (
+    "exec(compile(__import__('zlib').decompress(data).partition(b'\\0')[0],boot,'exec'),"
+    "{'__name__':boot})or __import__('sys').modules[boot](locals())"
+)
+# The same, anywhere: what a function is sent on with.
+RUN_AGAIN = (
+    f"__import__('sys').modules.get(boot,lambda names:eval({RUN!r},{{}},names))"
+    "({**locals()})"
+)
+
+PLACE = "/carried-by-gc-warm"  # where carried modules say that they are: no file of theirs is here
 
 _lock = threading.RLock()
 _bundles: dict[str, Bundle] = {}  # by digest, the one used least recently first
@@ -64,11 +78,18 @@ def load(names: dict[str, Any]) -> Any:
     with _lock:
         bundle = _bundles.get(names["digest"]) or _unpack(names)
         bundle.activate()
+        if not names["target"]:  # in a child of the task
+            return CarriedPath(PLACE)
         function = bundle.functions.get(names["target"])
         if function is None:
             arrival = importlib.import_module("gc_warm.worker.arrival")
             function = arrival.find(names["target"], names.get("made"))
+            if "made" in names or names["target"].partition(":")[0] in bundle.carried:
+                function.arrived = {**bundle.payload, **names, "data": bundle.payload["data"]}
+                function.activate = getattr(function, "plain", function).activate = bundle.activate
             bundle.functions[names["target"]] = function
+            if len(bundle.functions) > MADE:
+                del bundle.functions[next(iter(bundle.functions))]
         _bundles[names["digest"]] = _bundles.pop(names["digest"])
         _let_go(bundle)
         return function
@@ -80,10 +101,13 @@ def _unpack(names: dict[str, Any]) -> Bundle:
         data = base64.b64decode(data)
     manifest = json.loads(zlib.decompress(data).partition(b"\0")[2])
     bundle = Bundle(manifest)
+    bundle.payload = {**names, "data": data, "again": RUN_AGAIN}
+    bundle.payload.pop("made", None)
     bundle.activate()
     bundle.refuse_clashes()
     if manifest["requires"]:
         exec(manifest["check"], {"requires": manifest["requires"]})  # noqa: S102  (ours)
+    bundle.fill(manifest["modules"])
     for other in _bundles.values():
         if any(
             other.carried[name].identity != loader.identity
@@ -123,6 +147,7 @@ class Bundle:
         self.functions: dict[str, Any] = {}
         self.rivals: list[Bundle] = []  # that carry other versions of modules of this one
         self.calls_in_a_row = 0
+        self.payload: dict[str, Any] = {}
         self._clashes: list[str] = []
         self._too_different = ""
         runtime_here = self._runtime_is_here(manifest["version"])
@@ -166,7 +191,7 @@ class Bundle:
             return True  # a package without a module of its own; ours are found beside it
         if spec.origin is None:
             return False  # any folder of that name
-        if _source_of(spec) != module["source"] or "parts" in module:
+        if _source_of(spec) != module["source"] or "names" in module:
             self._clashes.append(f"{name} ({spec.origin})")
         return True
 
@@ -188,17 +213,32 @@ class Bundle:
             "them there."
         )
 
-    def activate(self) -> None:
-        """Let the names of the carried modules mean this bundle's versions of them."""
+    def activate(self) -> Callable[[], Any]:
+        """Let the names of the carried modules mean this bundle's versions of them.
+
+        Returns:
+            What lets them mean again what they meant.
+        """
         global _active  # noqa: PLW0603  (there is one sys.modules, hence one active bundle)
-        if _active is self:
-            return
-        for name, loader in self.carried.items():
-            loader.show(name)
-        _active = self
-        for loader in self.carried.values():
-            if loader.module is not None:
-                loader.run_parts(loader.module)
+        before = _active
+        if before is not self:
+            with _lock:
+                for name, loader in self.carried.items():
+                    loader.show(name)
+                    loader.payload = self.payload
+                _active = self
+        return (before or self).activate
+
+    def fill(self, modules: dict[str, Any]) -> None:
+        """Make the names of scripts that are not there; all of them, or none."""
+        scripts = {name: module for name, module in modules.items() if "names" in module}
+        scripts = {name: scripts[name] for name in scripts if name in self.carried}
+        if scripts:
+            remake = importlib.import_module("gc_warm.worker.remake")
+            names = {name: module["names"] for name, module in scripts.items()}
+            remake.fill(names, {name: self.carried[name].agreed for name in scripts})
+        for name, module in scripts.items():
+            self.carried[name].agreed.update(module["agreed"])
 
     def drop(self) -> None:
         """Let go of the modules that no other bundle uses."""
@@ -221,11 +261,9 @@ def _loader(name: str, module: dict[str, Any]) -> CarriedLoader:
     if name.partition(".")[0] == "gc_warm" and _is_carried(sys.modules.get(name)):
         return sys.modules[name].__loader__  # type: ignore[return-value]
     loader = _loaders.get(module["identity"])
-    if loader is None and "parts" in module:
-        fitting = (one for one in _loaders.values() if one.name == name and one.fits(module))
+    if loader is None and "agreed" in module:
+        fitting = (one for one in _loaders.values() if one.name == name and one.agrees(module))
         loader = next(fitting, None)
-        if loader is not None:
-            loader.add(module)
     if loader is None:
         loader = _loaders[module["identity"]] = CarriedLoader(name, module)
     return loader
@@ -237,7 +275,8 @@ class CarriedLoader(importlib.abc.InspectLoader):
     Args:
         name: Full name of the module.
         module: What the bundle says of it: ``identity``, ``source`` (None for a package without),
-            ``file`` on the client, ``package``; ``parts`` of a slice, and ``data`` files by path.
+            ``file`` on the client, ``package``; ``data`` files by path; of a script, which
+            ``script`` it is, and what is ``agreed`` by a name.
     """
 
     def __init__(self, name: str, module: dict[str, Any]) -> None:
@@ -248,33 +287,22 @@ class CarriedLoader(importlib.abc.InspectLoader):
         self._source: str = module["source"] or ""
         self._file: str = module["file"]
         self._package: bool = module["package"]
-        self._parts: list[dict[str, Any]] = []
-        self._bound: dict[str, list[str]] = {}
-        self._done: set[str] = set()
-        self._lines: dict[str, list[str]] = {self._file: self._source.splitlines(keepends=True)}
-        if "parts" in module:
-            self.add(module)
+        self.payload: dict[str, Any] = {}
+        self._script: str = module.get("script", "")
+        self.agreed: dict[str, str] = {}
 
-    def fits(self, module: dict[str, Any]) -> bool:
-        """Say whether a slice and this one bind no name differently."""
-        return all(self._bound.get(name, ids) == ids for name, ids in module["bound"].items())
-
-    def add(self, module: dict[str, Any]) -> None:
-        """Add the parts of a slice that this one does not have."""
-        have = {part["id"] for part in self._parts}
-        self._parts += [part for part in module["parts"] if part["id"] not in have]
-        self._bound.update(module["bound"])
-        for part in self._parts:
-            lines = self._lines.setdefault(part["file"], [])
-            new = part["text"].splitlines(keepends=True)
-            lines += ["\n"] * (part["line"] - 1 + len(new) - len(lines))
-            lines[part["line"] - 1 : part["line"] - 1 + len(new)] = new
+    def agrees(self, module: dict[str, Any]) -> bool:
+        """Say whether this is the same script, and no name means something else in it."""
+        agreed = self.agreed.get
+        same = (agreed(name, what) == what for name, what in module["agreed"].items())
+        return self._script == module["script"] and all(same)
 
     def show(self, name: str) -> None:
         """Let a name mean this module; if it is not imported, let its next import find it."""
         # Tracebacks show these lines, whatever a file of that name holds on this machine.
-        for file, lines in self._lines.items():
-            linecache.cache[file] = (len(lines), None, lines, file)
+        if self._source:
+            lines = self._source.splitlines(keepends=True)
+            linecache.cache[self._file] = (len(lines), None, lines, self._file)
         if self.module is None:
             sys.modules.pop(name, None)
             return
@@ -297,6 +325,7 @@ class CarriedLoader(importlib.abc.InspectLoader):
 
     def get_data(self, path: str) -> bytes:
         """Return a data file that was carried."""
+        path = path.removeprefix(PLACE)
         if path not in self.data:
             raise FileNotFoundError(
                 f"{path} did not travel with the function. Name it where the function is made "
@@ -311,23 +340,10 @@ class CarriedLoader(importlib.abc.InspectLoader):
 
     def exec_module(self, module: types.ModuleType) -> None:
         """Run the module's code, once per identity."""
-        self._done.clear()
+        module.__file__ = PLACE + self._file
         code = compile(self._source, self._file, "exec", dont_inherit=True)
         exec(code, module.__dict__)  # noqa: S102  (this is how a module is imported)
-        self.run_parts(module)
         self.module = module
-
-    def run_parts(self, module: types.ModuleType) -> None:
-        """Run those statements of a slice that have not run."""
-        for part in self._parts:
-            if part["id"] not in self._done:
-                flags = 0
-                for feature in part["future"]:
-                    flags |= getattr(__future__, feature).compiler_flag
-                text = "\n" * (part["line"] - 1) + part["text"]
-                code = compile(text, part["file"], "exec", flags, dont_inherit=True)
-                exec(code, module.__dict__)  # noqa: S102
-                self._done.add(part["id"])
 
 
 class CarriedFinder(importlib.abc.MetaPathFinder):
@@ -349,6 +365,22 @@ class CarriedFinder(importlib.abc.MetaPathFinder):
         if spec is not None:
             spec.has_location = True
         return spec
+
+
+class CarriedPath(str):
+    """An entry of `sys.path` that takes what is carried into other processes.
+
+    A process of `multiprocessing` that is spawned, not forked, gets its parent's `sys.path`, pickled,
+    before anything else. So what it gets next may refer to carried modules.
+    """
+
+    __slots__ = ()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Unpack the bundle that is active here in the process where this is loaded."""
+        if _active is None:
+            return str, (str(self),)
+        return eval, (RUN_AGAIN, {}, {**_active.payload, "target": ""})
 
 
 def retire(module: types.ModuleType) -> None:
@@ -401,3 +433,4 @@ def _source_of(spec: importlib.machinery.ModuleSpec | None) -> str | None:
 if __name__.startswith("_gc_warm_boot"):  # run on a worker, not imported on a client
     sys.modules.setdefault(__name__, load)  # type: ignore[arg-type]
     sys.meta_path.insert(0, CarriedFinder())
+    sys.path.append(CarriedPath(PLACE))

@@ -8,17 +8,17 @@ import functools
 import hashlib
 import json
 import os
+import re
 import warnings
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 
 import gc_warm
 from gc_warm.errors import ShippingError
-from gc_warm.shipping import script
 from gc_warm.shipping.runtime import shrink
 from gc_warm.shipping.sources import (
     Source,
@@ -26,11 +26,13 @@ from gc_warm.shipping.sources import (
     distributions_of,
     is_carried,
     is_installed,
+    packages_above,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from gc_warm.shipping.definitions import Slice
     from gc_warm.shipping.origin import Origin
 
 LIMIT = 10 * 1024 * 1024
@@ -83,7 +85,8 @@ def make_bundle(
     sources = _sources(origin, modules)
     for pattern in data:
         _add_data(sources, origin, pattern)
-    runtime = _runtime(sources)
+    makes = origin.made is not None or origin.slices
+    runtime = _runtime(sources, *(["gc_warm.worker.remake"] if makes else []))
     everything = {**sources, **runtime}
     wanted = requirements_of(origin, requires)
     contents = {name: _content(source) for name, source in sources.items()}
@@ -112,7 +115,7 @@ def requirements_of(origin: Origin, requires: Sequence[str]) -> list[str]:
     wanted = list(requires)
     for text in wanted:
         _require_valid(text)
-    for module in sorted(origin.modules):
+    for module in sorted(origin.needed):
         if is_installed(module) and not is_carried(module):
             names = distributions_of(module)
             have = {Requirement(text).name.lower() for text in wanted}
@@ -140,17 +143,21 @@ def _sources(origin: Origin, modules: Sequence[str]) -> dict[str, Source]:
             raise ShippingError(
                 f"modules={name!r} cannot be carried: it is not found, or is installed."
             )
-    slices = {}
-    if origin.script:
-        part = script.slice_source(sorted(origin.script))
-        slices[part.name] = part
-        roots += part.needs
-    return {**carried_sources([*roots, *modules]), **slices}
+    slices = [_source_of(part, roots) for part in origin.slices]
+    above = [package for each in slices for package in packages_above(each.name)]
+    sources = carried_sources([*roots, *above, *modules])
+    return sources | {each.name: each for each in slices}
 
 
-def _runtime(sources: dict[str, Source]) -> dict[str, Source]:
+def _source_of(part: Slice, modules: Iterable[str]) -> Source:
+    """Treat what is carried of a script as a module, whose text is in its parts."""
+    ours = frozenset(name for name in modules if not name.startswith("gc_warm.worker"))
+    return Source(part.space.module, "", part.space.file, package=False, needs=ours, part=part)
+
+
+def _runtime(sources: dict[str, Source], *roots: str) -> dict[str, Source]:
     """Take our own modules from what is carried, and return all of them that a worker needs."""
-    roots = ["gc_warm", "gc_warm.worker.arrival"]
+    roots = ["gc_warm", "gc_warm.worker.arrival", *roots]
     for name in [name for name in sources if name.partition(".")[0] == "gc_warm"]:
         if not name.startswith("gc_warm.functions"):
             roots.append(name)
@@ -161,12 +168,13 @@ def _runtime(sources: dict[str, Source]) -> dict[str, Source]:
 
 
 def _fingerprint(manifest: dict[str, Any]) -> str:
-    modules = {name: entry["identity"] for name, entry in manifest["modules"].items()}
+    entries = manifest["modules"].items()
+    modules = {name: entry.get("agreed", entry["identity"]) for name, entry in entries}
     return hashlib.sha256(json.dumps({**manifest, "modules": modules}).encode()).hexdigest()
 
 
 def _whole_text(source: Source) -> str:
-    return (source.text or "") + "".join(part["text"] for part in source.parts or [])
+    return json.dumps(source.part.graphs) if source.part else source.text or ""
 
 
 def _entry(name: str, sources: dict[str, Source], contents: dict[str, str]) -> dict[str, Any]:
@@ -177,9 +185,13 @@ def _entry(name: str, sources: dict[str, Source], contents: dict[str, str]) -> d
         "file": source.file,
         "package": source.package,
     }
-    if source.parts is not None:
-        entry["parts"] = source.parts
-        entry["bound"] = source.bound
+    if source.part is not None:
+        entry["script"] = source.part.space.identity
+        entry["names"] = source.part.graphs
+        entry["agreed"] = source.part.agreed | {
+            f"import {need}": _identity(need, sources, contents)
+            for need in sorted(source.needs & sources.keys())
+        }
     if source.data:
         entry["data"] = {
             path: base64.b64encode(content).decode() for path, content in source.data.items()
@@ -202,22 +214,24 @@ def _identity(name: str, sources: dict[str, Source], contents: dict[str, str]) -
 
 def _content(source: Source) -> str:
     """Hash what a module itself is."""
-    parts = [part["id"] for part in source.parts or []]
+    part = [source.part.space.identity, source.part.agreed] if source.part else None
     folder = Path(source.file).parent
     data = sorted(
         (os.path.relpath(path, folder), hashlib.sha256(content).hexdigest())
         for path, content in source.data.items()
     )
-    what = [source.name, source.text, source.package, parts, data]
+    what = [source.name, source.text, source.package, part, data]
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()
 
 
 def _add_data(sources: dict[str, Source], origin: Origin, pattern: str) -> None:
     """Give data files to the package that they lie in."""
-    name = next(iter(sorted(origin.modules)), None)
-    file = sources[name].file if name in sources else next(iter(sources.values())).file
-    folder = Path(file).parent.absolute()
-    found = [path for path in _below(folder) if fnmatch.fnmatch(str(path), str(folder / pattern))]
+    home = sources.get(origin.home) or next(iter(sources.values()))
+    folder = Path(home.file).parent.absolute()
+    found = []
+    for place, files in _below(folder, pattern):
+        home.folders.add(place)
+        found += files
     if not found:
         raise ShippingError(f"data={pattern!r} matches no file in {folder}.")
     packages = {
@@ -233,10 +247,20 @@ def _add_data(sources: dict[str, Source], origin: Origin, pattern: str) -> None:
             owner.data[str(path)] = path.read_bytes()
 
 
-def _below(folder: Path) -> Iterable[Path]:
+def _below(folder: Path, pattern: str) -> Iterator[tuple[str, list[Path]]]:
+    """Yield each folder in which files of a pattern may lie, with those that do."""
+    wanted = PurePath(pattern).as_posix()
+    fixed = re.split(r"[*?[]", wanted)[0]
     for root, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if name != "__pycache__" and name[0] != "."]
-        yield from (Path(root) / name for name in files)
+        above = Path(root, "_").relative_to(folder).as_posix()[:-1]
+        folders[:] = [
+            name
+            for name in folders
+            if name != "__pycache__"
+            and name[0] != "."
+            and (fixed.startswith(f"{above}{name}/") or f"{above}{name}/".startswith(fixed))
+        ]
+        yield root, [Path(root, name) for name in files if fnmatch.fnmatch(above + name, wanted)]
 
 
 def check_size(bundle: Bundle, name: str) -> None:
@@ -270,7 +294,7 @@ def _size(source: Source) -> int:
 
 
 def _files(source: Source) -> list[str]:
-    return [source.file, *source.data]
+    return [source.file, *source.data, *source.folders]
 
 
 def _stamp(file: str) -> tuple[int, int] | None:

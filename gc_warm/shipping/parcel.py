@@ -4,7 +4,7 @@ Both hold the same, and reach the same modules on a worker: a bundle, with the b
 unpacks it. The pickle is a chain of calls of builtins and the standard library, so that loading it
 needs nothing but Python: no code objects, none of our classes. Written as Python it reads::
 
-    sys.modules.get(boot, functools.partial(eval, _RUN_BOOT))(names)
+    sys.modules.get(boot, functools.partial(eval, boot.RUN))(names)
 
 A warm worker has the boot module's ``load`` under the name ``boot``, and it is called at once. In
 a fresh worker the text of the boot module is run first. The source text is a function with the same
@@ -16,18 +16,18 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import importlib
 import inspect
 import linecache
 import pickle
 import types
-import weakref
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any
 
 from gc_warm.errors import ShippingError
-from gc_warm.shipping import boot, script
+from gc_warm.shipping import boot
 from gc_warm.shipping.bundle import Bundle, check_size, make_bundle, requirements_of
-from gc_warm.shipping.origin import Call, find_origin, named
+from gc_warm.shipping.origin import find_origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,14 +37,27 @@ if TYPE_CHECKING:
 
 BOOT = f"_gc_warm_boot_{boot.FORMAT}"
 
-# Evaluated in a fresh worker with the names of the payload: boot, digest, data, target.
-_RUN_BOOT = (
-    "exec(compile(__import__('zlib').decompress(data).partition(b'\\0')[0],boot,'exec'),"
-    "{'__name__':boot})or __import__('sys').modules[boot](locals())"
-)
-# The same, where data is text.
-_RUN_BOOT_OF_TEXT = _RUN_BOOT.replace("(data)", "(__import__('base64').b64decode(data))")
-_bundles: weakref.WeakKeyDictionary[Any, tuple[Origin, Bundle]] = weakref.WeakKeyDictionary()
+# In source text, the data is text.
+_RUN_TEXT = boot.RUN.replace("(data)", "(__import__('base64').b64decode(data))")
+
+
+class _Call:
+    """A call that is made when the pickle is loaded."""
+
+    def __init__(self, function: Any, *args: Any) -> None:
+        self._parts = (function, args)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._parts
+
+    def __call__(self, *args: Any) -> _Call:
+        """Call, when the pickle is loaded, what this call returns."""
+        return _Call(self, *args)
+
+
+def _named(module: str, name: str) -> _Call:
+    """Name something in a module; by a call, because dill would refer to some through itself."""
+    return _Call(getattr, _Call(importlib.import_module, module), name)
 
 
 def attribute(function: SelfContained[..., Any], name: str) -> Any:
@@ -67,8 +80,8 @@ def reduce(function: SelfContained[..., Any]) -> tuple[Any, ...]:
         ShippingError: It cannot be carried.
     """
     names = _payload(function)
-    run_boot = Call(named("functools", "partial"), eval, _RUN_BOOT)
-    load = Call(Call(methodcaller, "get", BOOT, run_boot), named("sys", "modules"))
+    run_boot = _Call(_named("functools", "partial"), eval, boot.RUN)
+    load = _Call(_Call(methodcaller, "get", BOOT, run_boot), _named("sys", "modules"))
     return load, (names,)
 
 
@@ -81,7 +94,7 @@ def source_text(function: SelfContained[..., Any]) -> str:
     names = ", ".join(f"{name!r}: {_literal(value)}" for name, value in _payload(function).items())
     return (
         f"@(lambda _, names={{{names}}}: __import__('sys').modules.get({BOOT!r}, "
-        f"lambda names: eval({_RUN_BOOT_OF_TEXT!r}, {{}}, names))(names))\n"
+        f"lambda names: eval({_RUN_TEXT!r}, {{}}, names))(names))\n"
         f"def {function.__name__}(*args, **kwargs):\n"
         f"    {'Made by gc-warm: the decorator above returns the function that it carries.'!r}\n"
     )
@@ -98,6 +111,19 @@ def fingerprint(function: SelfContained[..., Any]) -> tuple[str, str]:
     origin, bundle = _pack(function)
     text = f"{origin.target}\n{bundle.fingerprint}"
     return origin.target, hashlib.sha256(text.encode()).hexdigest()
+
+
+def version(function: SelfContained[..., Any]) -> int:
+    """Return what differs whenever a function of a script, or a made one, travels as another.
+
+    Raises:
+        ShippingError: It cannot be carried.
+    """
+    origin = find_origin(function)
+    if origin.made is None and not origin.slices:  # the module that was imported stays the same
+        return id(function)
+    agreed = [(part.space.module, sorted(part.agreed.items())) for part in origin.slices]
+    return hash((id(function), origin.target, str(agreed)))
 
 
 def payload_size(function: SelfContained[..., Any]) -> int:
@@ -130,7 +156,7 @@ def _payload(function: SelfContained[..., Any]) -> dict[str, Any]:
 
 def _pack(function: SelfContained[..., Any]) -> tuple[Origin, Bundle]:
     """Return a function's bundle; that of the last time if no file has changed since."""
-    known = _bundles.get(function)
+    known = vars(function).get("_packed")
     if known is not None and known[1].is_current():
         return known
     name = f"{function.__module__}:{function.__qualname__}"
@@ -142,9 +168,8 @@ def _pack(function: SelfContained[..., Any]) -> tuple[Origin, Bundle]:
         check_size(bundle, name)
     except ShippingError as error:
         raise ShippingError(f"{name} cannot be self-contained. {error}") from error
-    # The text of a notebook is in no file; and what was made may hold data that changes.
-    if origin.made is None and not (origin.script and script.is_notebook()):
-        _bundles[function] = origin, bundle
+    if origin.made is None and not origin.slices:  # what these hold may have changed
+        vars(function)["_packed"] = origin, bundle
     return origin, bundle
 
 
@@ -163,6 +188,7 @@ def _stand_in(*args: Any, **kwargs: Any) -> None:
 
 _METHODS: dict[str, Callable[[Any], Any]] = {
     "_reduce": reduce,
+    "_version": version,
     "source": source_text,
     "payload_size": payload_size,
     "requirements": requirements_text,

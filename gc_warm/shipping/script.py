@@ -1,172 +1,100 @@
-"""Scripts and notebooks: their text, and the module that a slice of them becomes on a worker."""
+"""Scripts and notebooks: global names that belong to no module which a worker could import."""
 
 from __future__ import annotations
 
-import ast
 import hashlib
-import importlib
-import json
-import linecache
+import os
 import re
+import socket
 import sys
 import types
+import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from gc_warm.errors import ShippingError
-from gc_warm.shipping.slicing import Statement, needed, split
-from gc_warm.shipping.sources import Source, carried_needs, imports_of, packages_above
+MAIN = {"__main__", "__mp_main__"}
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-NAMES = {"__main__", "__mp_main__"}
+_ATOMS = (type(None), bool, int, float, str, bytes, tuple, frozenset)
+_spaces: dict[int, Space] = {}  # by the id of their names, which they keep alive
 
 
-def module_name() -> str:
-    """Return the name that the slice has on a worker, and here besides ``__main__``.
+class Space:
+    """The global names of a script or notebook.
 
-    Whatever refers to it there, such as the class of a result, finds the script here.
+    Attributes:
+        names: What they are bound to.
+        module: Name of the module that they have on a worker; their classes are pickled by it.
+        identity: Tells this script from all others; a new run of the same script has the same.
+        file: Where it is.
     """
-    main = sys.modules["__main__"]
-    spec = getattr(main, "__spec__", None)
-    file = getattr(main, "__file__", None)
-    if _shell() is not None:
-        name = "notebook__main__"
-    elif spec is not None:  # python -m package.module
-        parent = spec.parent + "." if spec.parent else ""
-        name = f"{parent}{spec.name.rpartition('.')[2].strip('_')}__main__"
-    else:
-        stem = re.sub(r"\W", "_", Path(file or "script").stem)
-        name = f"{stem}__main__"
-    sys.modules[name] = main
-    return name
+
+    def __init__(self, names: dict[str, Any]) -> None:
+        self.names = names
+        path = _path_of(names)
+        where = f"{socket.gethostname()}\n{os.getuid()}\n{path or uuid.uuid4()}"
+        self.identity = hashlib.sha256(where.encode()).hexdigest()[:16]
+        self.file = path or "notebook"
+        self.module = _module_name(names, self.identity)
+        main = sys.modules["__main__"]
+        self._alias = main if vars(main) is names else types.ModuleType(self.module)
+        sys.modules[self.module] = self._alias
+
+    def adopt(self, value: type) -> None:
+        """Have a class pickled by the name that it has on a worker."""
+        if value.__module__ in MAIN:
+            value.__module__ = self.module
+        if self._alias.__dict__ is not self.names and "." not in value.__qualname__:
+            setattr(self._alias, value.__name__, value)
+
+    def index(self) -> dict[int, str]:
+        """Return for each object that is known by a name which one: by its id."""
+        found: dict[int, str] = {}
+        for name in sorted(self.names, key=lambda name: name.startswith("_")):
+            value = self.names[name]
+            if not isinstance(value, _ATOMS):
+                its_own = getattr(value, "__name__", None) == name
+                found.setdefault(id(value), name)
+                if its_own:
+                    found[id(value)] = name
+        return found
 
 
-def slice_source(names: Iterable[str]) -> Source:
-    """Return the slice of the running script or notebook that some of its names need.
+def space_of(names: dict[str, Any]) -> Space | None:
+    """Return the script or notebook whose global names these are; None if they are a module's."""
+    module = names.get("__name__")
+    if module not in MAIN and getattr(sys.modules.get(str(module)), "__dict__", None) is names:
+        return None
+    if id(names) not in _spaces:
+        _spaces[id(names)] = Space(names)
+    return _spaces[id(names)]
 
-    Raises:
-        ShippingError: There is no text, or a name is not found in it.
-    """
-    main = sys.modules["__main__"]
-    statements = _statements(main)
 
-    def is_module(name: str) -> bool:
-        return isinstance(vars(main).get(name), types.ModuleType)
-
-    def public_names(module: str) -> set[str]:
-        found = importlib.import_module(module, getattr(main, "__package__", None))
-        public = getattr(found, "__all__", [name for name in vars(found) if name[0] != "_"])
-        return set(public)
-
-    indices = needed(statements, names, is_module=is_module, public_names=public_names)
-    chosen = [statements[index] for index in indices]
-    name = module_name()
-    needs: set[str] = set(packages_above(name))
-    for each in chosen:
-        if re.search(r"\bget_ipython\(", each.text):
-            raise ShippingError(
-                f"The function needs line {each.line} of {each.file}, which uses a magic of "
-                "IPython. Workers run plain Python: move it out of what the function needs."
-            )
-    whole = ast.Module([node for each in chosen for node in each.tree.body], type_ignores=[])
-    needs |= carried_needs(imports_of(whole, name.rpartition(".")[0]), name)
-    parts, bound = _parts(chosen)
-    _adopt_classes(main, bound, name)
-    return Source(name, "", _file(main), package=False, needs=frozenset(needs), parts=parts,
-                  bound=bound)  # fmt: skip
+def main_space() -> Space:
+    """Return the running script or notebook."""
+    names = vars(sys.modules["__main__"])
+    return _spaces.get(id(names)) or _spaces.setdefault(id(names), Space(names))
 
 
 def is_in_script(module: str | None) -> bool:
-    """Say whether a module is the running script or notebook."""
-    return module in NAMES or (
-        module is not None
-        and module.endswith("__main__")
-        and sys.modules.get(module) is sys.modules["__main__"]
-    )
+    """Say whether a module is a script or notebook."""
+    return module in MAIN or any(space.module == module for space in _spaces.values())
 
 
-def is_notebook() -> bool:
-    """Say whether the running script is a notebook, or another session of IPython."""
-    return _shell() is not None
+def _path_of(names: dict[str, Any]) -> str:
+    """Return the file of a script or notebook; nothing if it has none that is known."""
+    file = names.get("__file__") or names.get("__vsc_ipynb_file__")
+    if not file and "get_ipython" in names:
+        file = os.environ.get("JPY_SESSION_NAME")  # set by Jupyter's server
+    return str(Path(file).absolute()) if isinstance(file, str) else ""
 
 
-def _parts(chosen: list[Statement]) -> tuple[list[dict[str, Any]], dict[str, list[str]]]:
-    parts: list[dict[str, Any]] = []
-    bound: dict[str, list[str]] = {}
-    seen: dict[str, int] = {}
-    for each in chosen:
-        digest = hashlib.sha256(json.dumps([each.text, each.future]).encode()).hexdigest()[:16]
-        seen[digest] = seen.get(digest, 0) + 1
-        identity = f"{digest}.{seen[digest]}"
-        parts.append(
-            {
-                "id": identity,
-                "file": each.file,
-                "line": each.line,
-                "text": each.text,
-                "future": list(each.future),
-            }
-        )
-        for name in each.names.binds | each.names.touches:
-            bound.setdefault(name, []).append(identity)
-    return parts, bound
-
-
-def _adopt_classes(main: types.ModuleType, bound: Iterable[str], name: str) -> None:
-    """Have the script's classes pickled by the name that they have on a worker, too."""
-    for each in bound:
-        adopt(vars(main).get(each), name)
-
-
-def adopt(value: object, name: str) -> None:
-    """Let a class of the script, and the classes in it, belong to the slice."""
-    if isinstance(value, type) and value.__module__ in NAMES:
-        value.__module__ = name
-        for inner in list(vars(value).values()):
-            adopt(inner, name)
-
-
-def _file(main: types.ModuleType) -> str:
-    return str(getattr(main, "__file__", None) or "notebook")
-
-
-def _shell() -> Any:
-    """Return the IPython shell whose ``__main__`` this is, if there is one."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    return shell if getattr(shell, "user_module", None) is sys.modules["__main__"] else None
-
-
-def _statements(main: types.ModuleType) -> list[Statement]:
-    shell = _shell()
-    if shell is not None:
-        return _cells(shell)
-    file = getattr(main, "__file__", None)
-    if file is None or not Path(file).is_file():
-        raise ShippingError(
-            "The function was typed into an interpreter, or given by `python -c`: there is no "
-            "file to take its source from. Write it to a .py file, or use IPython or Jupyter."
-        )
-    path = Path(file)
-    try:
-        return split(path.read_text(encoding="utf-8"), str(path.absolute()))
-    except (OSError, SyntaxError, UnicodeDecodeError) as error:
-        raise ShippingError(f"The source of the script cannot be read: {error}") from error
-
-
-def _cells(shell: Any) -> list[Statement]:
-    files = {"".join(entry[2]): file for file, entry in linecache.cache.items() if len(entry) > 1}
-    statements: list[Statement] = []
-    future: tuple[str, ...] = ()
-    for number, text in enumerate(shell.history_manager.input_hist_parsed):
-        file = files.get(text) or files.get(text + "\n") or f"cell {number}"
-        try:
-            statements += split(text, file, future)
-        except SyntaxError:
-            continue  # it did not run either
-        for node in ast.parse(text).body:
-            if isinstance(node, ast.ImportFrom) and node.module == "__future__":
-                future = (*future, *(alias.name for alias in node.names))
-    return statements
+def _module_name(names: dict[str, Any], identity: str) -> str:
+    spec = names.get("__spec__")
+    if spec is not None and names.get("__name__") in MAIN:  # python -m package.module
+        parent = spec.parent + "." if spec.parent else ""
+        return f"{parent}{spec.name.rpartition('.')[2].strip('_')}__main__"
+    file = names.get("__file__")
+    if not isinstance(file, str):
+        return f"notebook_{identity[:4]}__main__"
+    stem = re.sub(r"\W", "_", Path(file).stem)
+    return f"{stem}__main__"

@@ -12,18 +12,21 @@ import functools
 import importlib.machinery
 import importlib.metadata
 import importlib.util
+import pkgutil
 import sys
 import sysconfig
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import gc_warm
 from gc_warm.errors import ShippingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from importlib.machinery import ModuleSpec
+
+    from gc_warm.shipping.definitions import Slice
 
 
 # Names of modules, each with whether it is only imported in a ``try``.
@@ -40,9 +43,9 @@ class Source:
         file: Where it came from.
         package: Whether it is a package.
         needs: Names of the carried modules that it imports, its packages among them.
-        parts: The statements of a slice, as a worker gets them.
-        bound: For each name that a slice binds, the ids of the parts that do.
+        part: What is carried of a script, whose text does not travel.
         data: Data files of the package, by path.
+        folders: Folders in which further data files may appear.
     """
 
     name: str
@@ -50,9 +53,9 @@ class Source:
     file: str
     package: bool
     needs: frozenset[str]
-    parts: list[dict[str, Any]] | None = None
-    bound: dict[str, list[str]] = field(default_factory=dict)
+    part: Slice | None = None
     data: dict[str, bytes] = field(default_factory=dict)
+    folders: set[str] = field(default_factory=set)
 
 
 def carried_sources(modules: Iterable[str]) -> dict[str, Source]:
@@ -65,41 +68,40 @@ def carried_sources(modules: Iterable[str]) -> dict[str, Source]:
         ShippingError: A module cannot be read, or cannot be carried.
     """
     found: dict[str, Source] = {}
+    look_up = functools.cache(find)
     waiting = [each for name in modules for each in (name, *packages_above(name))]
     while waiting:
         name = waiting.pop()
         if name not in found:
-            found[name] = read(name)
+            found[name] = read(name, look_up)
             waiting.extend(found[name].needs - found.keys())
     return found
 
 
 def is_carried(name: str) -> bool:
     """Say whether a module travels: it has source, and is neither standard nor installed."""
-    top = name.partition(".")[0]
-    if top in sys.stdlib_module_names or top == "__main__":
-        return False
     spec = find(name)
-    if spec is None:
+    return spec is not None and _travels(name, spec)
+
+
+def _travels(name: str, spec: ModuleSpec) -> bool:
+    if name == "__main__":
         return False
-    if top == "gc_warm":  # wherever it is installed, it is ours to carry
-        return _is_runtime(name) or name.startswith("gc_warm.functions")
+    if name.partition(".")[0] == "gc_warm":  # wherever it is installed, it is ours to carry
+        return name in _RUNTIME or name.startswith(("gc_warm.worker.", "gc_warm.functions"))
     if spec.origin is None or spec.loader is None or not spec.has_location:
-        places = list(spec.submodule_search_locations or [])
-        return bool(places) and not any(_is_installed(Path(place)) for place in places)
-    return spec.origin.endswith(".py") and not _is_installed(Path(spec.origin))
+        places = spec.submodule_search_locations or []
+        return bool(places) and not any(_is_installed(place) for place in places)
+    return spec.origin.endswith(".py") and not _is_installed(spec.origin)
 
 
 def is_installed(name: str) -> bool:
     """Say whether a module comes with Python or with an installed distribution."""
-    top = name.partition(".")[0]
-    if top in sys.stdlib_module_names:
-        return True
     spec = find(name)
-    return spec is not None and spec.origin is not None and _is_installed(Path(spec.origin))
+    return spec is not None and spec.origin is not None and _is_installed(spec.origin)
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=1024)
 def distributions_of(module: str) -> tuple[str, ...]:
     """Return the names of the installed distributions that a module comes from.
 
@@ -108,6 +110,8 @@ def distributions_of(module: str) -> tuple[str, ...]:
     top = module.partition(".")[0]
     if top in sys.stdlib_module_names:
         return ()
+    if top != module:  # so that what takes long is done once
+        return distributions_of(top)
     return tuple(
         sorted(
             {
@@ -123,21 +127,21 @@ def distributions_of(module: str) -> tuple[str, ...]:
 _RUNTIME = ("gc_warm", "gc_warm.errors", "gc_warm.worker")
 
 
-def _is_runtime(name: str) -> bool:
-    return name in _RUNTIME or name.startswith("gc_warm.worker.")
-
-
 @functools.lru_cache(maxsize=4096)
-def _is_installed(file: Path) -> bool:
-    folder = file.resolve()
-    return any(place in folder.parents for place in _site_folders()) or any(
-        part in {"site-packages", "dist-packages"} for part in folder.parts
+def _is_installed(origin: str) -> bool:
+    file = Path(origin).resolve()
+    return (
+        origin in {"built-in", "frozen"}
+        or not {"site-packages", "dist-packages"}.isdisjoint(file.parts)
+        or not _installed_folders().isdisjoint(file.parents)
     )
 
 
 @functools.lru_cache(maxsize=1)
-def _site_folders() -> frozenset[Path]:
-    return frozenset(Path(sysconfig.get_path(key)).resolve() for key in ("purelib", "platlib"))
+def _installed_folders() -> frozenset[Path]:
+    folders = [sysconfig.get_path(key) for key in ("stdlib", "platstdlib", "purelib", "platlib")]
+    folders += [str(Path(ast.__file__).parent), f"{sys.base_prefix}/DLLs"]  # zipped; on Windows
+    return frozenset(Path(folder).resolve() for folder in folders)
 
 
 def find(name: str) -> ModuleSpec | None:
@@ -154,19 +158,32 @@ def find(name: str) -> ModuleSpec | None:
             return None
         path = list(above.submodule_search_locations)
     for finder in sys.meta_path:
-        spec = finder.find_spec(name, path)
+        try:
+            spec = finder.find_spec(name, path)
+        except KeyError:  # a namespace in one that is not imported
+            spec = _namespace(name, path or [])
         if spec is not None:
             return spec
     return None
 
 
-def read(name: str) -> Source:
+def _namespace(name: str, path: list[str]) -> ModuleSpec:
+    finders = [finder for finder in map(pkgutil.get_importer, path) if finder is not None]
+    portions = [finder.find_spec(name) for finder in finders]
+    spec = importlib.machinery.ModuleSpec(name, None, is_package=True)
+    spec.submodule_search_locations = [
+        place for each in portions if each for place in each.submodule_search_locations or ()
+    ]
+    return spec
+
+
+def read(name: str, look_up: Callable[[str], ModuleSpec | None] = find) -> Source:
     """Read a module.
 
     Raises:
-        ShippingError: It has no source that can be read.
+        ShippingError: It has no source that can be read, or has the name of a standard module.
     """
-    spec = find(name)
+    spec = look_up(name)
     if spec is None:
         raise ShippingError(f"The source of module {name!r} cannot be found.")
     package = spec.submodule_search_locations is not None
@@ -174,13 +191,18 @@ def read(name: str) -> Source:
     if package and (spec.origin is None or not spec.has_location):
         return Source(name, None, _folder(spec), package=True, needs=above)
     file = str(spec.origin)
+    if name in sys.stdlib_module_names or name == "test":
+        raise ShippingError(
+            f"{file} cannot be carried: {name!r} is also a module of the standard library, and "
+            "what is installed on the worker needs that one. Rename yours."
+        )
     try:
         text = _text_of(spec)
         parent = name if package else name.rpartition(".")[0]
         imports = _imports_of_text(text, file, parent)
     except (OSError, SyntaxError, UnicodeDecodeError, ImportError) as error:
         raise ShippingError(f"The source of module {name!r} cannot be read: {error}") from error
-    return Source(name, text, file, package, above | carried_needs(imports, name))
+    return Source(name, text, file, package, above | carried_needs(imports, name, look_up))
 
 
 @functools.lru_cache(maxsize=4096)
@@ -188,44 +210,36 @@ def _imports_of_text(text: str, file: str, parent: str) -> Imports:
     return imports_of(ast.parse(text, filename=file), parent)
 
 
-def carried_needs(imports: Imports, name: str) -> frozenset[str]:
+def carried_needs(
+    imports: Imports, name: str, look_up: Callable[[str], ModuleSpec | None] = find
+) -> frozenset[str]:
     """Return those modules of what a module imports that are carried.
 
     Args:
         imports: What it imports: see `imports_of`.
         name: The module's name.
+        look_up: What finds a module.
 
     Raises:
         ShippingError: It imports a compiled module of the project, which cannot be carried.
     """
     needs = set()
     for need, guarded in imports:
-        if need != name and is_carried(need):
+        if need == name or (spec := look_up(need)) is None:
+            continue
+        if _travels(need, spec):
             needs.add(need)
-        elif not guarded and _is_compiled(need):
+        elif not guarded and _is_compiled(str(spec.origin)):
             raise ShippingError(
-                f"Module {name!r} imports {need!r}, which is compiled ({_origin(need)}): only "
+                f"Module {name!r} imports {need!r}, which is compiled ({spec.origin}): only "
                 "Python source can be carried. Install it on the endpoint as a package."
             )
     return frozenset(needs)
 
 
-def _is_compiled(name: str) -> bool:
-    if name.partition(".")[0] in sys.stdlib_module_names or name == "__main__":
-        return False
-    spec = find(name)
+def _is_compiled(origin: str) -> bool:
     suffixes = tuple(importlib.machinery.EXTENSION_SUFFIXES)
-    return (
-        spec is not None
-        and spec.origin is not None
-        and spec.origin.endswith(suffixes)
-        and not _is_installed(Path(spec.origin))
-    )
-
-
-def _origin(name: str) -> str | None:
-    spec = find(name)
-    return spec.origin if spec else None
+    return origin.endswith(suffixes) and not _is_installed(origin)
 
 
 def _folder(spec: ModuleSpec) -> str:
@@ -276,10 +290,11 @@ def _import_statements(
         if isinstance(node, ast.Import | ast.ImportFrom):
             yield node, guarded
             continue
-        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
-            children: Iterable[ast.AST] = node.orelse
-        else:
-            children = [child for name in _BLOCKS for child in getattr(node, name, ())]
+        match node:
+            case ast.If(test=ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING")):
+                children: Iterable[ast.AST] = node.orelse
+            case _:
+                children = [child for name in _BLOCKS for child in getattr(node, name, ())]
         yield from _import_statements(children, guarded=guarded or isinstance(node, _TRIES))
 
 

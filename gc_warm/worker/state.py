@@ -44,7 +44,7 @@ class State:
         self.background = options.background
         self.fork_keeps = options.fork == "keep"
         self.group = options.group or Group(self.name, options.maxsize, options.maxbytes)
-        self._options = options
+        self.options = options
         self._build = builder(initialiser)
         self._key = KeyMaker(initialiser, initialiser.__name__, options.key)
         if options.expires and not self.group.timed:
@@ -90,7 +90,7 @@ class State:
         with waiting.lock:
             fronts.credit(self.settle())
             slots = [s for s in self.group.slots.values() if s.owner is self and s.phase is READY]
-            now = self._options.timer()
+            now = self.options.timer()
             entries = tuple(
                 WarmEntry(s.label, s.hits, s.seconds, now - s.built_at, s.size, len(s.holders))
                 for s in slots
@@ -135,8 +135,8 @@ class State:
         start = time.perf_counter()
         try:
             self._build(slot, args, kwargs)
-            if callable(self._options.size):
-                slot.size = self._note_size(slot.key, int(self._options.size(slot.value)))
+            if callable(self.options.size):
+                slot.size = self._note_size(slot.key, int(self.options.size(slot.value)))
         except BaseException as error:
             self._failures += 1
             self._note_failure(slot.key, error)
@@ -144,7 +144,7 @@ class State:
         slot.seconds = time.perf_counter() - start
         if task is not None:
             task.build_seconds = counted  # what was built meanwhile is part of these seconds
-        slot.built_at = slot.used_at = self._options.timer()
+        slot.built_at = slot.used_at = self.options.timer()
         self._misses += 1
         self._build_seconds += slot.seconds
 
@@ -158,12 +158,12 @@ class State:
     def use(self, slot: Slot) -> None:
         """Note that a state is used."""
         slot.uses += 1
-        if self._options.expires:
-            slot.used_at = self._options.timer()
+        if self.options.expires:
+            slot.used_at = self.options.timer()
 
     def expired(self, slot: Slot) -> bool:
         """Say whether a state is past its time."""
-        o = self._options
+        o = self.options
         now = o.timer()
         return (
             (o.idle_timeout is not None and now - slot.used_at >= o.idle_timeout)
@@ -254,7 +254,7 @@ class State:
         return new
 
     def _size_before(self, key: Hashable) -> int:
-        size = self._options.size
+        size = self.options.size
         return self._sizes.get(key, 0) if size is None or callable(size) else size
 
     def _note_size(self, key: Hashable, size: int) -> int:
@@ -265,16 +265,16 @@ class State:
         return size
 
     def _note_failure(self, key: Hashable, error: BaseException) -> None:
-        if self._options.retry_after is None or is_injected(error) or switch.disabled:
+        if self.options.retry_after is None or is_injected(error) or switch.disabled:
             return
-        now = self._options.timer()
+        now = self.options.timer()
         self._failed = {k: f for k, f in self._failed.items() if f.until > now}
-        until = now + self._options.retry_after
+        until = now + self.options.retry_after
         self._failed[key] = _Failure(_without_frames(error), until)
 
     def _raise_recent_failure(self, key: Hashable) -> None:
         failure = self._failed.get(key)
-        if failure is not None and self._options.timer() < failure.until:
+        if failure is not None and self.options.timer() < failure.until:
             raise _without_frames(failure.error)
 
     def _obtain_once(

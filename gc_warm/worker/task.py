@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import sys
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overlo
 
 from gc_warm.errors import ShippingError, UsageError
 from gc_warm.worker.receipt import Receipt, Receipted, worker_identity
-from gc_warm.worker.scope import settle, task_scope
+from gc_warm.worker.scope import current, settle, task_scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,7 +24,7 @@ T = TypeVar("T")
 _running_lock = threading.Lock()
 # Found in `gc_warm.shipping.parcel`, which workers do not have.
 _ON_CLIENT = {
-    *("_reduce", "source", "payload_size", "requirements", "__signature__", "__code__"),
+    *("_reduce", "_version", "source", "payload_size", "requirements", "__signature__", "__code__"),
     *("__defaults__", "__kwdefaults__", "__closure__", "__globals__"),
 }
 
@@ -57,6 +58,8 @@ class SelfContained(Generic[P, T]):
         requires: What must be installed on the worker.
         data: Patterns of the data files to carry.
         home: Name of the module that made it self-contained.
+        arrived: The payload that it came with, on a worker.
+        activate: Lets the names of modules mean those that it came with; returns what undoes that.
     """
 
     def __init__(
@@ -74,6 +77,8 @@ class SelfContained(Generic[P, T]):
         self.requires = tuple(requires)
         self.data = tuple(data)
         self.home = home
+        self.arrived: dict[str, Any] | None = None
+        self.activate: Callable[[], Callable[[], Any]] | None = None
         named: Any = function
         while isinstance(named, (functools.partial, types.MethodType)):
             named = named.func if isinstance(named, functools.partial) else named.__func__
@@ -89,12 +94,31 @@ class SelfContained(Generic[P, T]):
         """Run the function here, in a task scope."""
         with _running_lock:
             self.running += 1
+        inside_another = current() is not None
+        undo = self.activate() if self.activate else None  # its arguments may have come with others
         try:
             with task_scope():
                 return self.function(*args, **kwargs)
         finally:
+            if undo and inside_another:
+                undo()
             with _running_lock:
                 self.running -= 1
+
+    def __get__(self, instance: object, owner: type | None = None) -> SelfContained[..., T]:
+        """Bind it to an instance, where it is a method: that travels, too."""
+        if instance is None:
+            return self
+        bound: Any = SelfContained(types.MethodType(self.function, instance), home=self.home)
+        bound.modules, bound.requires, bound.data = self.modules, self.requires, self.data
+        return cast("SelfContained[..., T]", bound)
+
+    def __hash__(self) -> int:
+        """Differ where what travels differs: executors remember functions by their hash."""
+        if self.arrived is None:
+            with contextlib.suppress(ShippingError):
+                return cast("int", self._version())
+        return id(self)
 
     @functools.cached_property
     def receipted(self) -> SelfContained[P, Receipted[T]]:
@@ -129,6 +153,12 @@ class SelfContained(Generic[P, T]):
         Raises:
             ShippingError: The function cannot be carried; the message says why.
         """
+        names = self.arrived
+        home = getattr(sys.modules.get(str(self.__module__)), "__loader__", None)
+        if names is None and hasattr(home, "payload"):  # it came with another function
+            names = {**home.payload, "target": f"{self.__module__}:{self.__qualname__}"}
+        if names is not None:
+            return eval, (names["again"], {}, names)
         reduce: Callable[[], tuple[Any, ...]] = self._reduce
         return reduce()
 
@@ -142,8 +172,8 @@ class SelfContained(Generic[P, T]):
             if name[:2] == "__":
                 raise AttributeError(name) from None
             raise ShippingError(
-                f"{self!r} can be sent only from where gc-warm is installed, and this worker "
-                "has only what it was sent. Return its result instead of the function."
+                f"{self!r} was made on a worker, and can be sent only from where gc-warm is "
+                "installed. Return its result instead of the function."
             ) from error
         return attribute(self, name)
 
@@ -164,6 +194,9 @@ class _WithReceipt(SelfContained[P, Receipted[T]], Generic[P, T]):
         super().__init__(cast("Any", plain.function))
         self.modules, self.requires, self.data = plain.modules, plain.requires, plain.data
         self.plain = plain
+        if plain.arrived is not None:
+            target = plain.arrived["target"].partition("!")[0] + "!receipted"
+            self.arrived = {**plain.arrived, "target": target}
         for name in ("__name__", "__qualname__", "__module__", "__doc__"):
             setattr(self, name, getattr(plain, name))
 

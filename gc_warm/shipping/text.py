@@ -1,0 +1,171 @@
+"""The text of one function: found by its code, and proved by compiling it."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import inspect
+import linecache
+import symtable
+import types
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from gc_warm.errors import ShippingError
+from gc_warm.worker.remake import compiled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+_ANNOTATIONS = 0x1000000  # a code's flag: `from __future__ import annotations` holds for it
+
+
+class Text(NamedTuple):
+    """The definition of a function, as it is written.
+
+    Attributes:
+        text: Its lines from ``def`` on, as they are indented; or a lambda expression.
+        file: Where it is written.
+        line: Number of its first line.
+        outer: Name of the class around it, or nothing.
+        annotations: Whether ``from __future__ import annotations`` holds for it.
+        tree: The same, parsed.
+    """
+
+    text: str
+    file: str
+    line: int
+    outer: str
+    annotations: bool
+    tree: ast.Module
+
+
+def text_of(function: types.FunctionType) -> Text:
+    """Return the text of a function, which compiles to the very code that it has.
+
+    Raises:
+        ShippingError: There is no text, or it is not what the function was made from.
+    """
+    code = function.__code__
+    return _text_of(code, code.co_filename, _Names(function.__globals__))
+
+
+class _Names:
+    """The globals of a function, of which a cache must not compare what they hold."""
+
+    def __init__(self, names: dict[str, Any]) -> None:
+        self.names = names
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Names) and self.names is other.names
+
+    def __hash__(self) -> int:
+        return id(self.names)
+
+
+@functools.lru_cache(maxsize=2048)
+def _text_of(code: types.CodeType, file: str, names: _Names) -> Text:
+    for whole in _texts_of_file(file, names.names):
+        for text in _candidates(code, file, whole):
+            if _is_of(code, text, whole) or _is_rewritten_by_pytest(text, names.names):
+                return text
+    if not linecache.getlines(file, names.names):
+        reason = (
+            "it was typed into an interpreter, given by `python -c`, or made by `exec`. Write it "
+            "to a .py file, or use IPython or Jupyter"
+        )
+        raise ShippingError(f"The source of {_described(code)} is not found: {reason}.")
+    raise ShippingError(
+        f"The source of {_described(code)} is not what stands in {file} any more, or was changed "
+        "by what imported it. Run the file or the cell again."
+    )
+
+
+def _is_of(code: types.CodeType, text: Text, whole: str) -> bool:
+    """Say whether a text compiles to a code."""
+    for imported in ((), _imported_names(whole)):
+        try:
+            again = compiled(
+                *(text.text, text.file, text.line, code.co_name, text.outer),
+                list(code.co_freevars),
+                annotations=text.annotations,
+                imported=imported,
+            )
+        except SyntaxError:
+            return False
+        if _bare(code) == _bare(again):
+            return True
+    return False
+
+
+@functools.lru_cache(maxsize=64)
+def _imported_names(whole: str) -> tuple[str, ...]:
+    symbols = symtable.symtable(whole, "text", "exec").get_symbols()
+    return tuple(sorted(symbol.get_name() for symbol in symbols if symbol.is_imported()))
+
+
+def _described(code: types.CodeType) -> str:
+    return f"{code.co_name!r} (line {code.co_firstlineno} of {code.co_filename})"
+
+
+def _texts_of_file(file: str, names: dict[str, Any]) -> Iterator[str]:
+    """Yield the text of a file as it was when it was first asked for, then as it is now."""
+    first = "".join(linecache.getlines(file, names))
+    yield first
+    linecache.checkcache(file)
+    now = "".join(linecache.getlines(file, names))
+    if now != first:
+        yield now
+
+
+def _candidates(code: types.CodeType, file: str, whole: str) -> Iterator[Text]:
+    """Yield the definitions that may have made a code: by their name and line."""
+    lines = whole.split("\n")
+    for node, outer in _functions_of(whole):
+        decorators = [] if isinstance(node, ast.Lambda) else node.decorator_list
+        first = min([node.lineno, *(each.lineno for each in decorators)])
+        if first == code.co_firstlineno and getattr(node, "name", "<lambda>") == code.co_name:
+            if isinstance(node, ast.Lambda):
+                text = ast.get_source_segment(whole, node) or ""
+            else:
+                text = "\n".join(lines[node.lineno - 1 : node.end_lineno])
+            tree = ast.Module([_shell_of(node)], type_ignores=[])
+            annotations = bool(code.co_flags & _ANNOTATIONS)
+            yield Text(text, file, node.lineno, outer, annotations, tree)
+
+
+def _shell_of(node: _Function) -> ast.stmt:
+    return ast.Expr(node) if isinstance(node, ast.Lambda) else node
+
+
+@functools.lru_cache(maxsize=64)
+def _functions_of(whole: str) -> list[tuple[_Function, str]]:
+    """Return all functions of a text, each with the name of the class that it is written in."""
+    try:
+        tree = ast.parse(whole)
+    except SyntaxError:
+        return []
+    found: list[tuple[_Function, str]] = []
+    waiting: list[tuple[ast.AST, str]] = [(tree, "")]
+    while waiting:
+        node, outer = waiting.pop()
+        if isinstance(node, _Function):
+            found.append((node, outer))
+        inner = node.name if isinstance(node, ast.ClassDef) else outer
+        waiting += [(child, inner) for child in ast.iter_child_nodes(node)]
+    return found
+
+
+def _bare(code: types.CodeType) -> types.CodeType:
+    """Return a code without what says where it stands."""
+    inner = [_bare(each) if isinstance(each, types.CodeType) else each for each in code.co_consts]
+    flags = code.co_flags & ~inspect.CO_NESTED
+    return code.replace(
+        co_firstlineno=1, co_consts=tuple(inner), co_linetable=b"", co_flags=flags
+    )
+
+
+def _is_rewritten_by_pytest(text: Text, names: dict[str, Any]) -> bool:
+    """Say whether pytest made other code of a text, for its `assert`."""
+    asserts = any(isinstance(node, ast.Assert) for node in ast.walk(text.tree))
+    return asserts and type(names.get("__loader__")).__name__ == "AssertionRewritingHook"

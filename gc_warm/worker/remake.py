@@ -1,0 +1,382 @@
+"""Functions, classes and values, made again on a worker from what describes them.
+
+Of a script or notebook, no statement runs on a worker. Each name that a function needs travels as a
+*graph* instead (see `gc_warm.shipping.definitions`): a list of nodes, and which of them the name
+means. A number, a text, True, False and None stand for themselves; ``[i]`` is the node i of the same
+graph, so what was one object is one here. A node is a list, its kind first: see the methods of
+`_Remaker`. Only functions have source text: a function's code is compiled from it, and the rest of
+the function (defaults, closure, attributes) are values again.
+"""
+
+from __future__ import annotations
+
+import abc
+import ast
+import base64
+import collections
+import dataclasses
+import functools
+import importlib
+import linecache
+import types
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+_ANNOTATIONS = 0x1000000  # compile with `from __future__ import annotations`
+
+
+def fill(spaces: dict[str, Any], known: dict[str, Any]) -> None:
+    """Bind the names of scripts in their modules; all of them, or none if one cannot be made.
+
+    Args:
+        spaces: For each module, the graph of each name.
+        known: For each module, the names that it has already.
+    """
+    remaker = _Remaker(spaces, known)
+    new = [(space, name) for space in spaces for name in spaces[space] if name not in known[space]]
+    made = [(space, name, remaker.named(space, name)) for space, name in new]
+    remaker.finish()
+    for space, name, value in made:
+        vars(importlib.import_module(space))[name] = value
+
+
+def make(graph: Any) -> Any:
+    """Make what a graph describes; the names that it refers to are there already."""
+    remaker = _Remaker({}, {})
+    made = remaker.graph(None, graph)
+    remaker.finish()
+    return made
+
+
+def compiled(
+    text: str,
+    file: str,
+    line: int,
+    name: str,
+    outer: str,
+    free: list[str],
+    *,
+    annotations: bool,
+    imported: Iterable[str] = (),
+) -> types.CodeType:
+    """Return the code of a function, from the text of its definition alone.
+
+    The text is never changed, however it is indented; what it needs around it is added to its tree.
+    Decorators, defaults and annotations are dropped: they have run where the function was defined.
+
+    Args:
+        text: Its lines, from ``def`` on; or a lambda expression.
+        file: Where it is written, shown in tracebacks.
+        line: Number of its first line.
+        name: Its name in its code.
+        outer: Name of the class around it, if any: ``super()`` and names like ``__x`` need it.
+        free: The local variables around it that it uses.
+        annotations: Whether ``from __future__ import annotations`` holds for it.
+        imported: Names that are imported around it: some Pythons compile their use differently.
+    """
+    node: Any
+    if name == "<lambda>":
+        node = ast.parse(f"({text}\n)", mode="eval").body
+        inner: Any = ast.Expr(node)
+    elif text[0].isspace():
+        inner = node = ast.parse("if 1:\n" + text).body[0].body[0]  # type: ignore[attr-defined]
+    else:
+        inner = node = ast.parse(text).body[0]
+    ast.increment_lineno(node, line - node.lineno)
+    arguments = node.args
+    arguments.defaults, arguments.kw_defaults = [], [None] * len(arguments.kwonlyargs)
+    node.decorator_list, node.returns = [], None
+    for each in ast.walk(arguments):
+        if isinstance(each, ast.arg):
+            each.annotation = None
+    parameters = ",".join(each for each in free if not (outer and each == "__class__"))
+    shell: Any = ast.parse(f"def _({parameters}):\n class {outer or '_'}:0")
+    function = shell.body[0]
+    if outer:
+        function.body[0].body = [inner]
+    else:
+        function.body = [inner]
+    bound = outer or name
+    if bound not in free and bound != "<lambda>":  # where it is used within, it is a global name
+        function.body.insert(0, ast.Global([bound]))
+    shell.body += [ast.Import([ast.alias(each)]) for each in imported]
+    flags = _ANNOTATIONS if annotations else 0
+    code = compile(ast.fix_missing_locations(shell), file, "exec", flags, dont_inherit=True)
+    found = _codes_in(_codes_in(code)[0])
+    if outer:
+        found = _codes_in(found[0])
+    while found[0].co_name != name:  # def name[T](...): is in a scope of its own
+        found = _codes_in(found[-1])
+    return found[0]
+
+
+def _codes_in(code: types.CodeType) -> list[types.CodeType]:
+    return [each for each in code.co_consts if isinstance(each, types.CodeType)]
+
+
+class _Remaker:
+    """Makes what graphs describe.
+
+    Functions and classes are made empty, and filled afterwards, for they may refer to each other.
+    They are filled before anything is called or hashed.
+    """
+
+    def __init__(self, spaces: dict[str, Any], known: dict[str, Any]) -> None:
+        self._spaces = spaces
+        self._known = known
+        self._made: dict[Any, Any] = {}  # by graph and number of the node
+        self._unfilled: list[Callable[[], None]] = []
+        self._graph: tuple[Any, Any] = None, ()
+
+    def finish(self) -> None:
+        """Fill what is empty."""
+        while self._unfilled:
+            self._unfilled.pop(0)()
+
+    def named(self, space: str, name: str) -> Any:
+        """Return what a name of a script means."""
+        if space not in self._spaces or name in self._known[space]:
+            return vars(importlib.import_module(space)).get(name)
+        return self.graph((space, name), self._spaces[space][name])
+
+    def graph(self, key: Any, graph: Any) -> Any:
+        """Return what a graph describes."""
+        nodes, root = graph
+        before, self._graph = self._graph, (key, nodes)
+        try:
+            return self._value(root)
+        finally:
+            self._graph = before
+
+    def _value(self, code: Any) -> Any:
+        if type(code) is not list:
+            return code
+        key, nodes = self._graph
+        place = key, code[0]
+        if place not in self._made:
+            kind, *parts = nodes[code[0]]
+            getattr(self, "_" + kind)(place, *parts)
+        return self._made[place]
+
+    def _values(self, codes: Iterable[Any]) -> list[Any]:
+        return [self._value(code) for code in codes]
+
+    def _table(self, codes: dict[str, Any]) -> dict[str, Any]:
+        return {name: self._value(code) for name, code in codes.items()}
+
+    def _later(self, action: Callable[[], None]) -> None:
+        graph = self._graph
+
+        def fill() -> None:
+            before, self._graph = self._graph, graph
+            try:
+                action()
+            finally:
+                self._graph = before
+
+        self._unfilled.append(fill)
+
+    # The kinds of nodes
+
+    def _name(self, place: Any, space: str, name: str) -> None:
+        self._made[place] = self.named(space, name)
+
+    def _import(self, place: Any, module: str, path: str) -> None:
+        found = importlib.import_module(module)
+        self._made[place] = functools.reduce(getattr, filter(None, path.split(".")), found)
+
+    def _bytes(self, place: Any, text: str) -> None:
+        self._made[place] = base64.b64decode(text)
+
+    def _list(self, place: Any, *codes: Any) -> None:
+        self._made[place] = made = []  # type: ignore[var-annotated]
+        made += self._values(codes)
+
+    def _tuple(self, place: Any, *codes: Any) -> None:
+        self._made[place] = tuple(self._values(codes))
+
+    def _set(self, place: Any, *codes: Any) -> None:
+        self._made[place] = made = set()  # type: ignore[var-annotated]
+        values = self._values(codes)
+        self.finish()
+        made.update(values)
+
+    def _frozenset(self, place: Any, *codes: Any) -> None:
+        values = self._values(codes)
+        self.finish()
+        self._made[place] = frozenset(values)
+
+    def _dict(self, place: Any, *codes: Any) -> None:
+        self._made[place] = made = {}  # type: ignore[var-annotated]
+        values = self._values(codes)
+        if any(type(each) is list for each in codes[::2]):
+            self.finish()
+        made.update(zip(values[::2], values[1::2], strict=True))
+
+    def _call(
+        self,
+        place: Any,
+        function: Any,
+        args: list[Any],
+        kwargs: dict[str, Any],
+        state: Any = None,
+        items: Any = (),
+        pairs: Any = (),
+        setter: Any = None,
+    ) -> None:
+        """Make something as pickle would: by a call, then its state and what it holds."""
+        call, arguments, options = self._value(function), self._values(args), self._table(kwargs)
+        self.finish()
+        self._made[place] = made = call(*arguments, **options)
+        items, pairs = self._values(items), self._values(pairs)
+        self.finish()
+        for each in items:
+            made.append(each)
+        for key, value in zip(pairs[::2], pairs[1::2], strict=True):
+            made[key] = value
+        if state is not None:
+            _set_state(made, self._value(state), self._value(setter))
+
+    def _cell(self, place: Any, *content: Any) -> None:
+        self._made[place] = cell = types.CellType()
+        for code in content:
+            self._later(lambda: setattr(cell, "cell_contents", self._value(code)))  # noqa: B023
+
+    def _function(self, place: Any, what: dict[str, Any]) -> None:
+        home = importlib.import_module(what["home"])
+        text = what["text"]
+        code = compiled(
+            *(text, what["file"], what["line"], what["code"], what["outer"], what["free"]),
+            annotations=what["annotations"],
+        )
+        _show(what["file"], what["line"], text)
+        cells = tuple(self._values(what["cells"]))
+        made = types.FunctionType(code, vars(home), what["name"], None, cells)
+        made.__module__ = what["module"]
+        made.__qualname__ = what["qualname"]
+        self._made[place] = made
+
+        def fill() -> None:
+            for each in what["imports"]:
+                importlib.import_module(each)
+            made.__defaults__ = self._value(what["defaults"])
+            made.__kwdefaults__ = self._value(what["kwdefaults"])
+            made.__dict__.update(self._table(what["attributes"]))
+            if "hints" in what:
+                made.__annotations__ = self._table(what["hints"])
+            if "doc" in what:
+                made.__doc__ = self._value(what["doc"])
+
+        self._later(fill)
+
+    def _class(self, place: Any, what: dict[str, Any]) -> None:
+        """Make a class without running its body, its decorators, or what its bases do to it."""
+        first = self._table(what["first"])
+        made: Any
+        if "named_tuple" in what:
+            name, fields, defaults = map(self._value, what["named_tuple"])
+            made = collections.namedtuple(name, fields, defaults=defaults)  # noqa: PYI024
+            made.__module__, made.__qualname__ = first["__module__"], first["__qualname__"]
+        else:
+            maker, bases = self._value(what["maker"]), tuple(self._values(what["bases"]))
+            silent = self._values(what["silent"])
+            self.finish()
+            made = _quietly(silent, maker, what["name"], bases, first)
+        self._made[place] = made
+
+        def fill() -> None:
+            for name, code in what["functions"].items():
+                type.__setattr__(made, name, self._value(code))
+            if "fields" in what:
+                _make_dataclass(made, *map(self._value, what["fields"]))
+            for name, code in what["values"].items():
+                type.__setattr__(made, name, self._value(code))
+            if isinstance(made, abc.ABCMeta):
+                abc.update_abstractmethods(made)
+            for each in self._values(what["registered"]):
+                made.register(each)
+
+        self._later(fill)
+
+
+def _quietly(silent: list[type], maker: Any, name: str, bases: Any, first: dict[str, Any]) -> Any:
+    """Make a class, without what some of its bases do when a class is derived from them."""
+    hooks = [(base, vars(base)["__init_subclass__"]) for base in silent]
+    for base, _ in hooks:
+        type.__delattr__(base, "__init_subclass__")
+    try:
+        new = abc.ABCMeta.__new__ if issubclass(maker, abc.ABCMeta) else type.__new__
+        return new(maker, name, bases, first)
+    finally:
+        for base, hook in hooks:
+            type.__setattr__(base, "__init_subclass__", hook)
+
+
+def _set_state(made: Any, state: Any, setter: Any) -> None:
+    """Give an object its state, as pickle would."""
+    if setter is not None:
+        setter(made, state)
+    elif hasattr(made, "__setstate__"):
+        made.__setstate__(state)
+    else:
+        slots = None
+        if type(state) is tuple and len(state) == 2:  # noqa: PLR2004  (__dict__ and __slots__)
+            state, slots = state
+        made.__dict__.update(state or {}) if state else None
+        for name, value in (slots or {}).items():
+            object.__setattr__(made, name, value)
+
+
+def _make_dataclass(made: Any, options: dict[str, Any], fields: list[tuple[Any, ...]]) -> None:
+    """Let `dataclasses` write the methods that it wrote for the original."""
+    hints = made.__dict__.get("__annotations__", {})
+    slots = {name: vars(made)[name] for name, *_ in fields if name in vars(made)}
+    made.__annotations__ = {}
+    for name, is_init_var, settings in fields:
+        made.__annotations__[name] = dataclasses.InitVar if is_init_var else object
+        if not is_init_var:
+            type.__setattr__(made, name, dataclasses.field(**settings))
+    dataclasses.dataclass(**options)(made)
+    made.__annotations__ = hints
+    for name, slot in slots.items():
+        type.__setattr__(made, name, slot)
+    for field in dataclasses.fields(made):
+        field.type = hints.get(field.name, field.type)
+
+
+def dispatching(implementations: list[tuple[type, Any]]) -> Any:
+    """Make a `functools.singledispatch` function again, with all that was registered."""
+    (_, default), *others = implementations
+    made: Any = functools.singledispatch(default)
+    for each, implementation in others:
+        made.register(each, implementation)
+    return made
+
+
+def enumeration(
+    maker: Any,
+    bases: tuple[Any, ...],
+    names: dict[str, Any],
+    methods: dict[str, Any],
+    members: dict[str, Any],
+) -> Any:
+    """Make an enumeration again."""
+    name = names["__qualname__"].rpartition(".")[2]
+
+    def body(space: Any) -> None:
+        for each in (names, methods, members):
+            for key, value in each.items():
+                space[key] = value
+
+    return types.new_class(name, bases, {"metaclass": maker}, body)
+
+
+def _show(file: str, line: int, text: str) -> None:
+    """Let tracebacks show a function's lines, whatever a file of that name holds here."""
+    lines = [*linecache.cache[file][2]] if len(linecache.cache.get(file, ())) > 1 else []  # type: ignore[misc]
+    new = [each + "\n" for each in text.split("\n")]
+    lines += ["\n"] * (line - 1 + len(new) - len(lines))
+    lines[line - 1 : line - 1 + len(new)] = new
+    linecache.cache[file] = (len(lines), None, lines, file)
