@@ -7,18 +7,21 @@ worker unpacks it, or when it is called, or to what is left of its state at the 
 
 from __future__ import annotations
 
+import ast
 import builtins
 import dis
 import inspect
+import json
+import symtable
 import sys
 import textwrap
 import types
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from gc_warm.errors import ShippingError
-from gc_warm.shipping.script import NAMES as SCRIPTS
-from gc_warm.shipping.slicing import split
+from gc_warm.shipping.origin import find_origin
+from gc_warm.shipping.script import MAIN
 from gc_warm.shipping.sources import distributions_of, is_installed
 from gc_warm.worker.task import SelfContained
 
@@ -38,6 +41,7 @@ _COMBINED = {
 }
 _DEDENTED = {"PureSourceDill", "DillCodeSource"}
 _FIX = "Put @self_contained above it, outermost."
+_AT_ONCE = {"listcomp", "setcomp", "dictcomp", "genexpr"}
 _MUTABLE = (list, dict, set, bytearray)
 
 
@@ -86,10 +90,32 @@ def check_function(function: Callable[..., Any]) -> list[Prediction]:
 def _check_self_contained(function: SelfContained[..., Any]) -> list[Prediction]:
     try:
         size = function.payload_size()
+        values = carried_values(function)
     except ShippingError as error:
         return [Prediction(name, "BROKEN", str(error), "See the reason.") for name in STRATEGIES]
-    reason = f"it carries its modules ({size / 1024:.0f} KB with every task)"
+    reason = f"it carries all that it needs ({size / 1024:.0f} KB with every task)"
+    if values:
+        listed = ", ".join(f"{name} ({kind}, {size} bytes)" for name, kind, size in values)
+        reason += f"; as values, each change of which is a new version, cold at first: {listed}"
     return [Prediction(name, "WARM", reason) for name in STRATEGIES]
+
+
+def carried_values(function: SelfContained[..., Any]) -> list[tuple[str, str, int]]:
+    """Return which global names of a script or notebook a function carries as values.
+
+    Returns:
+        For each: the name, the type of the value, and how many bytes it adds before compression.
+
+    Raises:
+        ShippingError: The function cannot be carried.
+    """
+    found = []
+    for part in find_origin(function).slices:
+        for name, graph in part.graphs.items():
+            value = part.space.names.get(name)
+            if name in part.space.names and not callable(value) and not inspect.ismodule(value):
+                found.append((name, type(value).__name__, len(json.dumps(graph))))
+    return found
 
 
 def _fix(function: Callable[..., Any]) -> str:
@@ -132,7 +158,7 @@ def _outcome_on_the_way(strategy: str, function: Callable[..., Any]) -> _Outcome
 
 def _by_pickle(function: Callable[..., Any]) -> _Outcome:
     module = getattr(function, "__module__", None) or "__main__"
-    if module in SCRIPTS:
+    if module in MAIN:
         return _by_value(function)
     if _is_attribute(function, module):
         return _by_reference(module)
@@ -195,13 +221,12 @@ def _by_text(function: Callable[..., Any], *, dedented: bool) -> _Outcome:
     if name is None or not name.isidentifier():
         return _Outcome("BROKEN", "KeyError: its text defines no name", unpacks=False)
     try:
-        names = split(text, "text")[0].names
+        names = _names_in(text)
     except IndentationError:
         return _Outcome("BROKEN", "IndentationError: it is not at the top level", unpacks=False)
     except SyntaxError:
         return _Outcome("BROKEN", "SyntaxError: its text is only part of a line", unpacks=False)
-    # The SDK unpacks texts in a module where annotations are not evaluated.
-    first = _unknown(names.now - names.hints - {name})
+    first = _unknown(names.now - {name})
     if first:
         return _Outcome(
             "BROKEN", f"NameError: its text alone has no {_listed(first)}", unpacks=False
@@ -213,6 +238,40 @@ def _by_text(function: Callable[..., Any], *, dedented: bool) -> _Outcome:
     if names.writes:
         return _Outcome("COLD", f"global {', '.join(sorted(names.writes))} is new in every task")
     return _what_it_keeps(inner)
+
+
+class _Names(NamedTuple):
+    """The global names that a text uses when it runs, and that its functions use and bind."""
+
+    now: set[str]
+    later: set[str]
+    writes: set[str]
+
+
+def _names_in(text: str) -> _Names:
+    tree = ast.parse(text)
+    for node in ast.walk(tree):  # the SDK unpacks texts where annotations are not evaluated
+        if isinstance(node, ast.arg):
+            node.annotation = None
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            node.returns = None
+    names = _Names(set(), set(), set())
+    tables = [(symtable.symtable(ast.unparse(tree), "text", "exec"), False)]
+    while tables:
+        table, later = tables.pop()
+        top = table.get_type() == "module"
+        for symbol in table.get_symbols():
+            if symbol.is_referenced() and (top or symbol.is_global()):
+                (names.later if later else names.now).add(symbol.get_name())
+            if not top and symbol.is_declared_global() and symbol.is_assigned():
+                names.writes.add(symbol.get_name())
+                names.later.add(symbol.get_name())
+        # What a class body or a comprehension does, it does at once.
+        tables += [
+            (child, later or (child.get_type() == "function" and child.get_name() not in _AT_ONCE))
+            for child in table.get_children()
+        ]
+    return names
 
 
 def _own_source(function: Callable[..., Any]) -> str:

@@ -12,9 +12,9 @@ older version is let go when it was not asked for during `PATIENCE` calls of the
 there are more than `VERSIONS`.
 
 Of a script or notebook, names are carried, each with what makes it: see `gc_warm.worker.remake`.
-They are put into an empty module. The names that another function of the same script needs are added
-to it, if both agree on every name that either binds or looks up; otherwise they get a module of
-their own, like another version.
+They are put into an empty module. The names that another function of the same script needs are
+added to it, if both agree on every name that either binds or looks up; otherwise they get a module
+of their own, like another version.
 """
 
 from __future__ import annotations
@@ -47,8 +47,7 @@ RUN = (
 )
 # The same, anywhere: what a function is sent on with.
 RUN_AGAIN = (
-    f"__import__('sys').modules.get(boot,lambda names:eval({RUN!r},{{}},names))"
-    "({**locals()})"
+    f"__import__('sys').modules.get(boot,lambda names:eval({RUN!r},{{}},names))({{**locals()}})"
 )
 
 PLACE = "/carried-by-gc-warm"  # where carried modules say that they are: no file of theirs is here
@@ -370,8 +369,8 @@ class CarriedFinder(importlib.abc.MetaPathFinder):
 class CarriedPath(str):
     """An entry of `sys.path` that takes what is carried into other processes.
 
-    A process of `multiprocessing` that is spawned, not forked, gets its parent's `sys.path`, pickled,
-    before anything else. So what it gets next may refer to carried modules.
+    A process of `multiprocessing` that is spawned, not forked, gets its parent's `sys.path` before
+    anything else, pickled. So what it gets next may refer to carried modules.
     """
 
     __slots__ = ()

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import re
+import time
 import warnings
 import zlib
 from dataclasses import dataclass
@@ -82,6 +83,9 @@ def make_bundle(
     Raises:
         ShippingError: Something cannot be carried; the message says what and why.
     """
+    began = time.time_ns()
+    modules = [*modules, *(name for each in origin.inner for name in each.modules)]
+    requires = [*requires, *(text for each in origin.inner for text in each.requires)]
     sources = _sources(origin, modules)
     for pattern in data:
         _add_data(sources, origin, pattern)
@@ -100,11 +104,22 @@ def make_bundle(
     text = json.dumps(manifest, separators=(",", ":")).encode()
     return Bundle(
         hashlib.sha256(text).hexdigest()[:32],
-        zlib.compress(_text("boot.py").encode() + b"\0" + text, 9),
+        _compressed(_text("boot.py").encode() + b"\0" + text),
         _fingerprint(manifest),
         {name: _size(source) for name, source in sources.items()},
-        {file: _stamp(file) for source in everything.values() for file in _files(source)},
+        {
+            # What was written while it was read may be newer than what was read.
+            file: None if stamp is not None and stamp[0] >= began else stamp
+            for source in everything.values()
+            for file in _files(source)
+            for stamp in [_stamp(file)]
+        },
     )
+
+
+@functools.lru_cache(maxsize=16)
+def _compressed(content: bytes) -> bytes:
+    return zlib.compress(content, 9)
 
 
 def requirements_of(origin: Origin, requires: Sequence[str]) -> list[str]:
@@ -155,9 +170,9 @@ def _source_of(part: Slice, modules: Iterable[str]) -> Source:
     return Source(part.space.module, "", part.space.file, package=False, needs=ours, part=part)
 
 
-def _runtime(sources: dict[str, Source], *roots: str) -> dict[str, Source]:
+def _runtime(sources: dict[str, Source], *more: str) -> dict[str, Source]:
     """Take our own modules from what is carried, and return all of them that a worker needs."""
-    roots = ["gc_warm", "gc_warm.worker.arrival", *roots]
+    roots = ["gc_warm", "gc_warm.worker.arrival", *more]
     for name in [name for name in sources if name.partition(".")[0] == "gc_warm"]:
         if not name.startswith("gc_warm.functions"):
             roots.append(name)
@@ -202,12 +217,10 @@ def _entry(name: str, sources: dict[str, Source], contents: dict[str, str]) -> d
 def _identity(name: str, sources: dict[str, Source], contents: dict[str, str]) -> str:
     """Hash a module together with every carried module that it reaches."""
     reached: set[str] = set()
-    waiting = [name]
-    while waiting:
-        module = waiting.pop()
-        if module not in reached:
-            reached.add(module)
-            waiting.extend(sources[module].needs & sources.keys())
+    new = {name}
+    while new:
+        reached |= new
+        new = sources.keys() & set().union(*(sources[each].needs for each in new)) - reached
     text = "".join(contents[each] for each in (name, *sorted(reached - {name})))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -243,6 +256,11 @@ def _add_data(sources: dict[str, Source], origin: Origin, pattern: str) -> None:
     for path in found:
         owners = [packages.get(str(above)) or modules.get(str(above)) for above in path.parents]
         owner = next((each for each in owners if each is not None), None)
+        if owner is not None and owner.part is not None:
+            raise ShippingError(
+                f"data={pattern!r}: the files of a script belong to no module that could read "
+                "them. Move the function to a module, or read the file here and pass what it holds."
+            )
         if owner is not None:
             owner.data[str(path)] = path.read_bytes()
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import _abc
 import abc
 import dataclasses
 import enum
+import importlib
 import sys
 import types
 from typing import Any
@@ -48,11 +48,7 @@ def parts_of(value: type) -> dict[str, Any]:
         "maker": type(value),
         "bases": value.__bases__,
         "first": first,
-        "silent": [
-            base
-            for base in value.__mro__[1:]
-            if "__init_subclass__" in vars(base) and base.__module__ not in _STANDARD
-        ],
+        "silent": _with_hooks(value),
         "registered": _registered(value),
     }
     if "__dataclass_params__" in vars(value):
@@ -86,13 +82,21 @@ def _refuse_what_its_makers_do(value: type) -> None:
             f"the class {value.__qualname__!r} is made by the metaclass {maker.__module__}."
             f"{maker.__qualname__}, and cannot be taken apart"
         )
-    for base in value.__mro__[1:]:
-        if "__init_subclass__" in vars(base) and base.__module__ not in _STANDARD:
-            if is_installed_class(base):
-                raise Unsendable(
-                    f"its base {base.__module__}.{base.__qualname__} does something to the class "
-                    f"{value.__qualname__!r} when it is defined, which cannot be done again"
-                )
+    for base in _with_hooks(value):
+        if is_installed_class(base):
+            raise Unsendable(
+                f"its base {base.__module__}.{base.__qualname__} does something to the class "
+                f"{value.__qualname__!r} when it is defined, which cannot be done again"
+            )
+
+
+def _with_hooks(value: type) -> list[type]:
+    """Return the bases of a class that have a say when a class is derived from them."""
+    return [
+        base
+        for base in value.__mro__[1:]
+        if "__init_subclass__" in vars(base) and base.__module__ not in _STANDARD
+    ]
 
 
 def is_installed_class(value: type) -> bool:
@@ -106,7 +110,8 @@ def is_installed_class(value: type) -> bool:
 def _registered(value: type) -> list[type]:
     if not isinstance(value, abc.ABCMeta):
         return []
-    references = _abc._get_dump(value)[0]  # noqa: SLF001  (there is no public way)
+    get_dump: Any = importlib.import_module("_abc")._get_dump  # noqa: SLF001  (no public way)
+    references = get_dump(value)[0]
     return sorted(filter(None, (each() for each in references)), key=lambda each: each.__qualname__)
 
 

@@ -37,7 +37,6 @@ from gc_warm.shipping.classes import (
 )
 from gc_warm.shipping.sources import carried_needs, imports_of
 from gc_warm.shipping.text import text_of
-from gc_warm.worker import remake
 from gc_warm.worker.task import SelfContained
 
 if TYPE_CHECKING:
@@ -49,12 +48,13 @@ LIMIT = 1024 * 1024
 """How large the value of one name may be, in bytes."""
 
 _PLAIN = (type(None), bool, float, str)
-_CONTAINERS = {list: "list", tuple: "tuple", set: "set", frozenset: "frozenset"}
+_CONTAINERS: dict[type, str] = {list: "list", tuple: "tuple", set: "set", frozenset: "frozenset"}
 _SHARED = {"list", "set", "dict", "call", "cell", "function", "class"}  # that may change
 _LOCKS = {type(threading.Lock()): threading.Lock, type(threading.RLock()): threading.RLock}
 _SINGLETONS = {type(each): each for each in (None, Ellipsis, NotImplemented)}
 # Names that every module has; a worker's own are the right ones.
 _OF_MODULES = {"__builtins__", "__spec__", "__loader__", "__package__", "__path__", "__debug__"}
+_OF_IPYTHON = {"get_ipython", "display"}
 _ADVICE = "Put it under @warm, pass it as an argument, or move it to a module"
 
 
@@ -103,7 +103,8 @@ class Definitions:
         self._spaces: dict[str, tuple[Space, dict[int, str]]] = {}
         self._codes: dict[Name, Any] = {}
         self._names: dict[Ref, Name] = {}
-        self._absent: set[Name] = set()
+        self._absent: dict[Name, str] = {}  # who looks it up
+        self._written: set[Name] = set()
         self._wanted: list[tuple[Name, str]] = []
         self._hinted: set[str] = set()  # names in annotations
         self._size = 0
@@ -143,14 +144,14 @@ class Definitions:
         for space, _ in list(self._spaces.values()):
             for name, value in list(space.names.items()):
                 if isinstance(value, type) and script.is_in_script(value.__module__):
-                    has_hash = value.__hash__ is not None and value.__hash__ != object.__hash__
+                    has_hash = getattr(value, "__hash__", None) not in {None, object.__hash__}
                     if value.__name__ == name and (name in self._hinted or has_hash):
                         self._try(functools.partial(self.add_name, space, name))
 
     def _try(self, add: Callable[[], Any]) -> Any:
         """Add something; return None, and be as before, if it cannot be sent."""
         nodes, size = len(self._nodes), self._size
-        before = dict(self._codes), set(self._absent), list(self._wanted), set(self._open)
+        before = dict(self._codes), dict(self._absent), list(self._wanted), set(self._open)
         try:
             return add()
         except (ShippingError, Unsendable):
@@ -167,6 +168,7 @@ class Definitions:
         Args:
             roots: Codes of what is sent besides.
         """
+        self._refuse_what_is_missing()
         self._name_what_is_shared(roots)
         graphs: dict[str, dict[str, Any]] = {module: {} for module in self._spaces}
         agreed: dict[str, dict[str, str]] = {module: {} for module in self._spaces}
@@ -180,6 +182,19 @@ class Definitions:
             Slice(space, graphs[module], agreed[module])
             for module, (space, _) in self._spaces.items()
         ]
+
+    def _refuse_what_is_missing(self) -> None:
+        for name in self._absent.keys() - self._written:
+            if name.name in _OF_IPYTHON:
+                raise ShippingError(
+                    f"{self._absent[name]} uses {name.name!r}, which only IPython has. Workers run "
+                    "plain Python: move it out of what the function needs."
+                )
+            if not hasattr(builtins, name.name):
+                raise ShippingError(
+                    f"The name {name.name!r}, which {self._absent[name]} uses, cannot be found: "
+                    "nothing in the script or notebook is called so now."
+                )
 
     def graph(self, root: Any, own: Name | None = None, *, placed: bool = True) -> Any:
         """Return the graph of one object; what else has a name is referred to by it.
@@ -214,10 +229,14 @@ class Definitions:
     def _name_what_is_shared(self, roots: tuple[Any, ...]) -> None:
         """Give a name to each object that several names reach, so that it stays one."""
         reached: dict[Ref, tuple[Name | None, int]] = {}
-        starts: list[tuple[Name | None, Any]] = [(name, self._codes[name]) for name in sorted(self._codes)]
+        starts: list[tuple[Name | None, Any]] = [
+            (name, self._codes[name]) for name in sorted(self._codes)
+        ]
         for name, code in [*starts, *((None, root) for root in roots)]:
             count = 0
-            waiting = [code] if isinstance(code, Ref) and self._names.get(code, name) == name else []
+            waiting = (
+                [code] if isinstance(code, Ref) and self._names.get(code, name) == name else []
+            )
             seen = set(waiting)
             while waiting:
                 ref = waiting.pop()
@@ -242,8 +261,8 @@ class Definitions:
 
     def _add_name(self, name: Name, user: str) -> None:
         space, _ = self._spaces[name.space]
-        if name.name not in space.names:
-            self._absent.add(name)
+        if name.name not in space.names or name.name in _OF_IPYTHON:
+            self._absent[name] = user
             return
         value = space.names[name.name]
         whose = f"{name.name!r}, which {user} uses," if user else f"{name.name!r}"
@@ -292,7 +311,9 @@ class Definitions:
     def _count(self, size: int) -> None:
         self._size += size
         if self._size > LIMIT:
-            raise Unsendable(f"it is larger than {LIMIT / 1e6:.0f} MB, and would go with every task")
+            raise Unsendable(
+                f"it is larger than {LIMIT / 1e6:.0f} MB, and would go with every task"
+            )
 
     def _codes_of(self, values: Any) -> list[Any]:
         return [self._code(each) for each in values]
@@ -318,7 +339,7 @@ class Definitions:
             return ["bytes", b64encode(value).decode()]
         if kind is dict:
             return ["dict", *self._codes_of([each for pair in value.items() for each in pair])]
-        if kind in {list, set}:
+        if kind is list or kind is set:
             return [_CONTAINERS[kind], *self._codes_of(_sorted(value))]
         self._open.add(ref)  # what follows is made after what it holds
         if kind in _CONTAINERS:
@@ -333,7 +354,7 @@ class Definitions:
         self.modules.add(module)
         return ["import", module, path]
 
-    def _call(
+    def _call(  # noqa: PLR0917  (as pickle has them)
         self,
         ref: Ref,
         function: Any,
@@ -411,43 +432,39 @@ class Definitions:
 
     def _want_names(self, space: Space, value: types.FunctionType) -> None:
         user = repr(value.__qualname__)
+        written = _global_names(value.__code__, ("STORE_GLOBAL",))
+        self._written |= {Name(space.module, name) for name in written}
         for name in sorted(_global_names(value.__code__)):
-            if name == "get_ipython":
-                raise ShippingError(
-                    f"{user} uses a magic of IPython. Workers run plain Python: move it out of "
-                    "what the function needs."
-                )
             if name not in _OF_MODULES:
                 self._wanted.append((Name(space.module, name), user))
 
     def _submodules(self, value: types.FunctionType) -> Iterator[str]:
-        """Yield what a function uses of packages, such as ``b`` in ``a.b.c``, where it is loaded."""
+        """Yield the modules below a package that a function uses as its attributes."""
         words = {word for code in _codes_in(value.__code__) for word in code.co_names}
         for name in words & value.__globals__.keys():
             found = value.__globals__[name]
             if isinstance(found, types.ModuleType) and hasattr(found, "__path__"):
                 above = found.__name__ + "."
-                for module in list(sys.modules):
-                    if module.startswith(above) and words.issuperset(
-                        module[len(above) :].split(".")
-                    ):
+                below = [module for module in sys.modules if module.startswith(above)]
+                for module in below:
+                    if words.issuperset(module.removeprefix(above).split(".")):
                         self.modules.add(module)
                         yield module
 
     def _class(self, value: type, ref: Ref) -> list[Any]:
+        self._adopt(value)
         if is_enumeration(value):
             self._open.add(ref)
-            self._adopt(value)
             enumeration = _Imported("gc_warm.worker.remake", "enumeration")
             return self._call(ref, enumeration, parts_of_enumeration(value))
-        self._adopt(value)
         parts = parts_of(value)
         early = ("maker", "bases", "first", "named_tuple")
         self._open.add(ref)
         what = {name: self._part(parts[name]) for name in early if name in parts}
         self._open.discard(ref)
         what |= {name: self._part(parts[name]) for name in parts if name not in early}
-        for each in type.__subclasses__(value):
+        subclasses: list[type] = type.__subclasses__(value)
+        for each in subclasses:
             name = self._name_of(each)
             if name is not None:
                 self._wanted.append((name, repr(value.__qualname__)))
@@ -503,7 +520,7 @@ def _place_of(value: Any) -> tuple[str, str] | None:
 
 def _warm_again(value: types.FunctionType) -> Any:
     """Return how a warm state is made again: empty."""
-    state = getattr(vars(value).get("lease"), "__self__", None)
+    state: Any = getattr(vars(value).get("lease"), "__self__", None)
     if type(state).__module__ != "gc_warm.worker.state":
         return None
     options = {
@@ -540,7 +557,7 @@ def _made_again(value: Any) -> Any:
     if kind is threading.local:
         return kind, ()
     if isinstance(value, functools._lru_cache_wrapper):  # noqa: SLF001  (it has no other name)
-        again = _Call(functools.lru_cache, (), value.cache_parameters())
+        again = _Call(functools.lru_cache, (), dict(value.cache_parameters()))
         return again, (value.__wrapped__,)
     if kind in {classmethod, staticmethod}:
         return kind, (value.__func__,)
@@ -616,14 +633,15 @@ def _package_of(value: types.FunctionType) -> str:
 
 
 @functools.lru_cache(maxsize=2048)
-def _global_names(code: types.CodeType) -> frozenset[str]:
+def _global_names(
+    code: types.CodeType, how: tuple[str, ...] = ("_GLOBAL", "_NAME", "_OR_GLOBALS")
+) -> frozenset[str]:
     """Return the global names that a function may look up or bind."""
     return frozenset(
         instruction.argval
         for each in _codes_in(code)
         for instruction in dis.get_instructions(each)
-        if instruction.opname.endswith(("_GLOBAL", "_NAME", "_OR_GLOBALS"))
-        and instruction.opname != "IMPORT_NAME"
+        if instruction.opname.endswith(how) and instruction.opname != "IMPORT_NAME"
     )
 
 

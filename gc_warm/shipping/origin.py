@@ -8,11 +8,13 @@ import json
 import sys
 import types
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gc_warm.shipping import script
 from gc_warm.shipping.definitions import Definitions, Slice
-from gc_warm.worker.task import SelfContained
+
+if TYPE_CHECKING:
+    from gc_warm.worker.task import SelfContained
 
 
 @dataclass(frozen=True)

@@ -156,7 +156,7 @@ def _payload(function: SelfContained[..., Any]) -> dict[str, Any]:
 
 def _pack(function: SelfContained[..., Any]) -> tuple[Origin, Bundle]:
     """Return a function's bundle; that of the last time if no file has changed since."""
-    known = vars(function).get("_packed")
+    known: tuple[Origin, Bundle] | None = vars(function).get("_packed")
     if known is not None and known[1].is_current():
         return known
     name = f"{function.__module__}:{function.__qualname__}"

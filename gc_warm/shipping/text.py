@@ -160,9 +160,7 @@ def _bare(code: types.CodeType) -> types.CodeType:
     """Return a code without what says where it stands."""
     inner = [_bare(each) if isinstance(each, types.CodeType) else each for each in code.co_consts]
     flags = code.co_flags & ~inspect.CO_NESTED
-    return code.replace(
-        co_firstlineno=1, co_consts=tuple(inner), co_linetable=b"", co_flags=flags
-    )
+    return code.replace(co_firstlineno=1, co_consts=tuple(inner), co_linetable=b"", co_flags=flags)
 
 
 def _is_rewritten_by_pytest(text: Text, names: dict[str, Any]) -> bool:

@@ -2,8 +2,8 @@
 
 Of a script or notebook, no statement runs on a worker. Each name that a function needs travels as a
 *graph* instead (see `gc_warm.shipping.definitions`): a list of nodes, and which of them the name
-means. A number, a text, True, False and None stand for themselves; ``[i]`` is the node i of the same
-graph, so what was one object is one here. A node is a list, its kind first: see the methods of
+means. A number, a text, True, False and None stand for themselves; ``[i]`` is the node i of the
+same graph, so what was one object is one here. A node is a list, its kind first: see the methods of
 `_Remaker`. Only functions have source text: a function's code is compiled from it, and the rest of
 the function (defaults, closure, attributes) are values again.
 """
@@ -17,6 +17,7 @@ import collections
 import dataclasses
 import functools
 import importlib
+import inspect
 import linecache
 import types
 from typing import TYPE_CHECKING, Any
@@ -50,7 +51,7 @@ def make(graph: Any) -> Any:
     return made
 
 
-def compiled(
+def compiled(  # noqa: PLR0917  (a node's own parts, in order)
     text: str,
     file: str,
     line: int,
@@ -191,14 +192,16 @@ class _Remaker:
         self._made[place] = base64.b64decode(text)
 
     def _list(self, place: Any, *codes: Any) -> None:
-        self._made[place] = made = []  # type: ignore[var-annotated]
+        made: list[Any] = []
+        self._made[place] = made
         made += self._values(codes)
 
     def _tuple(self, place: Any, *codes: Any) -> None:
         self._made[place] = tuple(self._values(codes))
 
     def _set(self, place: Any, *codes: Any) -> None:
-        self._made[place] = made = set()  # type: ignore[var-annotated]
+        made: set[Any] = set()
+        self._made[place] = made
         values = self._values(codes)
         self.finish()
         made.update(values)
@@ -209,13 +212,14 @@ class _Remaker:
         self._made[place] = frozenset(values)
 
     def _dict(self, place: Any, *codes: Any) -> None:
-        self._made[place] = made = {}  # type: ignore[var-annotated]
+        made: dict[Any, Any] = {}
+        self._made[place] = made
         values = self._values(codes)
         if any(type(each) is list for each in codes[::2]):
             self.finish()
         made.update(zip(values[::2], values[1::2], strict=True))
 
-    def _call(
+    def _call(  # noqa: PLR0917  (a node's own parts, in order)
         self,
         place: Any,
         function: Any,
@@ -277,7 +281,8 @@ class _Remaker:
         made: Any
         if "named_tuple" in what:
             name, fields, defaults = map(self._value, what["named_tuple"])
-            made = collections.namedtuple(name, fields, defaults=defaults)  # noqa: PYI024
+            make: Any = collections.namedtuple  # noqa: PYI024
+            made = make(name, fields, defaults=defaults)
             made.__module__, made.__qualname__ = first["__module__"], first["__qualname__"]
         else:
             maker, bases = self._value(what["maker"]), tuple(self._values(what["bases"]))
@@ -294,7 +299,7 @@ class _Remaker:
             for name, code in what["values"].items():
                 type.__setattr__(made, name, self._value(code))
             if isinstance(made, abc.ABCMeta):
-                abc.update_abstractmethods(made)
+                abc.update_abstractmethods(made)  # type: ignore[arg-type]  # it returns it
             for each in self._values(what["registered"]):
                 made.register(each)
 
@@ -331,7 +336,7 @@ def _set_state(made: Any, state: Any, setter: Any) -> None:
 
 def _make_dataclass(made: Any, options: dict[str, Any], fields: list[tuple[Any, ...]]) -> None:
     """Let `dataclasses` write the methods that it wrote for the original."""
-    hints = made.__dict__.get("__annotations__", {})
+    hints = inspect.get_annotations(made)
     slots = {name: vars(made)[name] for name, *_ in fields if name in vars(made)}
     made.__annotations__ = {}
     for name, is_init_var, settings in fields:

@@ -154,7 +154,7 @@ class SelfContained(Generic[P, T]):
             ShippingError: The function cannot be carried; the message says why.
         """
         names = self.arrived
-        home = getattr(sys.modules.get(str(self.__module__)), "__loader__", None)
+        home: Any = getattr(sys.modules.get(str(self.__module__)), "__loader__", None)
         if names is None and hasattr(home, "payload"):  # it came with another function
             names = {**home.payload, "target": f"{self.__module__}:{self.__qualname__}"}
         if names is not None:
