@@ -6,7 +6,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from gc_warm.errors import GcWarmError
-from gc_warm.worker.receipt import Receipt, Receipted
 from gc_warm.worker.task import SelfContained, self_contained
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from gc_warm.worker.info import WarmEntry, WarmInfo
     from gc_warm.worker.living import stats, sweep
     from gc_warm.worker.process import ProgramInfo, WarmProcess
+    from gc_warm.worker.receipt import Receipt, Receipted
     from gc_warm.worker.restarts import RestartPolicy
     from gc_warm.worker.serve import serve, serve_command
     from gc_warm.worker.switch import disable, enable
@@ -66,31 +66,27 @@ __all__ = [
 # Few workers need any of these, and the others must not pay for them: they are imported on first
 # use, and carried with the modules that import them by name (see shipping/sources.py).
 _ON_FIRST_USE = {
-    "Faults": "gc_warm.local.faults",
-    "FunctionRegistry": "gc_warm.client.registry",
-    "Group": "gc_warm.worker.group",
-    "JsonLines": "gc_warm.worker.framing",
-    "Limits": "gc_warm.worker.child",
-    "LocalClient": "gc_warm.local.client",
-    "LocalExecutor": "gc_warm.local.executor",
-    "ProgramInfo": "gc_warm.worker.process",
-    "Prompt": "gc_warm.worker.console",
-    "RestartPolicy": "gc_warm.worker.restarts",
-    "Sentinel": "gc_warm.worker.console",
-    "Warm": "gc_warm.worker.warm",
-    "WarmEntry": "gc_warm.worker.info",
-    "WarmInfo": "gc_warm.worker.info",
-    "WarmProcess": "gc_warm.worker.process",
-    "Workers": "gc_warm.local.workers",
-    "disable": "gc_warm.worker.switch",
-    "enable": "gc_warm.worker.switch",
-    "group": "gc_warm.worker.warm",
-    "registered": "gc_warm.client.registry",
-    "serve": "gc_warm.worker.serve",
-    "serve_command": "gc_warm.worker.serve",
-    "stats": "gc_warm.worker.living",
-    "sweep": "gc_warm.worker.living",
-    "warm": "gc_warm.worker.warm",
+    name: "gc_warm." + module
+    for module, names in {
+        "client.registry": "FunctionRegistry registered",
+        "local.client": "LocalClient",
+        "local.executor": "LocalExecutor",
+        "local.faults": "Faults",
+        "local.workers": "Workers",
+        "worker.child": "Limits",
+        "worker.console": "Prompt Sentinel",
+        "worker.framing": "JsonLines",
+        "worker.group": "Group",
+        "worker.info": "WarmEntry WarmInfo",
+        "worker.living": "stats sweep",
+        "worker.process": "ProgramInfo WarmProcess",
+        "worker.receipt": "Receipt Receipted",
+        "worker.restarts": "RestartPolicy",
+        "worker.serve": "serve serve_command",
+        "worker.switch": "disable enable",
+        "worker.warm": "Warm group warm",
+    }.items()
+    for name in names.split()
 }
 
 

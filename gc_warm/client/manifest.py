@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import filelock
 
-from gc_warm.errors import RegistryError
+from gc_warm.errors.client import RegistryError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from gc_warm.client.manifest import Entry, Manifest, Version
 from gc_warm.client.planning import Registration, compare, draft
 from gc_warm.client.service import ServiceClient, connect, explaining, register
-from gc_warm.errors import UnknownFunctionError, UsageError
+from gc_warm.errors import UsageError
+from gc_warm.errors.client import UnknownFunctionError
 
 if TYPE_CHECKING:
     import os

@@ -6,7 +6,8 @@ import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from gc_warm.errors import GcWarmError, RegistryError, UnknownFunctionError
+from gc_warm.errors import GcWarmError
+from gc_warm.errors.client import RegistryError, UnknownFunctionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from concurrent.futures import Future
 
-    from gc_warm.errors import WorkerLostError, WorkerStartError
+    from gc_warm.errors.client import WorkerLostError, WorkerStartError
     from gc_warm.local.member import Member
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,8 @@ import threading
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from gc_warm.errors import UsageError, WorkerStartError
+from gc_warm.errors import UsageError
+from gc_warm.errors.client import WorkerStartError
 from gc_warm.local import host
 from gc_warm.local.delivery import Delivery
 from gc_warm.local.host_process import HostProcess

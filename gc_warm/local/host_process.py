@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gc_warm.errors import WorkerStartError
+from gc_warm.errors.client import WorkerStartError
 from gc_warm.local import host, watcher
 from gc_warm.local.template import describe_exit, find_python, inherited_environment, tail
 

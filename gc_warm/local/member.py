@@ -9,7 +9,7 @@ import socket
 import threading
 from typing import TYPE_CHECKING
 
-from gc_warm.errors import WorkerLostError, WorkerStartError
+from gc_warm.errors.client import WorkerLostError, WorkerStartError
 from gc_warm.local.dispatch import Loss
 from gc_warm.local.worker import read_frame, write_frame
 

@@ -11,7 +11,8 @@ import threading
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from gc_warm.errors import UsageError, WorkerStartError
+from gc_warm.errors import UsageError
+from gc_warm.errors.client import WorkerStartError
 from gc_warm.local.dispatch import Dispatcher
 from gc_warm.local.limits import BlockLimits
 from gc_warm.local.living import end_with_interpreter

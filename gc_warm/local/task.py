@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from concurrent.futures import Executor
 
-    from gc_warm.errors import WorkerStartError
+    from gc_warm.errors.client import WorkerStartError
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gc_warm.errors import WorkerStartError
+from gc_warm.errors.client import WorkerStartError
 from gc_warm.local import worker
 
 if TYPE_CHECKING:

@@ -40,16 +40,8 @@ FORMAT = 1
 PATIENCE = 16
 VERSIONS = 3
 MADE = 64  # of so many functions that have no name of their own, a bundle keeps the last
-# Evaluated in a fresh worker with the names of the payload: boot, digest, data, target.
-RUN = (
-    "exec(compile(__import__('zlib').decompress(data).partition(b'\\0')[0],boot,'exec'),"
-    "{'__name__':boot})or __import__('sys').modules[boot](locals())"
-)
-# The same, anywhere: what a function is sent on with.
-RUN_AGAIN = (
-    f"__import__('sys').modules.get(boot,lambda names:eval({RUN!r},{{}},names))({{**locals()}})"
-)
-
+# Evaluated with a payload's names, where there is a boot module or not: what is sent on.
+AGAIN = "__import__('sys').modules.get(boot,lambda names,run=run:eval(run,{},names))({**locals()})"
 PLACE = "/carried-by-gc-warm"  # where carried modules say that they are: no file of theirs is here
 
 _lock = threading.RLock()
@@ -65,8 +57,9 @@ def load(names: dict[str, Any]) -> Any:
 
     Args:
         names: The payload: ``digest`` is the hash of the bundle; ``data`` the bundle itself,
-            compressed: the text of this module, a zero byte, and JSON; ``target`` says which
-            function is meant, and ``made`` holds it if it is no attribute of a module: see
+            compressed: the text of this module, a zero byte, and JSON; ``boot`` is the name of
+            this module, and ``run`` what runs its text, evaluated with these names; ``target`` says
+            which function is meant, and ``made`` holds it if it is no attribute of a module: see
             `gc_warm.worker.arrival`.
     """
     bundle = _bundles.get(names["digest"])
@@ -100,7 +93,7 @@ def _unpack(names: dict[str, Any]) -> Bundle:
         data = base64.b64decode(data)
     manifest = json.loads(zlib.decompress(data).partition(b"\0")[2])
     bundle = Bundle(manifest)
-    bundle.payload = {**names, "data": data, "again": RUN_AGAIN}
+    bundle.payload = {**names, "data": data, "again": AGAIN}
     bundle.payload.pop("made", None)
     bundle.activate()
     bundle.refuse_clashes()
@@ -230,14 +223,11 @@ class Bundle:
 
     def fill(self, modules: dict[str, Any]) -> None:
         """Make the names of scripts that are not there; all of them, or none."""
-        scripts = {name: module for name, module in modules.items() if "names" in module}
-        scripts = {name: scripts[name] for name in scripts if name in self.carried}
+        scripts = [
+            (self.carried[n], m) for n, m in modules.items() if "names" in m and n in self.carried
+        ]
         if scripts:
-            remake = importlib.import_module("gc_warm.worker.remake")
-            names = {name: module["names"] for name, module in scripts.items()}
-            remake.fill(names, {name: self.carried[name].agreed for name in scripts})
-        for name, module in scripts.items():
-            self.carried[name].agreed.update(module["agreed"])
+            importlib.import_module("gc_warm.worker.remake").fill(scripts)
 
     def drop(self) -> None:
         """Let go of the modules that no other bundle uses."""
@@ -379,7 +369,7 @@ class CarriedPath(str):
         """Unpack the bundle that is active here in the process where this is loaded."""
         if _active is None:
             return str, (str(self),)
-        return eval, (RUN_AGAIN, {}, {**_active.payload, "target": ""})
+        return eval, (AGAIN, {}, {**_active.payload, "target": ""})
 
 
 def retire(module: types.ModuleType) -> None:
@@ -390,7 +380,7 @@ def retire(module: types.ModuleType) -> None:
 
 
 def _runs(value: Any) -> bool:
-    value = getattr(value, "plain", value) if type(value).__name__ == "_WithReceipt" else value
+    value = getattr(value, "plain", value) if type(value).__name__ == "WithReceipt" else value
     return type(value).__name__ == "SelfContained" and value.running > 0
 
 

@@ -89,8 +89,7 @@ def make_bundle(
     sources = _sources(origin, modules)
     for pattern in data:
         _add_data(sources, origin, pattern)
-    makes = origin.made is not None or origin.slices
-    runtime = _runtime(sources, *(["gc_warm.worker.remake"] if makes else []))
+    runtime = _runtime(origin, sources)
     everything = {**sources, **runtime}
     wanted = requirements_of(origin, requires)
     contents = {name: _content(source) for name, source in sources.items()}
@@ -170,16 +169,25 @@ def _source_of(part: Slice, modules: Iterable[str]) -> Source:
     return Source(part.space.module, "", part.space.file, package=False, needs=ours, part=part)
 
 
-def _runtime(sources: dict[str, Source], *more: str) -> dict[str, Source]:
+def _runtime(origin: Origin, sources: dict[str, Source]) -> dict[str, Source]:
     """Take our own modules from what is carried, and return all of them that a worker needs."""
-    roots = ["gc_warm", "gc_warm.worker.arrival", *more]
+    roots = ["gc_warm", "gc_warm.worker.arrival"]
     for name in [name for name in sources if name.partition(".")[0] == "gc_warm"]:
         if not name.startswith("gc_warm.functions"):
             roots.append(name)
             del sources[name]
-    if any(word in _whole_text(source) for source in sources.values() for word in _RESOURCES):
-        roots.append("gc_warm.worker.resources")
-    return carried_sources(roots)
+    return carried_sources([*roots, *_imported_late(origin, sources)])
+
+
+def _imported_late(origin: Origin, sources: dict[str, Source]) -> Iterator[str]:
+    """Yield those modules of ours that only some functions need, and no import shows."""
+    texts = [_whole_text(source) for source in sources.values()]
+    if origin.made is not None or origin.slices:
+        yield "gc_warm.worker.remake"
+    if any("receipted" in text for text in [origin.target, origin.made or "", *texts]):
+        yield "gc_warm.worker.receipt"
+    if any(word in text for text in texts for word in _RESOURCES):
+        yield "gc_warm.worker.resources"
 
 
 def _fingerprint(manifest: dict[str, Any]) -> str:

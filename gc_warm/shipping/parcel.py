@@ -4,7 +4,7 @@ Both hold the same, and reach the same modules on a worker: a bundle, with the b
 unpacks it. The pickle is a chain of calls of builtins and the standard library, so that loading it
 needs nothing but Python: no code objects, none of our classes. Written as Python it reads::
 
-    sys.modules.get(boot, functools.partial(eval, boot.RUN))(names)
+    sys.modules.get(boot, functools.partial(eval, _RUN))(names)
 
 A warm worker has the boot module's ``load`` under the name ``boot``, and it is called at once. In
 a fresh worker the text of the boot module is run first. The source text is a function with the same
@@ -37,8 +37,13 @@ if TYPE_CHECKING:
 
 BOOT = f"_gc_warm_boot_{boot.FORMAT}"
 
-# In source text, the data is text.
-_RUN_TEXT = boot.RUN.replace("(data)", "(__import__('base64').b64decode(data))")
+# Evaluated in a fresh worker with the names of the payload.
+_RUN = (
+    "exec(compile(__import__('zlib').decompress(data).partition(b'\\0')[0],boot,'exec'),"
+    "{'__name__':boot})or __import__('sys').modules[boot](locals())"
+)
+# The same, where the data is text.
+_RUN_TEXT = _RUN.replace("(data)", "(__import__('base64').b64decode(data))")
 
 
 class _Call:
@@ -80,7 +85,7 @@ def reduce(function: SelfContained[..., Any]) -> tuple[Any, ...]:
         ShippingError: It cannot be carried.
     """
     names = _payload(function)
-    run_boot = _Call(_named("functools", "partial"), eval, boot.RUN)
+    run_boot = _Call(_named("functools", "partial"), eval, _RUN)
     load = _Call(_Call(methodcaller, "get", BOOT, run_boot), _named("sys", "modules"))
     return load, (names,)
 
@@ -128,7 +133,7 @@ def version(function: SelfContained[..., Any]) -> int:
 
 def payload_size(function: SelfContained[..., Any]) -> int:
     """Return the size of a self-contained function under Globus Compute's default strategy."""
-    return len(base64.encodebytes(pickle.dumps(reduce(function)[1])))
+    return len(base64.encodebytes(pickle.dumps(function)))
 
 
 def requirements_text(function: SelfContained[..., Any]) -> str:
@@ -145,6 +150,7 @@ def _payload(function: SelfContained[..., Any]) -> dict[str, Any]:
     origin, bundle = _pack(function)
     names = {
         "boot": BOOT,
+        "run": _RUN,
         "digest": bundle.digest,
         "data": bundle.data,
         "target": origin.target,

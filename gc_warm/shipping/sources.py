@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import gc_warm
+from gc_warm import errors
 from gc_warm.errors import ShippingError
 
 if TYPE_CHECKING:
@@ -88,7 +89,9 @@ def _travels(name: str, spec: ModuleSpec) -> bool:
     if name == "__main__":
         return False
     if name.partition(".")[0] == "gc_warm":  # wherever it is installed, it is ours to carry
-        return name in _RUNTIME or name.startswith(("gc_warm.worker.", "gc_warm.functions"))
+        return name in _RUNTIME or name.startswith(
+            ("gc_warm.worker.", "gc_warm.errors.", "gc_warm.functions")
+        )
     if spec.origin is None or spec.loader is None or not spec.has_location:
         places = spec.submodule_search_locations or []
         return bool(places) and not any(_is_installed(place) for place in places)
@@ -310,7 +313,7 @@ def _names_imported(node: ast.Import | ast.ImportFrom, parent: str) -> Iterator[
     if base:
         yield base
         yield from (f"{base}.{alias.name}" for alias in node.names)
-    if base == "gc_warm":  # which imports most of its names when they are first used
+    if base in {"gc_warm", "gc_warm.errors"}:  # which import most of their names on first use
         yield from filter(None, (_late(alias.name) for alias in node.names))
 
 
@@ -323,11 +326,13 @@ def _late_attributes(tree: ast.AST) -> Iterator[str]:
         match node:
             case ast.Attribute(value=ast.Name(id=base), attr=name) if base in ours and _late(name):
                 yield _late(name)
+            case ast.Attribute(attr=name) if name in errors._ON_FIRST_USE:  # noqa: SLF001
+                yield _late(name)
 
 
 def _late(name: str) -> str:
     """Return the module that a public name of ours comes from, if it is imported on first use."""
-    return gc_warm._ON_FIRST_USE.get(name, "")  # noqa: SLF001
+    return {**errors._ON_FIRST_USE, **gc_warm._ON_FIRST_USE}.get(name, "")  # noqa: SLF001
 
 
 def _absolute(node: ast.ImportFrom, parent: str) -> str:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gc_warm.errors import ProgramStartError
+from gc_warm.errors.programs import ProgramStartError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,7 +7,8 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from gc_warm.errors import RequestFailedError, UsageError
+from gc_warm.errors import UsageError
+from gc_warm.errors.programs import RequestFailedError
 from gc_warm.worker.framing import MEBI, READY, TAIL, Answer, Dialogue, Framing
 
 

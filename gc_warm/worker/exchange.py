@@ -17,7 +17,7 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from gc_warm.errors import (
+from gc_warm.errors.programs import (
     ProgramCancelledError,
     ProgramDiedError,
     ProgramError,

@@ -12,7 +12,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from gc_warm.errors import ProgramOutputError, RequestFailedError, UsageError
+from gc_warm.errors import UsageError
+from gc_warm.errors.programs import ProgramOutputError, RequestFailedError
 
 READY = 0  # the number of the answer that says that a program is ready
 MEBI = 1024 * 1024

@@ -17,7 +17,7 @@ import weakref
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-from gc_warm.errors import CapacityError, RecursiveBuildError, WarmTimeoutError
+from gc_warm.errors.states import CapacityError, RecursiveBuildError, WarmTimeoutError
 from gc_warm.worker import waiting
 from gc_warm.worker.slot import BUILDING, GOING, READY, Slot, Token, is_injected, nobody, release
 

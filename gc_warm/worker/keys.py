@@ -13,7 +13,7 @@ import inspect
 import math
 from typing import TYPE_CHECKING, Any
 
-from gc_warm.errors import UnhashableArgumentError
+from gc_warm.errors.states import UnhashableArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator

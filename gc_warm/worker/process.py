@@ -12,12 +12,12 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gc_warm.errors import (
+from gc_warm.errors import UsageError
+from gc_warm.errors.programs import (
     ProgramCancelledError,
     ProgramMissingError,
     ProgramRestartsError,
     ProgramTimeoutError,
-    UsageError,
 )
 from gc_warm.worker.child import Child, Limits, Setup, shown
 from gc_warm.worker.exchange import SLICE, Exchange, RetiredError

@@ -28,19 +28,24 @@ if TYPE_CHECKING:
 _ANNOTATIONS = 0x1000000  # compile with `from __future__ import annotations`
 
 
-def fill(spaces: dict[str, Any], known: dict[str, Any]) -> None:
+def fill(scripts: list[tuple[Any, dict[str, Any]]]) -> None:
     """Bind the names of scripts in their modules; all of them, or none if one cannot be made.
 
     Args:
-        spaces: For each module, the graph of each name.
-        known: For each module, the names that it has already.
+        scripts: For each script, the loader of its module, which knows what was agreed so far by
+            each name; and what the bundle says of it: the graph of each of its ``names``, and what
+            is ``agreed`` by them.
     """
+    spaces = {loader.name: module["names"] for loader, module in scripts}
+    known = {loader.name: loader.agreed for loader, _ in scripts}
     remaker = _Remaker(spaces, known)
     new = [(space, name) for space in spaces for name in spaces[space] if name not in known[space]]
     made = [(space, name, remaker.named(space, name)) for space, name in new]
     remaker.finish()
     for space, name, value in made:
         vars(importlib.import_module(space))[name] = value
+    for loader, module in scripts:
+        loader.agreed.update(module["agreed"])
 
 
 def make(graph: Any) -> Any:

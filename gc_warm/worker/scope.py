@@ -20,6 +20,18 @@ if TYPE_CHECKING:
 
     from gc_warm.worker.slot import Slot
 
+    class Listener(Protocol):
+        """What is done about warm state when calls begin and end."""
+
+        def begin(self, task: Scope) -> None:
+            """`enter` a new scope."""
+
+        def settle(self, task: Scope) -> None:
+            """Give a call the hits that it has had so far."""
+
+        def end(self, task: Scope) -> None:
+            """End the leases of a call."""
+
 
 class Holder:
     """Who leases slots: a task scope, or ``with model.lease()``.
@@ -57,19 +69,6 @@ class Scope(Holder):
         self.cold_starts = 0
         self.build_seconds = 0.0
         self.hits = 0
-
-
-class Listener(Protocol):
-    """What is done about warm state when calls begin and end."""
-
-    def begin(self, task: Scope) -> None:
-        """`enter` a new scope."""
-
-    def settle(self, task: Scope) -> None:
-        """Give a call the hits that it has had so far."""
-
-    def end(self, task: Scope) -> None:
-        """End the leases of a call."""
 
 
 listener: Listener | None = None

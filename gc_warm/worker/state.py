@@ -10,7 +10,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from gc_warm.errors import RecursiveBuildError
+from gc_warm.errors.states import RecursiveBuildError
 from gc_warm.worker import fronts, lifetime, scope, switch, waiting
 from gc_warm.worker.build import builder
 from gc_warm.worker.front import make_front

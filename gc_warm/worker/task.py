@@ -4,45 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import inspect
+import importlib
 import sys
 import threading
-import time
 import types
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 
-from gc_warm.errors import ShippingError, UsageError
-from gc_warm.worker.receipt import Receipt, Receipted, worker_identity
-from gc_warm.worker.scope import current, settle, task_scope
+from gc_warm.errors import ShippingError
+from gc_warm.worker.scope import current, task_scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gc_warm.worker.receipt import Receipted
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_OPTIONS = ("modules", "requires", "data", "home")
 _running_lock = threading.Lock()
 # Found in `gc_warm.shipping.parcel`, which workers do not have.
 _ON_CLIENT = {
     *("_reduce", "_version", "source", "payload_size", "requirements", "__signature__", "__code__"),
     *("__defaults__", "__kwdefaults__", "__closure__", "__globals__"),
 }
-
-
-class _ModuleName(str):
-    """A module's name that dill finds no module by: it would read the text of that one's file."""
-
-    __slots__ = ()
-
-    def __hash__(self) -> int:
-        asker = sys._getframe(1)  # noqa: SLF001  (documented for this use)
-        if asker.f_code.co_name == "getmodule" and asker.f_back is not None:
-            return ~super().__hash__() if _is_dill(asker.f_back) else super().__hash__()
-        return super().__hash__()
-
-
-def _is_dill(frame: types.FrameType) -> bool:
-    return frame.f_globals.get("__name__") == "dill.source"
 
 
 class SelfContained(Generic[P, T]):
@@ -86,7 +71,7 @@ class SelfContained(Generic[P, T]):
             named = type(named)
         self.__name__: str = named.__name__ if named.__name__.isidentifier() else "function"
         self.__qualname__: str = named.__qualname__
-        self.__module__ = _ModuleName(named.__module__)
+        self.__module__: str = named.__module__
         self.__annotations__ = getattr(named, "__annotations__", {})
         self.__doc__ = function.__doc__ if named is function else named.__doc__
 
@@ -109,9 +94,8 @@ class SelfContained(Generic[P, T]):
         """Bind it to an instance, where it is a method: that travels, too."""
         if instance is None:
             return self
-        bound: Any = SelfContained(types.MethodType(self.function, instance), home=self.home)
-        bound.modules, bound.requires, bound.data = self.modules, self.requires, self.data
-        return cast("SelfContained[..., T]", bound)
+        options: dict[str, Any] = {name: getattr(self, name) for name in _OPTIONS}
+        return SelfContained(types.MethodType(self.function, instance), **options)
 
     def __hash__(self) -> int:
         """Differ where what travels differs: executors remember functions by their hash."""
@@ -123,7 +107,9 @@ class SelfContained(Generic[P, T]):
     @functools.cached_property
     def receipted(self) -> SelfContained[P, Receipted[T]]:
         """The same function, returning a `Receipted`: its result and what the call cost."""
-        return _WithReceipt(cast("Any", self))
+        # Not an import: few functions are sent with what makes receipts.
+        receipt: Any = importlib.import_module("gc_warm.worker.receipt")
+        return cast("SelfContained[P, Receipted[T]]", receipt.WithReceipt(self))
 
     if TYPE_CHECKING:  # these are `gc_warm.shipping.parcel`'s, found by __getattr__
 
@@ -187,38 +173,6 @@ class SelfContained(Generic[P, T]):
         raise AttributeError("__class__")
 
 
-class _WithReceipt(SelfContained[P, Receipted[T]], Generic[P, T]):
-    """A self-contained function whose result comes with its receipt."""
-
-    def __init__(self, plain: SelfContained[P, T]) -> None:
-        super().__init__(cast("Any", plain.function))
-        self.modules, self.requires, self.data = plain.modules, plain.requires, plain.data
-        self.plain = plain
-        if plain.arrived is not None:
-            target = plain.arrived["target"].partition("!")[0] + "!receipted"
-            self.arrived = {**plain.arrived, "target": target}
-        for name in ("__name__", "__qualname__", "__module__", "__doc__"):
-            setattr(self, name, getattr(plain, name))
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Receipted[T]:
-        with task_scope() as task:
-            settle(task)
-            before = (task.cold_starts, task.build_seconds, task.hits)
-            started, start = time.time(), time.perf_counter()
-            value = self.plain(*args, **kwargs)
-            seconds = time.perf_counter() - start
-            settle(task)
-            receipt = Receipt(
-                **worker_identity(),
-                started=started,
-                seconds=seconds,
-                cold_starts=task.cold_starts - before[0],
-                build_seconds=task.build_seconds - before[1],
-                hits=task.hits - before[2],
-            )
-        return Receipted(value, receipt)
-
-
 class _SelfContainedDecorator:
     """`self_contained` with its options given."""
 
@@ -227,8 +181,11 @@ class _SelfContainedDecorator:
         self._options = options
 
     def __call__(self, function: Callable[P, T], /) -> SelfContained[P, T]:
-        _require_callable(function)
-        return SelfContained(function, home=self._home, **self._options)
+        try:
+            from gc_warm.shipping.acceptance import accept
+        except ImportError:  # on a worker: it was accepted where it was sent
+            return SelfContained(function, home=self._home, **self._options)
+        return cast("SelfContained[P, T]", accept(function, home=self._home, **self._options))
 
 
 @overload
@@ -273,32 +230,6 @@ def self_contained(
     Raises:
         UsageError: It is nothing that can be called, or is asynchronous, or an option is wrong.
     """
-    for name, value in (("modules", modules), ("requires", requires), ("data", data)):
-        if isinstance(value, str) or not all(isinstance(each, str) for each in value):
-            raise UsageError(f"{name} must be a list of texts, not {value!r}.")
     home = sys._getframe(1).f_globals.get("__name__")  # noqa: SLF001  (documented for this use)
     decorator = _SelfContainedDecorator(home, modules=modules, requires=requires, data=data)
     return decorator if function is None else decorator(function)
-
-
-def _require_callable(function: Any) -> None:
-    if not callable(function):
-        raise UsageError(
-            f"@self_contained decorates a function, or what can be called like one, not "
-            f"{function!r}."
-        )
-    if isinstance(function, SelfContained):
-        raise UsageError(f"{function!r} is self-contained already.")
-    called = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004
-    while isinstance(function, functools.partial):
-        called = function = function.func
-    name = getattr(function, "__qualname__", function)
-    if inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called):
-        raise UsageError(
-            f"{name!r} is asynchronous, but Globus Compute calls functions synchronously. Write a "
-            "plain function; it may call asyncio.run itself."
-        )
-    if inspect.isgeneratorfunction(called):
-        raise UsageError(
-            f"{name!r} is a generator function, and a generator cannot be sent back. Return a list."
-        )

@@ -36,9 +36,3 @@ class WeakBag(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         references = list(self._references.values())
         return iter([item for reference in references if (item := reference()) is not None])
-
-    def __len__(self) -> int:
-        return len(list(iter(self)))
-
-    def __contains__(self, item: object) -> bool:
-        return any(item is other for other in self)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 
 import pytest
 from globus_compute_sdk.errors import TaskExecutionFailed
@@ -77,6 +78,27 @@ LAB = """
     def with_default(n):
         def inner(x=n):
             return x
+        return inner
+
+    def with_cell(n):
+        helper = lambda x: x + n
+        def inner(x):
+            return helper(x)
+        return inner
+
+    def counting():
+        count = 0
+        def add(n):
+            nonlocal count
+            count += n
+        def get():
+            return count
+        return add, get
+
+    def both(add, get):
+        def inner(n):
+            add(n)
+            return get()
         return inner
 
     def failing(n):
@@ -167,14 +189,31 @@ def test_a_traceback_of_a_nested_function_shows_its_line(lab, call):
 
 
 @pytest.mark.parametrize(
+    ("make", "args", "result"),
+    [
+        (lambda lab: lab.pair[1], [4], -4),
+        (lambda lab: lab.local_class(), [], 1),
+        (lambda lab: lab.hard(len), [], len),
+        (lambda lab: lab.with_default([1]), [], [1]),
+        (lambda lab: lab.with_cell(5), [2], 7),
+    ],
+)
+def test_defaults_and_closures_are_sent_as_values(lab, call, make, args, result):
+    assert result == call(make(lab), *args)
+
+
+def test_two_closures_share_their_cell(lab, call):
+    add, get = lab.counting()
+    assert 3 == call(lab.both(add, get), 3)
+
+
+@pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (lambda lab: lab.pair[0], "shares its line"),
-        (lambda lab: lab.local_class(), "defined inside a function"),
-        (lambda lab: lab.hard(open), "only plain data"),
-        (lambda lab: lab.hard(lab), "only plain data"),
-        (lambda lab: lab.with_default(1), "in its decorators or defaults"),
-        (lambda lab: eval("lambda: 1"), "source"),
+        (lambda lab: lab.hard(sys.stdout), "a TextIOWrapper cannot be pickled|a .* cannot be"),
+        (lambda lab: lab.hard(x for x in []), "a generator cannot be pickled"),
+        (lambda lab: lab.hard(bytes(2_000_000)), "larger than 1 MB"),
+        (lambda lab: eval("lambda: 1"), "source of '<lambda>'"),
     ],
 )
 def test_what_cannot_be_sent_is_refused_with_the_reason(lab, make, reason):

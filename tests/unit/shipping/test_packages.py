@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 from globus_compute_sdk.errors import TaskExecutionFailed
 
 from gc_warm import LocalExecutor
 from gc_warm.errors import ShippingError
+from gc_warm.shipping.bundle import _below
 from gc_warm.shipping.sources import is_carried
 
 HEAD = "from gc_warm import self_contained\n"
@@ -136,6 +139,72 @@ def test_a_change_of_data_is_a_new_version(lab, project, one_worker):
     assert before != lab.read.source()
 
 
+@pytest.mark.parametrize("name", ["more/b.bin", "more/deep/c.bin"])
+def test_data_that_is_added_is_a_new_version(lab, project, name):
+    path = project.folder / "lab" / name
+    os.utime(project.folder / "lab" / "more", (1, 1))  # however coarse the clock of files is
+    before = lab.read.source()
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"new")
+    after = lab.read.source()
+    assert before != after
+    path.unlink()
+    assert before == lab.read.source() != after
+
+
+def test_data_that_is_added_to_a_folder_in_a_folder_is_a_new_version(lab, project):
+    deep = project.folder / "lab" / "more" / "deep"
+    deep.mkdir()
+    os.utime(deep, (1, 1))
+    before = lab.read.source()
+    (deep / "c.bin").write_bytes(b"new")
+    assert before != lab.read.source()
+
+
+def test_only_folders_that_a_pattern_reaches_are_searched(tmp_path):
+    for name in ("more/deep", "most", "other/deep", ".hidden", "__pycache__"):
+        (tmp_path / name).mkdir(parents=True)
+
+    def searched(pattern):
+        places = [Path(place).relative_to(tmp_path) for place, _ in _below(tmp_path, pattern)]
+        return {place.as_posix() for place in places}
+
+    assert {"."} == searched("labels.txt")
+    assert {".", "more", "more/deep"} == searched("more/*.bin")
+    assert {".", "more", "more/deep", "most"} == searched("mo*.bin")
+    assert {".", "more", "more/deep", "most", "other", "other/deep"} == searched("*")
+
+
+def test_data_in_a_folder_whose_name_looks_like_a_pattern(project, monkeypatch):
+    folder = project.folder / "run [1]"
+    folder.mkdir()
+    (folder / "labels.txt").write_text("cat")
+    text = HEAD + "@self_contained(data=['*.txt'])\ndef f(): pass\n"
+    (folder / "bracketed.py").write_text(text)
+    monkeypatch.syspath_prepend(folder)
+    importlib.import_module("bracketed").f.source()  # and is not told that nothing matches
+
+
+def test_data_lies_beside_the_function_and_not_beside_what_it_needs(project, one_worker):
+    (project.folder / "lab").mkdir()
+    (project.folder / "lab" / "labels.txt").write_text("cat")
+    text = """
+import pkgutil
+import aaa
+
+def make(kind):
+    @self_contained(data=["*.txt"])
+    def inner():
+        return pkgutil.get_data("lab", "labels.txt"), kind.__name__
+    return inner
+
+work = [make(aaa.Thing)]
+"""
+    files = {"aaa.py": "class Thing: pass\n", "lab/__init__.py": "", "lab/late.py": HEAD + text}
+    (work,) = project(files).work
+    assert (b"cat", "Thing") == one_worker.submit(work).result()
+
+
 def test_data_that_is_not_there_is_refused(project):
     module = project({"one.py": HEAD + "@self_contained(data=['no.txt'])\ndef f(): pass\n"})
     with pytest.raises(ShippingError, match=r"data='no.txt' matches no file"):
@@ -160,6 +229,13 @@ def work():
 def test_a_module_to_carry_that_is_not_there_is_refused(project):
     module = project({"one.py": HEAD + "@self_contained(modules=['nope'])\ndef f(): pass\n"})
     with pytest.raises(ShippingError, match="modules='nope' cannot be carried"):
+        module.f.source()
+
+
+def test_a_function_of_a_module_named_as_a_standard_one_is_refused(project, monkeypatch):
+    monkeypatch.delitem(sys.modules, "statistics", raising=False)
+    module = project({"statistics.py": HEAD + "@self_contained\ndef f(): pass\n"})
+    with pytest.raises(ShippingError, match=r"statistics\.py cannot be carried: .* Rename yours"):
         module.f.source()
 
 
@@ -191,6 +267,13 @@ def test_finding_modules_imports_none(project):
     assert "other" not in sys.modules
     module.f.source()
     assert "other" not in sys.modules
+
+
+def test_namespaces_in_namespaces_that_are_imported_late(project, one_worker):
+    text = "@self_contained\ndef f():\n    import outer.inner.leaf as leaf\n    return leaf.value\n"
+    module = project({"outer/inner/leaf.py": "value = 3\n", "one.py": HEAD + text})
+    assert "outer" not in sys.modules
+    assert 3 == one_worker.submit(module.f).result()
 
 
 def test_any_folder_of_that_name_on_the_worker_does_no_harm(project, endpoint_python, tmp_path):

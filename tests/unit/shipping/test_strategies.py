@@ -159,7 +159,7 @@ def test_it_looks_like_the_function_it_is(project):
 def test_one_that_cannot_travel_has_no_source_and_says_why(project):
     lab = project({"lab.py": "from gc_warm import self_contained\n" + textwrap.dedent(LOCAL)})
     function = lab.make()
-    with pytest.raises(ShippingError, match=r"(?i)of the function around it, which is a lock"):
+    with pytest.raises(ShippingError, match="a generator cannot be pickled"):
         function.source()
     with pytest.raises(ShippingError):
         inspect.getsource(function)
@@ -167,10 +167,8 @@ def test_one_that_cannot_travel_has_no_source_and_says_why(project):
 
 
 LOCAL = """
-    import threading
-
     def make():
-        lock = threading.Lock()
+        lock = (x for x in "abc")
 
         @self_contained
         def call():

@@ -1,0 +1,69 @@
+"""Every exception that gc-warm raises.
+
+All derive from `GcWarmError`, so one ``except`` catches them, and all survive pickling, so they
+arrive whole when a worker raises them. Wrong usage is also a `ValueError`.
+
+Few workers need those of the modules below, so they are imported on first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gc_warm.errors.client import RegistryError as RegistryError
+    from gc_warm.errors.client import UnknownFunctionError as UnknownFunctionError
+    from gc_warm.errors.client import WorkerLostError as WorkerLostError
+    from gc_warm.errors.client import WorkerStartError as WorkerStartError
+    from gc_warm.errors.programs import ProgramCancelledError as ProgramCancelledError
+    from gc_warm.errors.programs import ProgramDiedError as ProgramDiedError
+    from gc_warm.errors.programs import ProgramError as ProgramError
+    from gc_warm.errors.programs import ProgramMissingError as ProgramMissingError
+    from gc_warm.errors.programs import ProgramOutputError as ProgramOutputError
+    from gc_warm.errors.programs import ProgramRestartsError as ProgramRestartsError
+    from gc_warm.errors.programs import ProgramStartError as ProgramStartError
+    from gc_warm.errors.programs import ProgramTimeoutError as ProgramTimeoutError
+    from gc_warm.errors.programs import RequestFailedError as RequestFailedError
+    from gc_warm.errors.states import CapacityError as CapacityError
+    from gc_warm.errors.states import RecursiveBuildError as RecursiveBuildError
+    from gc_warm.errors.states import UnhashableArgumentError as UnhashableArgumentError
+    from gc_warm.errors.states import WarmTimeoutError as WarmTimeoutError
+
+_ON_FIRST_USE = {
+    name: "gc_warm.errors." + module
+    for module, names in {
+        "client": "WorkerStartError WorkerLostError RegistryError UnknownFunctionError",
+        "states": "UnhashableArgumentError RecursiveBuildError CapacityError WarmTimeoutError",
+        "programs": "ProgramError ProgramMissingError ProgramStartError ProgramDiedError "
+        "ProgramTimeoutError ProgramCancelledError ProgramRestartsError ProgramOutputError "
+        "RequestFailedError",
+    }.items()
+    for name in names.split()
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ON_FIRST_USE:
+        return getattr(importlib.import_module(_ON_FIRST_USE[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+class GcWarmError(Exception):
+    """The root of all errors raised by gc-warm."""
+
+
+class UsageError(GcWarmError, ValueError):
+    """An argument or option is wrong; the message names it and says what is expected."""
+
+
+class ShippingError(UsageError):
+    """A function cannot be made self-contained; the message says why."""
+
+
+class ClashError(GcWarmError):
+    """A carried module has the name of a different module that the worker already has."""
+
+
+class RequirementError(GcWarmError):
+    """A worker lacks packages that a function requires; the message names all of them."""

@@ -1,0 +1,51 @@
+"""What goes wrong on the client: with local workers, and with the service."""
+
+from gc_warm.errors import GcWarmError
+
+
+class WorkerStartError(GcWarmError):
+    """A local worker process could not be started; the message holds what it printed."""
+
+
+class WorkerLostError(GcWarmError):
+    """A local worker process died while it was running a task.
+
+    Args:
+        pid: Process id of the worker that died.
+        reason: How it ended, such as ``"was killed by SIGKILL"``.
+        stderr_tail: The last lines it wrote to standard error.
+    """
+
+    def __init__(self, pid: int, reason: str, stderr_tail: str = "") -> None:
+        super().__init__(pid, reason, stderr_tail)
+        self.pid = pid
+        self.reason = reason
+        self.stderr_tail = stderr_tail
+
+    def __str__(self) -> str:
+        message = f"Worker process {self.pid} {self.reason} while it was running this task."
+        if self.stderr_tail:
+            message += f"\nThe end of its standard error:\n{self.stderr_tail}"
+        return message
+
+
+class RegistryError(GcWarmError):
+    """The service, or the manifest, refuses; the message says why and what to do."""
+
+
+class UnknownFunctionError(RegistryError):
+    """The service does not know a function that the manifest remembers.
+
+    Args:
+        function_id: The function's id.
+    """
+
+    def __init__(self, function_id: str) -> None:
+        super().__init__(function_id)
+        self.function_id = function_id
+
+    def __str__(self) -> str:
+        return (
+            f"The service does not know the function {self.function_id}: it was deleted, or "
+            "belongs to someone else. Register it anew: gc-warm register MODULE:FUNCTION --again."
+        )

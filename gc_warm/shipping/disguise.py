@@ -1,0 +1,34 @@
+"""What dill must believe of a self-contained function.
+
+dill 0.4's source strategies (`dill.source.getsource`) ask `inspect` for the module that an object
+is defined in, and then read the text of that module's file, where they find the function that
+`self_contained` was given. What travels is another text. So dill, and nobody else, must find no
+module of that name.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import types
+
+
+class ModuleName(str):
+    """A module's name that dill finds no module by: it would read the text of that one's file."""
+
+    __slots__ = ()
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        return str, (str(self),)
+
+    def __hash__(self) -> int:
+        asker = sys._getframe(1)  # noqa: SLF001  (documented for this use)
+        if asker.f_code.co_name == "getmodule" and asker.f_back is not None:
+            return ~super().__hash__() if _is_dill(asker.f_back) else super().__hash__()
+        return super().__hash__()
+
+
+def _is_dill(frame: types.FrameType) -> bool:
+    return frame.f_globals.get("__name__") == "dill.source"
