@@ -125,8 +125,8 @@ NAMES = [
     *("body_import", "stateless", "uses_global", "uses_helper", "cached", "decorated", "mutable"),
     *("closure", "nested", "anonymous", "writes_global", "counts", "annotated", "installed"),
     *("coroutine", "generator"),
-    "method",  # before ours, with which the module arrives
-    *("ours", "ours_below", "ours_above", "ours_closure", "ours_broken", "ours_lambda"),
+    *("method", "ours_below"),  # before ours, with which the module arrives
+    *("ours", "ours_above", "ours_closure", "ours_broken", "ours_lambda"),
 ]
 COMPARE = """
 
