@@ -18,7 +18,8 @@ class Unsendable(Exception):  # noqa: N818  (never leaves this package)
 # What Python makes again by itself.
 _MADE_AGAIN = {
     *("__dict__", "__weakref__", "__abstractmethods__", "_abc_impl", "__firstlineno__"),
-    *("__dataclass_fields__", "__dataclass_params__"),
+    *("__dataclass_fields__", "__dataclass_params__", "__protocol_attrs__"),
+    *("__non_callable_proto_members__", "__callable_proto_members_only__"),
 }
 # What a class must have from the beginning.
 _FIRST = ("__module__", "__qualname__", "__doc__", "__slots__", "__orig_bases__", "__annotations__")
@@ -41,8 +42,11 @@ def parts_of(value: type) -> dict[str, Any]:
         return _parts_of_named_tuple(value)
     _refuse_what_its_makers_do(value)
     names = {name: each for name, each in vars(value).items() if name not in _MADE_AGAIN}
+    if not names.get("__annotations__", True):  # they came into being by looking for them
+        del names["__annotations__"]
     first = {name: names.pop(name) for name in _FIRST if name in names}
-    names = {name: each for name, each in names.items() if not isinstance(each, _SLOTS)}
+    first["__qualname__"] = value.__qualname__
+    names = {name: each for name, each in names.items() if not _is_of_typing(each)}
     parts: dict[str, Any] = {
         "name": value.__name__,
         "maker": type(value),
@@ -55,6 +59,13 @@ def parts_of(value: type) -> dict[str, Any]:
         parts["fields"] = _options_of_dataclass(value), _fields_of(value)
         names = {name: each for name, each in names.items() if not _is_generated(each)}
     return parts | _split(names)
+
+
+def _is_of_typing(value: Any) -> bool:
+    """Say whether Python itself puts something into a class, for slots and protocols."""
+    inner = getattr(value, "__func__", value)
+    is_function = isinstance(inner, types.FunctionType) and inner.__module__ == "typing"
+    return is_function or isinstance(value, _SLOTS)
 
 
 def _split(names: dict[str, Any]) -> dict[str, Any]:

@@ -303,6 +303,8 @@ class _Remaker:
                 _make_dataclass(made, *map(self._value, what["fields"]))
             for name, code in what["values"].items():
                 type.__setattr__(made, name, self._value(code))
+            if type(made).__module__ == "typing":  # it finds out what belongs to a protocol
+                type(made).__init__(made, what["name"], (), {})
             if isinstance(made, abc.ABCMeta):
                 abc.update_abstractmethods(made)  # type: ignore[arg-type]  # it returns it
             for each in self._values(what["registered"]):
