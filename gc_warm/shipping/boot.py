@@ -144,9 +144,9 @@ class Bundle:
         self._too_different = ""
         runtime_here = self._runtime_is_here(manifest["version"])
         runtime = manifest["runtime"]
-        for name, source in runtime.items():  # the first that comes stays: its name is identity
-            package = any(other.startswith(name + ".") for other in runtime)
-            module = {"identity": name, "source": source, "file": name, "package": package}
+        for key, source in runtime.items():  # the first that comes stays: its name is identity
+            name = key.rstrip(".")
+            module = {"identity": name, "source": source, "file": name, "package": name != key}
             if not runtime_here:
                 self.carried[name] = _loader(name, module)
         for name, module in manifest["modules"].items():

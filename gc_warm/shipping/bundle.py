@@ -97,7 +97,10 @@ def make_bundle(
         "version": gc_warm.__version__,
         "requires": wanted,
         "check": _text("presence.py") if wanted else "",
-        "runtime": {name: shrink(source.text or "") for name, source in sorted(runtime.items())},
+        "runtime": {
+            name + "." * source.package: shrink(source.text or "")
+            for name, source in sorted(runtime.items())
+        },
         "modules": {name: _entry(name, sources, contents) for name in sorted(sources)},
     }
     text = json.dumps(manifest, separators=(",", ":")).encode()

@@ -18,6 +18,7 @@ class Unsendable(Exception):  # noqa: N818  (never leaves this package)
 # What Python makes again by itself.
 _MADE_AGAIN = {
     *("__dict__", "__weakref__", "__abstractmethods__", "_abc_impl", "__firstlineno__"),
+    "__slotnames__",
     *("__dataclass_fields__", "__dataclass_params__", "__protocol_attrs__"),
     *("__non_callable_proto_members__", "__callable_proto_members_only__"),
 }
@@ -76,7 +77,7 @@ def _split(names: dict[str, Any]) -> dict[str, Any]:
 
 def _parts_of_named_tuple(value: Any) -> dict[str, Any]:
     names = {name: each for name, each in vars(value).items() if name not in _OF_NAMED_TUPLES}
-    names = {name: each for name, each in names.items() if name not in value._fields}
+    names = {n: each for n, each in names.items() if type(each).__name__ != "_tuplegetter"}
     defaults = tuple(value._field_defaults.values())
     return {
         "named_tuple": (value.__name__, list(value._fields), defaults),

@@ -25,7 +25,7 @@ import sys
 import threading
 import types
 from base64 import b64encode
-from typing import TYPE_CHECKING, Any, NamedTuple, NewType, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ForwardRef, NamedTuple, NewType, ParamSpec, TypeVar
 
 from gc_warm.errors import ShippingError
 from gc_warm.shipping import script
@@ -106,6 +106,9 @@ class Definitions:
         self._absent: dict[Name, str] = {}  # who looks it up
         self._written: set[Name] = set()
         self._wanted: list[tuple[Name, str]] = []
+        self._later: list[
+            tuple[dict[str, Any], dict[str, Any]]
+        ] = []  # what classes are filled with
         self._hinted: set[str] = set()  # names in annotations
         self._size = 0
 
@@ -121,7 +124,7 @@ class Definitions:
             ShippingError: Something cannot be sent; the message says what, why, and what to do.
         """
         try:
-            code = self._code(value)
+            code = self._whole(value)
         except Unsendable as error:
             raise ShippingError(f"It cannot be sent: {error}.") from error
         except RecursionError as error:
@@ -152,6 +155,7 @@ class Definitions:
         """Add something; return None, and be as before, if it cannot be sent."""
         nodes, size = len(self._nodes), self._size
         before = dict(self._codes), dict(self._absent), list(self._wanted), set(self._open)
+        later, self._later = self._later, []
         try:
             return add()
         except (ShippingError, Unsendable):
@@ -161,6 +165,8 @@ class Definitions:
             self._codes, self._absent, self._wanted, self._open = before
             self._size = size
             return None
+        finally:
+            self._later = later
 
     def slices(self, *roots: Any) -> list[Slice]:
         """Return what is carried of each script.
@@ -268,7 +274,7 @@ class Definitions:
         whose = f"{name.name!r}, which {user} uses," if user else f"{name.name!r}"
         self._size = 0
         try:
-            self._codes[name] = self._code(value)
+            self._codes[name] = self._whole(value)
         except Unsendable as error:
             raise ShippingError(f"{whose} cannot be sent: {error}. {_ADVICE}.") from error
         except RecursionError as error:
@@ -282,6 +288,14 @@ class Definitions:
         return None
 
     # Taking apart
+
+    def _whole(self, value: Any) -> Any:
+        """Return the code of an object, when all that it holds has one."""
+        code = self._code(value)
+        while self._later:
+            what, late = self._later.pop()
+            what |= {name: self._part(part) for name, part in late.items()}
+        return code
 
     def _code(self, value: Any) -> Any:
         """Return a plain value itself, and the number of the node of anything else."""
@@ -428,7 +442,7 @@ class Definitions:
 
     def _hint(self, hint: Any) -> Any:
         self._hinted.update(re.findall(r"\w+", hint if isinstance(hint, str) else ""))
-        return self._try(functools.partial(self._code, hint))
+        return self._try(functools.partial(self._whole, hint))
 
     def _want_names(self, space: Space, value: types.FunctionType) -> None:
         user = repr(value.__qualname__)
@@ -462,7 +476,8 @@ class Definitions:
         self._open.add(ref)
         what = {name: self._part(parts[name]) for name in early if name in parts}
         self._open.discard(ref)
-        what |= {name: self._part(parts[name]) for name in parts if name not in early}
+        late = {name: part for name, part in parts.items() if name not in early}
+        self._later.append((what, late))
         subclasses: list[type] = type.__subclasses__(value)
         for each in subclasses:
             name = self._name_of(each)
@@ -552,6 +567,8 @@ def _made_again(value: Any) -> Any:
     kind = type(value)
     if kind is _Call:
         return value.parts
+    if kind is int:
+        return int, (hex(value), 16)
     if kind in _LOCKS:
         return _LOCKS[kind], ()
     if kind is threading.local:
@@ -559,6 +576,10 @@ def _made_again(value: Any) -> Any:
     if isinstance(value, functools._lru_cache_wrapper):  # noqa: SLF001  (it has no other name)
         again = _Call(functools.lru_cache, (), dict(value.cache_parameters()))
         return again, (value.__wrapped__,)
+    if kind is types.MethodType:
+        return kind, (value.__func__, value.__self__)
+    if kind is ForwardRef:
+        return kind, (value.__forward_arg__,)
     if kind in {classmethod, staticmethod}:
         return kind, (value.__func__,)
     if kind is property:
@@ -600,6 +621,9 @@ def _reduced(value: Any) -> Any:
             raise Unsendable(f"a {kind.__name__} has no value that can be sent")
         return getattr, (sys.modules[module], found)
     function, args, *rest = found
+    if function is copyreg.__newobj__ and type(args[0].__new__) is types.FunctionType:  # type: ignore[attr-defined]
+        makers = (vars(base).get("__new__") for base in args[0].__mro__)  # not what users wrote
+        function = next(each for each in makers if type(each) is types.BuiltinFunctionType)
     rest += [None] * (4 - len(rest))
     return function, args, {}, *rest
 

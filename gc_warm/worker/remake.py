@@ -122,24 +122,36 @@ def _codes_in(code: types.CodeType) -> list[types.CodeType]:
     return [each for each in code.co_consts if isinstance(each, types.CodeType)]
 
 
+class _NotYetError(Exception):
+    """An object is needed that is just being made."""
+
+
 class _Remaker:
     """Makes what graphs describe.
 
     Functions and classes are made empty, and filled afterwards, for they may refer to each other.
-    They are filled before anything is called or hashed.
+    They are filled before anything is called or hashed; but what needs an object that is just being
+    made waits for it.
     """
 
     def __init__(self, spaces: dict[str, Any], known: dict[str, Any]) -> None:
         self._spaces = spaces
         self._known = known
         self._made: dict[Any, Any] = {}  # by graph and number of the node
+        self._open: set[Any] = set()  # what is being made
         self._unfilled: list[Callable[[], None]] = []
         self._graph: tuple[Any, Any] = None, ()
 
     def finish(self) -> None:
-        """Fill what is empty."""
+        """Fill what is empty, as far as it can be."""
+        waiting = []
         while self._unfilled:
-            self._unfilled.pop(0)()
+            fill = self._unfilled.pop(0)
+            try:
+                fill()
+            except _NotYetError:
+                waiting.append(fill)
+        self._unfilled += waiting
 
     def named(self, space: str, name: str) -> Any:
         """Return what a name of a script means."""
@@ -162,8 +174,14 @@ class _Remaker:
         key, nodes = self._graph
         place = key, code[0]
         if place not in self._made:
+            if place in self._open:
+                raise _NotYetError
             kind, *parts = nodes[code[0]]
-            getattr(self, "_" + kind)(place, *parts)
+            self._open.add(place)
+            try:
+                getattr(self, "_" + kind)(place, *parts)
+            finally:
+                self._open.discard(place)
         return self._made[place]
 
     def _values(self, codes: Iterable[Any]) -> list[Any]:
@@ -199,7 +217,7 @@ class _Remaker:
     def _list(self, place: Any, *codes: Any) -> None:
         made: list[Any] = []
         self._made[place] = made
-        made += self._values(codes)
+        self._later(lambda: made.extend(self._values(codes)))
 
     def _tuple(self, place: Any, *codes: Any) -> None:
         self._made[place] = tuple(self._values(codes))
@@ -207,9 +225,13 @@ class _Remaker:
     def _set(self, place: Any, *codes: Any) -> None:
         made: set[Any] = set()
         self._made[place] = made
-        values = self._values(codes)
-        self.finish()
-        made.update(values)
+
+        def fill() -> None:
+            values = self._values(codes)
+            self.finish()
+            made.update(values)
+
+        self._later(fill)
 
     def _frozenset(self, place: Any, *codes: Any) -> None:
         values = self._values(codes)
@@ -219,10 +241,14 @@ class _Remaker:
     def _dict(self, place: Any, *codes: Any) -> None:
         made: dict[Any, Any] = {}
         self._made[place] = made
-        values = self._values(codes)
-        if any(type(each) is list for each in codes[::2]):
-            self.finish()
-        made.update(zip(values[::2], values[1::2], strict=True))
+
+        def fill() -> None:
+            values = self._values(codes)
+            if any(type(each) is list for each in codes[::2]):
+                self.finish()
+            made.update(zip(values[::2], values[1::2], strict=True))
+
+        self._later(fill)
 
     def _call(  # noqa: PLR0917  (a node's own parts, in order)
         self,
@@ -246,7 +272,9 @@ class _Remaker:
         for key, value in zip(pairs[::2], pairs[1::2], strict=True):
             made[key] = value
         if state is not None:
-            _set_state(made, self._value(state), self._value(setter))
+            state, setter = self._value(state), self._value(setter)
+            self.finish()
+            _set_state(made, state, setter)
 
     def _cell(self, place: Any, *content: Any) -> None:
         self._made[place] = cell = types.CellType()
@@ -285,7 +313,8 @@ class _Remaker:
         first = self._table(what["first"])
         made: Any
         if "named_tuple" in what:
-            name, fields, defaults = map(self._value, what["named_tuple"])
+            name, fields, defaults = self._values(what["named_tuple"])
+            self.finish()
             make: Any = collections.namedtuple  # noqa: PYI024
             made = make(name, fields, defaults=defaults)
             made.__module__, made.__qualname__ = first["__module__"], first["__qualname__"]
@@ -296,11 +325,17 @@ class _Remaker:
             made = _quietly(silent, maker, what["name"], bases, first)
         self._made[place] = made
 
-        def fill() -> None:
+        def fill_functions() -> None:
             for name, code in what["functions"].items():
                 type.__setattr__(made, name, self._value(code))
+
+        def fill_fields() -> None:
             if "fields" in what:
-                _make_dataclass(made, *map(self._value, what["fields"]))
+                options, fields = self._values(what["fields"])
+                self.finish()
+                _make_dataclass(made, options, fields)
+
+        def fill_values() -> None:
             for name, code in what["values"].items():
                 type.__setattr__(made, name, self._value(code))
             if type(made).__module__ == "typing":  # it finds out what belongs to a protocol
@@ -310,7 +345,8 @@ class _Remaker:
             for each in self._values(what["registered"]):
                 made.register(each)
 
-        self._later(fill)
+        for fill in (fill_functions, fill_fields, fill_values):
+            self._later(fill)
 
 
 def _quietly(silent: list[type], maker: Any, name: str, bases: Any, first: dict[str, Any]) -> Any:
@@ -350,6 +386,8 @@ def _make_dataclass(made: Any, options: dict[str, Any], fields: list[tuple[Any, 
         made.__annotations__[name] = dataclasses.InitVar if is_init_var else object
         if not is_init_var:
             type.__setattr__(made, name, dataclasses.field(**settings))
+        elif "default" in settings:
+            type.__setattr__(made, name, settings["default"])
     dataclasses.dataclass(**options)(made)
     made.__annotations__ = hints
     for name, slot in slots.items():
