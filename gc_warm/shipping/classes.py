@@ -51,13 +51,14 @@ def parts_of(value: type) -> dict[str, Any]:
     parts: dict[str, Any] = {
         "name": value.__name__,
         "maker": type(value),
-        "bases": value.__bases__,
+        "bases": [*value.__bases__],
         "first": first,
         "silent": _with_hooks(value),
         "registered": _registered(value),
     }
     if "__dataclass_params__" in vars(value):
-        parts["fields"] = _options_of_dataclass(value), _fields_of(value)
+        parts["options"] = _options_of_dataclass(value)
+        parts["fields"] = _fields_of(value)
         names = {name: each for name, each in names.items() if not _is_generated(each)}
     return parts | _split(names)
 
@@ -78,9 +79,10 @@ def _split(names: dict[str, Any]) -> dict[str, Any]:
 def _parts_of_named_tuple(value: Any) -> dict[str, Any]:
     names = {name: each for name, each in vars(value).items() if name not in _OF_NAMED_TUPLES}
     names = {n: each for n, each in names.items() if type(each).__name__ != "_tuplegetter"}
-    defaults = tuple(value._field_defaults.values())
+    defaults = [*value._field_defaults.values()]
     return {
-        "named_tuple": (value.__name__, list(value._fields), defaults),
+        "named_tuple": [value.__name__, [*value._fields]],
+        "defaults": defaults,
         "first": {"__module__": value.__module__, "__qualname__": value.__qualname__},
         "registered": [],
     } | _split(names)
@@ -141,7 +143,7 @@ def _options_of_dataclass(value: Any) -> dict[str, bool]:
     }
 
 
-def _fields_of(value: Any) -> list[tuple[str, bool, dict[str, Any]]]:
+def _fields_of(value: Any) -> list[list[Any]]:
     """Return name, whether it is an ``InitVar``, and settings of a dataclass's own fields."""
     inherited = [vars(base).get("__dataclass_fields__", {}) for base in value.__mro__[1:]]
     found = []
@@ -155,7 +157,7 @@ def _fields_of(value: Any) -> list[tuple[str, bool, dict[str, Any]]]:
             if getattr(field, option) is not dataclasses.MISSING
         }
         settings |= {"kw_only": field.kw_only, "metadata": dict(field.metadata) or None}
-        found.append((name, kind == "_FIELD_INITVAR", settings))
+        found.append([name, kind == "_FIELD_INITVAR", settings])
     return found
 
 

@@ -294,6 +294,9 @@ class Definitions:
         code = self._code(value)
         while self._later:
             what, late = self._later.pop()
+            fields = late.pop("fields", None)
+            if fields is not None:
+                what["fields"] = [[*each, self._table(settings)] for *each, settings in fields]
             what |= {name: self._part(part) for name, part in late.items()}
         return code
 
@@ -472,12 +475,14 @@ class Definitions:
             enumeration = _Imported("gc_warm.worker.remake", "enumeration")
             return self._call(ref, enumeration, parts_of_enumeration(value))
         parts = parts_of(value)
-        early = ("maker", "bases", "first", "named_tuple")
+        early = ("maker", "bases", "first", "defaults")
         self._open.add(ref)
-        what = {name: self._part(parts[name]) for name in early if name in parts}
+        what = {name: self._part(parts.pop(name)) for name in early if name in parts}
         self._open.discard(ref)
-        late = {name: part for name, part in parts.items() if name not in early}
-        self._later.append((what, late))
+        what |= {
+            name: parts.pop(name) for name in ("name", "named_tuple", "options") if name in parts
+        }
+        self._later.append((what, parts))
         subclasses: list[type] = type.__subclasses__(value)
         for each in subclasses:
             name = self._name_of(each)
@@ -488,7 +493,9 @@ class Definitions:
     def _part(self, part: Any) -> Any:
         if type(part) is dict:
             return self._table(part)
-        return self._codes_of(part) if type(part) in {list, tuple} else self._code(part)
+        if type(part) is list:
+            return self._codes_of(part)
+        return self._code(part)
 
     def _adopt(self, value: type) -> None:
         name = self._name_of(value)
@@ -621,7 +628,11 @@ def _reduced(value: Any) -> Any:
             raise Unsendable(f"a {kind.__name__} has no value that can be sent")
         return getattr, (sys.modules[module], found)
     function, args, *rest = found
-    if function is copyreg.__newobj__ and type(args[0].__new__) is types.FunctionType:  # type: ignore[attr-defined]
+    if (
+        function is copyreg.__newobj__  # type: ignore[attr-defined]
+        and len(args) == 1
+        and type(args[0].__new__) is types.FunctionType
+    ):
         makers = (vars(base).get("__new__") for base in args[0].__mro__)  # not what users wrote
         function = next(each for each in makers if type(each) is types.BuiltinFunctionType)
     rest += [None] * (4 - len(rest))

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+_CONTAINERS = {"list", "set", "dict"}
 _ANNOTATIONS = 0x1000000  # compile with `from __future__ import annotations`
 
 
@@ -41,7 +42,7 @@ def fill(scripts: list[tuple[Any, dict[str, Any]]]) -> None:
     remaker = _Remaker(spaces, known)
     new = [(space, name) for space in spaces for name in spaces[space] if name not in known[space]]
     made = [(space, name, remaker.named(space, name)) for space, name in new]
-    remaker.finish()
+    remaker.finish_all()
     for space, name, value in made:
         vars(importlib.import_module(space))[name] = value
     for loader, module in scripts:
@@ -52,7 +53,7 @@ def make(graph: Any) -> Any:
     """Make what a graph describes; the names that it refers to are there already."""
     remaker = _Remaker({}, {})
     made = remaker.graph(None, graph)
-    remaker.finish()
+    remaker.finish_all()
     return made
 
 
@@ -139,6 +140,7 @@ class _Remaker:
         self._known = known
         self._made: dict[Any, Any] = {}  # by graph and number of the node
         self._open: set[Any] = set()  # what is being made
+        self._empty: set[Any] = set()  # what is made, and not filled
         self._unfilled: list[Callable[[], None]] = []
         self._graph: tuple[Any, Any] = None, ()
 
@@ -152,6 +154,12 @@ class _Remaker:
             except _NotYetError:
                 waiting.append(fill)
         self._unfilled += waiting
+
+    def finish_all(self) -> None:
+        """Fill all that is empty."""
+        self.finish()
+        if self._unfilled:
+            raise RecursionError("values that refer to each other in a circle cannot be made")
 
     def named(self, space: str, name: str) -> Any:
         """Return what a name of a script means."""
@@ -190,17 +198,31 @@ class _Remaker:
     def _table(self, codes: dict[str, Any]) -> dict[str, Any]:
         return {name: self._value(code) for name, code in codes.items()}
 
-    def _later(self, action: Callable[[], None]) -> None:
+    def _later(self, place: Any, action: Callable[[], None]) -> None:
         graph = self._graph
+        self._empty.add(place)
 
         def fill() -> None:
             before, self._graph = self._graph, graph
             try:
                 action()
+                self._empty.discard(place)
             finally:
                 self._graph = before
 
         self._unfilled.append(fill)
+
+    def _is_empty(self, code: Any) -> bool:
+        """Say whether a container is not filled yet, or holds one that is not."""
+        if type(code) is not list:
+            return False
+        key, nodes = self._graph
+        kind, *parts = nodes[code[0]]
+        if kind == "name":
+            return (tuple(parts), 0) in self._empty
+        if kind == "tuple":
+            return any(map(self._is_empty, parts))
+        return kind in _CONTAINERS and (key, code[0]) in self._empty
 
     # The kinds of nodes
 
@@ -217,7 +239,7 @@ class _Remaker:
     def _list(self, place: Any, *codes: Any) -> None:
         made: list[Any] = []
         self._made[place] = made
-        self._later(lambda: made.extend(self._values(codes)))
+        self._later(place, lambda: made.extend(self._values(codes)))
 
     def _tuple(self, place: Any, *codes: Any) -> None:
         self._made[place] = tuple(self._values(codes))
@@ -231,7 +253,7 @@ class _Remaker:
             self.finish()
             made.update(values)
 
-        self._later(fill)
+        self._later(place, fill)
 
     def _frozenset(self, place: Any, *codes: Any) -> None:
         values = self._values(codes)
@@ -248,7 +270,7 @@ class _Remaker:
                 self.finish()
             made.update(zip(values[::2], values[1::2], strict=True))
 
-        self._later(fill)
+        self._later(place, fill)
 
     def _call(  # noqa: PLR0917  (a node's own parts, in order)
         self,
@@ -257,29 +279,37 @@ class _Remaker:
         args: list[Any],
         kwargs: dict[str, Any],
         state: Any = None,
-        items: Any = (),
-        pairs: Any = (),
+        items: list[Any] | tuple[()] = (),
+        pairs: list[Any] | tuple[()] = (),
         setter: Any = None,
     ) -> None:
         """Make something as pickle would: by a call, then its state and what it holds."""
         call, arguments, options = self._value(function), self._values(args), self._table(kwargs)
         self.finish()
+        if any(map(self._is_empty, [*args, *kwargs.values()])):
+            raise _NotYetError
         self._made[place] = made = call(*arguments, **options)
-        items, pairs = self._values(items), self._values(pairs)
-        self.finish()
-        for each in items:
-            made.append(each)
-        for key, value in zip(pairs[::2], pairs[1::2], strict=True):
-            made[key] = value
-        if state is not None:
-            state, setter = self._value(state), self._value(setter)
+
+        def fill() -> None:
+            new, table = self._values(items), self._values(pairs)
+            what, how = self._value(state), self._value(setter)
             self.finish()
-            _set_state(made, state, setter)
+            if self._is_empty(state):
+                raise _NotYetError
+            for each in new:
+                made.append(each)
+            for key, value in zip(table[::2], table[1::2], strict=True):
+                made[key] = value
+            if state is not None:
+                _set_state(made, what, how)
+
+        if items or pairs or state is not None:
+            self._later(place, fill)
 
     def _cell(self, place: Any, *content: Any) -> None:
         self._made[place] = cell = types.CellType()
-        for code in content:
-            self._later(lambda: setattr(cell, "cell_contents", self._value(code)))  # noqa: B023
+        if content:
+            self._later(place, lambda: setattr(cell, "cell_contents", self._value(content[0])))
 
     def _function(self, place: Any, what: dict[str, Any]) -> None:
         home = importlib.import_module(what["home"])
@@ -306,15 +336,15 @@ class _Remaker:
             if "doc" in what:
                 made.__doc__ = self._value(what["doc"])
 
-        self._later(fill)
+        self._later(place, fill)
 
     def _class(self, place: Any, what: dict[str, Any]) -> None:
         """Make a class without running its body, its decorators, or what its bases do to it."""
         first = self._table(what["first"])
         made: Any
         if "named_tuple" in what:
-            name, fields, defaults = self._values(what["named_tuple"])
-            self.finish()
+            name, fields = what["named_tuple"]
+            defaults = self._values(what["defaults"])
             make: Any = collections.namedtuple  # noqa: PYI024
             made = make(name, fields, defaults=defaults)
             made.__module__, made.__qualname__ = first["__module__"], first["__qualname__"]
@@ -331,9 +361,8 @@ class _Remaker:
 
         def fill_fields() -> None:
             if "fields" in what:
-                options, fields = self._values(what["fields"])
-                self.finish()
-                _make_dataclass(made, options, fields)
+                fields = [(*each, self._table(settings)) for *each, settings in what["fields"]]
+                _make_dataclass(made, what["options"], fields)
 
         def fill_values() -> None:
             for name, code in what["values"].items():
@@ -345,8 +374,13 @@ class _Remaker:
             for each in self._values(what["registered"]):
                 made.register(each)
 
-        for fill in (fill_functions, fill_fields, fill_values):
-            self._later(fill)
+        def fill() -> None:
+            for step in steps[:]:
+                step()
+                steps.remove(step)
+
+        steps = [fill_functions, fill_fields, fill_values]
+        self._later(place, fill)
 
 
 def _quietly(silent: list[type], maker: Any, name: str, bases: Any, first: dict[str, Any]) -> Any:
