@@ -116,6 +116,11 @@ def _texts_of_file(file: str, names: dict[str, Any]) -> Iterator[str]:
     now = "".join(linecache.getlines(file, names))
     if now != first:
         yield now
+    if "get_ipython" in names:  # %%time runs a cell without noting its text
+        cells = names["get_ipython"]().history_manager.input_hist_raw
+        for cell in map(str.lstrip, reversed(cells)):
+            if cell.startswith("%%"):
+                yield names["get_ipython"]().transform_cell(cell.partition("\n")[2])
 
 
 def _candidates(code: types.CodeType, file: str, whole: str) -> Iterator[Text]:

@@ -164,3 +164,90 @@ def test_ipython_without_a_notebook(endpoint_python, tmp_path):
         check=False,
     )
     assert "Answer(text='A!', built=1)" in ended.stdout, ended.stdout + ended.stderr
+
+
+def test_what_a_name_means_now_decides(run_notebook):
+    outputs = run_notebook(
+        "names = ['a']\nn = len(names)\nfactor = 2\ndef helper(x): return x * factor",
+        """
+        @self_contained
+        def f(x):
+            return helper(x), list(names), n
+        """,
+        "names.append('b'); print(executor.submit(f, 1).result() == f(1), end='')",
+        "names = ['a']\nn = len(names)",
+        "print(executor.submit(f, 1).result() == f(1), end='')",
+        "def helper(x): return -x",
+        "print(executor.submit(f, 1).result(), f(1), end='')",
+        "factor = 5\ndef helper(x): return x * factor",
+        "print(executor.submit(f, 1).result(), end='')",
+        "del helper\n1 / 0",
+        "def helper(x): return 'new'",
+        "print(executor.submit(f, 1).result(), end='')",
+    )
+    assert "True" == outputs[2]
+    assert "True" == outputs[4]
+    assert "(-1, ['a'], 1) (-1, ['a'], 1)" == outputs[6]
+    assert "(5, ['a'], 1)" == outputs[8]
+    assert "('new', ['a'], 1)" == outputs[11]
+
+
+def test_a_warm_state_that_is_defined_anew(run_notebook):
+    outputs = run_notebook(
+        MODEL,
+        WORK,
+        'print(executor.submit(work, "a").result().text, end="")',
+        MODEL.replace("name.upper()", "name.title() + name"),
+        'print(executor.submit(work, "a").result().text, end="")',
+    )
+    assert ["A!", "Aa!"] == outputs[2::2]
+
+
+def test_magics_above_a_cell(run_notebook):
+    outputs = run_notebook(
+        """
+        %%time
+        def timed(x):
+            return x + 1
+        """,
+        """
+        %%capture
+        def captured(x):
+            return x + 2
+        """,
+        """
+        @self_contained
+        def f(x):
+            return timed(x) + captured(x)
+        """,
+        "print(executor.submit(f, 1).result())",
+    )
+    assert "5\n" == outputs[-1]
+
+
+def test_a_script_that_a_notebook_runs(run_notebook, tmp_path):
+    (tmp_path / "lab.py").write_text(
+        "from gc_warm import self_contained\n"
+        "count = 0\n"
+        "def helper(x): return x * 2\n"
+        "@self_contained\n"
+        "def work(x):\n"
+        "    global count\n"
+        "    count += 1\n"
+        "    return helper(x), count\n"
+    )
+    outputs = run_notebook(
+        "%run lab.py",
+        "print([executor.submit(work, 4).result() for _ in range(2)], end='')",
+        "more = self_contained(lambda x: helper(x) + 1)\n"
+        "print(executor.submit(more, 4).result(), end='')",
+    )
+    assert ["[(8, 1), (8, 2)]", "9"] == outputs[1:]
+
+
+def test_a_value_that_cannot_be_sent_is_named(run_notebook):
+    outputs = run_notebook(
+        "source = (x for x in range(3))\ndef helper(): return list(source)",
+        "self_contained(helper).source()",
+    )
+    assert "'source', which 'helper' uses, cannot be sent: a generator" in outputs[-1]

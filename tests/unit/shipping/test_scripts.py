@@ -206,3 +206,38 @@ def test_what_cannot_be_found_is_refused_before_submission(run_script, line, rea
     """
     )
     assert reason in run_script(text)
+
+
+def test_functions_in_doctests(tmp_path, endpoint_python):
+    (tmp_path / "lab.py").write_text(
+        '"""A module.\n\n'
+        ">>> from gc_warm import LocalExecutor, self_contained\n"
+        ">>> factor = 3\n"
+        ">>> def scale(x):\n"
+        "...     return double(x) * factor\n"
+        f">>> with LocalExecutor(workers=1, worker_python={str(endpoint_python)!r}) as executor:\n"
+        "...     executor.submit(self_contained(scale), 2).result()\n"
+        '12\n"""\n\ndef double(x):\n    return 2 * x\n'
+    )
+    command = [sys.executable, "-m", "doctest", "lab.py"]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (0, "") == (ended.returncode, ended.stdout), ended.stdout + ended.stderr
+
+
+def test_functions_in_tests(tmp_path, endpoint_python):
+    (tmp_path / "test_lab.py").write_text(
+        "from gc_warm import LocalExecutor, self_contained\n"
+        "def double(x):\n"
+        "    return 2 * x\n"
+        "def test_nested():\n"
+        "    factor = 3\n"
+        "    def scale(x):\n"
+        "        assert x == 2, x\n"
+        "        return double(x) * factor\n"
+        f"    with LocalExecutor(workers=1, worker_python={str(endpoint_python)!r}) as executor:\n"
+        "        assert executor.submit(self_contained(scale), 2).result() == 12\n"
+        "        assert executor.submit(self_contained(lambda: factor)).result() == 3\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_lab.py"]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert ended.returncode == 0, ended.stdout
