@@ -9,6 +9,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from gc_warm.local.records import RECORDS, Function
+from gc_warm.shipping.versions import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,12 +26,13 @@ class FunctionRegistry:
 
     def find_or_register(self, fn: Callable[..., Any], register: Callable[[], str]) -> Function:
         """Return a function, and register it first if need be."""
-        known = self._functions.get(fn)  # without the lock: it is so for all tasks but the first
+        key = key_of(fn)
+        known = self._functions.get(key)  # without the lock: it is so for all tasks but the first
         if known is None:
             with self._lock:
-                if fn not in self._functions:
+                if key not in self._functions:
                     register()
-                known = self._functions[fn]
+                known = self._functions[key]
         return known[1]
 
     def register(
@@ -44,6 +46,7 @@ class FunctionRegistry:
         Raises:
             ValueError: It is registered already, with another id.
         """
+        key = key_of(key)
         with self._lock:
             if key in self._functions:
                 return _check_same(self._functions[key][0], function_id)

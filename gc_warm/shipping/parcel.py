@@ -28,6 +28,7 @@ from gc_warm.errors import ShippingError
 from gc_warm.shipping import boot
 from gc_warm.shipping.bundle import Bundle, check_size, make_bundle, requirements_of
 from gc_warm.shipping.origin import find_origin
+from gc_warm.shipping.versions import tell_executors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,6 +125,7 @@ def version(function: SelfContained[..., Any]) -> int:
     Raises:
         ShippingError: It cannot be carried.
     """
+    tell_executors()
     origin = find_origin(function)
     if origin.made is None and not origin.slices:  # the module that was imported stays the same
         return id(function)

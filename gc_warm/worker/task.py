@@ -98,7 +98,7 @@ class SelfContained(Generic[P, T]):
         return SelfContained(types.MethodType(self.function, instance), **options)
 
     def __hash__(self) -> int:
-        """Differ where what travels differs: executors remember functions by their hash."""
+        """Differ where what travels differs: see `gc_warm.shipping.versions`."""
         if self.arrived is None:
             with contextlib.suppress(ShippingError):
                 return cast("int", self._version())

@@ -638,3 +638,148 @@ add("<a_class>.total = lambda self: ('patched', <int>)", ordinary=False)
 add("def patched(self):\n    return 'patched', <int>\n<a_class>.total = patched", ordinary=False)
 add("if not hasattr(<a_class>, 'extra'):\n    <a_class>.extra = []", a_class=_extra)
 add("<a_class>.__doc__ = 'Changed.'\n<a_class>.__hash__ = None", ordinary=False)
+
+# Classes that change while they are made
+
+add(
+    """
+    class Registered(type):
+        all = {}
+        def __new__(meta, name, bases, body):
+            body['made_by'] = meta.__name__
+            return super().__new__(meta, name, bases, body)
+        def __init__(cls, name, bases, body):
+            super().__init__(name, bases, body)
+            Registered.all[name] = cls
+        def __call__(cls, *args):
+            made = super().__call__(*args)
+            made.called = True
+            return made
+    class <C>(metaclass=Registered):
+        scale = <int>
+        def __init__(self, value):
+            self.value = value
+        def total(self):
+            return self.made_by, self.called, [*Registered.all]
+    """,
+    C=CLASS,
+    fixed={"Registered": NOTHING},
+    ordinary=False,
+)
+add(
+    """
+    import functools
+    class <C>:
+        scale = <int>
+        def __init__(self, value):
+            self._value = value
+        @property
+        def value(self):
+            return self._value
+        @value.setter
+        def value(self, value):
+            self._value = value, <int>
+        def logged(method):
+            @functools.wraps(method)
+            def wrapper(self, *args):
+                return method.__name__, method(self, *args)
+            return wrapper
+        @logged
+        def total(self):
+            self.value = self.value
+            return self.value
+        @classmethod
+        @functools.lru_cache
+        def make(cls, value):
+            return cls(value)._value
+        double = staticmethod(lambda value: value * 2)
+    """,
+    C=MADE,
+)
+add(
+    """
+    class <C>:
+        scale = <now>
+        class Error(ValueError):
+            pass
+        handlers = {'a': lambda self: ('a', self.value)}
+        def __init__(self, value):
+            self.value = value
+        def total(self):
+            try:
+                raise self.Error(self.value)
+            except <C>.Error as error:
+                return error.args, self.handlers['a'](self)
+        def __eq__(self, other):
+            return isinstance(other, <C>) and other.value == self.value
+    """,
+    C=replace(CLASS, uses=(*CLASS.uses, "{n}({x}) == {n}(3)", "{n}.__hash__ is None")),
+)
+add(
+    "class <C>(<a_class>):\n    helper = <a_function>\n    def total(self):\n"
+    "        return super().total(), type(self).helper(1)",
+    C=CLASS,
+)
+add("class <C>(<a_class>, <a_class>.__bases__[0]):\n    scale = [<int>]", C=CLASS, ordinary=False)
+add(
+    "class Mixin:\n    def total(self):\n        return 'mixin', super().total()\n"
+    "class <C>(Mixin, <a_class>):\n    pass",
+    C=CLASS,
+    fixed={"Mixin": NOTHING},
+)
+add(
+    "<p> = <a_class>(<int>)\nclass <C>(<a_class>):\n    scale = <int>\n<p>.__class__ = <C>",
+    p=INSTANCE,
+    C=CLASS,
+    ordinary=False,
+)
+add("<p> = <a_class>(<int>)\n<p>.total = lambda: ('own', <int>)", p=INSTANCE, ordinary=False)
+add(
+    "<p> = <a_class>(<a_class>(<int>))",
+    p=kind_of("identity", "{n}", "{n}.value", "{n}.value.value"),
+)
+add("<p> = type(<an_instance>)(<int>)", p=INSTANCE)
+add("import copy\n<p> = copy.deepcopy(<an_instance>)", p=INSTANCE)
+add("del <a_class>.total", ordinary=False)
+add(
+    "<a_class>.later = classmethod(lambda cls: (cls.__name__, <int>))\n<p> = <a_class>.later",
+    p=kind_of("identity", "{n}()"),
+)
+add(
+    "import enum\nclass <C>(str, enum.Enum):\n    A = 'a'\n    B = 'b'\n    def total(self):\n"
+    "        return self.upper(), self == 'a', {<C>.A: 1}['a']",
+    C=ENUM,
+)
+add(
+    """
+    import enum
+    class <C>(enum.Enum):
+        A = (1, [<int>])
+        B = (2, [])
+        def __init__(self, number, found):
+            self.number, self.found = number, found
+        @property
+        def next(self):
+            return <C>.B
+        @classmethod
+        def first(cls):
+            return next(iter(cls))
+        def total(self):
+            return self.number, self.found, self.next, <C>.first() is <C>.A
+    """,
+    C=ENUM,
+)
+add(
+    """
+    from dataclasses import dataclass, field, fields, asdict, replace
+    @dataclass
+    class <C>:
+        value: int = field(metadata={'unit': 'm'})
+        scale: 'list[<C>]' = field(default_factory=list, compare=False)
+        count: int = field(default=<int>, init=False)
+        def total(self):
+            unit = fields(self)[0].metadata['unit']
+            return unit, asdict(self), replace(self, value=3), self.__match_args__
+    """,
+    C=replace(CLASS, uses=("{n}({x}).total()", "{n}({x})", "{n}({x}) == {n}(3)", "{n}.count")),
+)

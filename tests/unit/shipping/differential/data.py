@@ -11,6 +11,7 @@ from .kinds import (
     INT,
     LIST,
     MODULE,
+    NOTHING,
     PARTIAL,
     SENTINEL,
     SET,
@@ -148,4 +149,41 @@ add(
     d=STR,
     e=STR,
     ordinary=False,
+)
+
+# More values
+
+for made in (
+    "from typing import Literal, Optional\n<d> = [Optional[int], Literal[1], list[int]]",
+    "from typing import Callable, Any\n<d> = dict[str, Callable[[int], Any]]",
+    "import datetime\n<d> = datetime.datetime(2024, 2, 29, tzinfo=datetime.timezone.utc)",
+    "import operator\n<d> = [operator.add, len, str.upper, int.from_bytes, [].append.__name__]",
+    "import uuid\n<d> = uuid.UUID(int=<int> + 9)",
+    "from array import array\n<d> = array('d', [<int>, 1.5])",
+    "try:\n    raise KeyError(1) from ValueError(2)\nexcept KeyError as error:\n    <d> = error",
+    "<d> = {frozenset({'a', 'b', 'c'}): {'x', 'y', 'z'}, ('a',): {1, 'a', None}}",
+    "<d> = [float('nan')] * 2 + [-0.0, 1e308 * 10, 0.1 + 0.2, 1e-320]",
+    "<d> = 'quote\\' \"both\" \\\\ back \\x00 \\ud83d \U0001f600'",
+    "<d> = [True, 1, 1.0, 1 + 0j, '1', b'1']",
+    "<d> = {True: 'a', 2: 'b', 3.0: 'c'}",
+    "import string\n<d> = string.Template('$a')",
+    "<d> = slice(1, <int>), range(3)[::-1], ..., NotImplemented",
+    "import itertools\n<d> = list(itertools.product('ab', [<int>]))",
+    "from functools import reduce\n<d> = reduce(lambda a, b: a * 2 + b, range(5), <int>)",
+):
+    add(made, d=ANY)
+add("<d> = <e> = {}\n<d>['me'] = <e>\n<e>['list'] = [<d>]", d=SENTINEL, e=SENTINEL, ordinary=False)
+add("<d> = [[]] * 3\n<d>[0].append(<int>)", d=LIST)
+add("<d> = ([<int>],) * 2", d=kind_of("data", "{n}", "{n}[0] is {n}[1]"))
+add("<d> = [<int>]\n<e> = (<d>, (<d>, {'k': <d>}))", d=LIST, e=TUPLE)
+add(
+    "class Kept(list):\n    note = 'n'\n<d> = Kept([<int>])\n<d>.note = [<d>[0]]",
+    d=kind_of("list mutable data", "{n}", "{n}.note", "len({n})"),
+    fixed={"Kept": NOTHING},
+)
+add(
+    "class Table(dict):\n    def __missing__(self, key):\n        return ('missing', key, <int>)\n"
+    "<d> = Table(a=1)",
+    d=kind_of("dict mutable data", "{n}", "{n}[{x}]", "{n}['a']"),
+    fixed={"Table": NOTHING},
 )

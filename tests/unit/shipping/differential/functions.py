@@ -441,3 +441,132 @@ add(
     fixed={"next_U": ONCE},
     ordinary=False,
 )
+
+# Several on a line, and one in another
+
+add("<f> = (lambda x: ['a', x]) if <now_int> > 2 else (lambda x: ['b', x, <use>])", f=FUNCTION)
+add("<f> = (lambda k: lambda x: (k, x, <use>))(<now>)", f=FUNCTION)
+add("<f>, <g> = (lambda k: (lambda x: (k, x), lambda x: [k, x]))(<int>)", f=FUNCTION, g=FUNCTION)
+add("<f> = lambda x, k=lambda y: (y, <int>): k(x)", f=FUNCTION)
+add("def <f>(x, k=lambda y: [y, <use>], *, j=lambda y: y): return k(x), j(x)", f=FUNCTION)
+add("<f> = sorted([lambda x: (x, 1), lambda x: (x, 2)], key=lambda f: -f(0)[1])[0]", f=FUNCTION)
+add("<f> = next(lambda x: (x, i) for i in range(<int>, 9) if i > 3)", f=FUNCTION)
+add("import functools\n<f> = functools.wraps(<a_function>)(lambda x: ('wraps', x))", f=FUNCTION)
+add("if True: <f> = lambda x: (x, 'one'); <g> = lambda x: (x, 'two')", f=FUNCTION, g=FUNCTION)
+add(
+    "class Holder: <f> = lambda x: [x]; <g> = lambda x: (x, <int>)\n"
+    "<f>, <g> = Holder.<f>, Holder.<g>",
+    f=FUNCTION,
+    g=FUNCTION,
+    fixed={"Holder": NOTHING},
+)
+add(
+    """
+    def make(k):
+        if k:
+            def inner(x):
+                return 'if', x, k
+        else:
+            def inner(x):
+                return 'else', x
+        return inner
+    <f>, <g> = make(1), make(0)
+    """,
+    f=FUNCTION,
+    g=FUNCTION,
+)
+add(
+    """
+    def make():
+        found = []
+        for k in range(3):
+            def inner(x, k=k): return x, k, found[0] is inner
+            found.append(inner)
+        return found
+    <f>, _, <g> = make()
+    """,
+    f=FUNCTION,
+    g=FUNCTION,
+)
+add(
+    """
+    def make(k):
+        class Local:
+            def method(self, x):
+                return (lambda: (k, x, <use>))()
+        return Local().method
+    <f> = make(<int>)
+    """,
+    f=CALLABLE,
+    ordinary=False,
+)
+add(
+    """
+    def make(k):
+        def outer(x):
+            nonlocal k
+            def inner():
+                return k, x
+            return inner()
+        late = <int>
+        def other(x):
+            return outer(x), late
+        late = [late]
+        return other
+    <f> = make(<now>)
+    """,
+    f=FUNCTION,
+)
+add(
+    "def make():\n    def <f>(x):\n        global <f>\n        return <f>.__name__, x\n"
+    "    return <f>\n<f> = make()",
+    f=FUNCTION,
+)
+add(
+    """
+    def typed(kind, *more, **named):
+        def decorate(function):
+            function.kind, function.named = kind, named
+            return function
+        return decorate
+    @typed(list[int], lambda x: x, k={'a': <int>})
+    def <f>(x):
+        return x, <f>.named
+    """,
+    f=FUNCTION,
+    fixed={"typed": NOTHING},
+)
+add(
+    "def <f>(x): return [x, <use>]\ndef <g>(x): return [x, <use>]\n"
+    "<f>.other = <g>\n<g>.other = <f>",
+    f=FUNCTION,
+    g=FUNCTION,
+)
+add(
+    "def <f>(x, *, k=<a_mutable>, j=[<int>]):\n    return k, j, x\n"
+    "<f>.__kwdefaults__['j'] = [<now>]",
+    f=FUNCTION,
+)
+add(
+    "class Pipeline:\n    def __init__(self, *steps):\n        self.steps = steps\n"
+    "    def __call__(self, x):\n        for step in self.steps:\n            x = step(x)\n"
+    "        return x\n<f> = Pipeline(<a_lower>, lambda x: [x, <int>], repr)",
+    f=CALLABLE,
+    fixed={"Pipeline": NOTHING},
+)
+add(
+    "def <f>(x):\n    match x:\n        case int(n) if n > 2:\n            return 'many', n\n"
+    "        case _:\n            return 'few', <use>",
+    f=FUNCTION,
+)
+add(
+    "def <f>(x):\n    return (lambda: [y for y in range(2) if y or <use>])(), {**{'k': x}}",
+    f=FUNCTION,
+)
+add("def <f>(x):\n    import <f>_missing\n    return x", f=FUNCTION, ordinary=False)
+add(
+    "async def wait(x):\n    return x, <use>\ndef <f>(x):\n    try:\n        wait(x).send(None)\n"
+    "    except StopIteration as stop:\n        return stop.value",
+    f=FUNCTION,
+    fixed={"wait": NOTHING},
+)
