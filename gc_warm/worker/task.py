@@ -214,7 +214,8 @@ def self_contained(
     The module, the modules of the same project that it imports, and gc-warm's small worker
     runtime travel with it, so the worker needs neither. They are imported once per worker and
     content; module globals, caches and `warm` states then live as long as the worker does. Of a
-    script or notebook, only the statements travel that the function needs.
+    script or notebook no statement runs there: the definitions that the function needs travel as
+    source, and data as the values that they have when the function is sent.
 
     Args:
         function: A function; or a partial, a bound method, a lambda, an object that can be called.
