@@ -355,7 +355,10 @@ class Definitions:
             self._count(len(value))
             return ["bytes", b64encode(value).decode()]
         if kind is dict:
-            return ["dict", *self._codes_of([each for pair in value.items() for each in pair])]
+            return [
+                "dict",
+                *self._codes_of([each for pair in list(value.items()) for each in pair]),
+            ]
         if kind is list or kind is set:
             return [_CONTAINERS[kind], *self._codes_of(_sorted(value))]
         self._open.add(ref)  # what follows is made after what it holds
@@ -642,7 +645,7 @@ def _reduced(value: Any) -> Any:
 def _sorted(value: Any) -> Any:
     """Return what a set holds in an order that is the same in every process, if there is one."""
     if type(value) in {tuple, list}:
-        return value
+        return list(value)
     try:
         return sorted(value)
     except TypeError:

@@ -49,8 +49,8 @@ class Space:
     def index(self) -> dict[int, str]:
         """Return for each object that is known by a name which one: by its id."""
         found: dict[int, str] = {}
-        for name in sorted(self.names, key=lambda name: name.startswith("_")):
-            value = self.names[name]
+        names = list(self.names.items())  # at once: other threads may bind names meanwhile
+        for name, value in sorted(names, key=lambda item: item[0].startswith("_")):
             if not isinstance(value, _ATOMS):
                 its_own = getattr(value, "__name__", None) == name
                 found.setdefault(id(value), name)

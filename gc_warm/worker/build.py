@@ -28,7 +28,13 @@ def builder(initialiser: Callable[..., Any]) -> Builder:
 def _call_function(
     function: Callable[..., Any], slot: Slot, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> None:
-    slot.value = function(*args, **kwargs)
+    value: Any = function(*args, **kwargs)
+    if inspect.isgenerator(value):  # a decorator hides that it is a generator function
+        _start(value, function, slot)
+    elif inspect.isgeneratorfunction(inspect.unwrap(function)) and hasattr(value, "__exit__"):
+        _enter(value, slot)  # by contextlib.contextmanager
+    else:
+        slot.value = value
 
 
 def _run_generator(
@@ -37,7 +43,10 @@ def _run_generator(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> None:
-    generator = function(*args, **kwargs)
+    _start(function(*args, **kwargs), function, slot)
+
+
+def _start(generator: Generator[Any, Any, Any], function: Callable[..., Any], slot: Slot) -> None:
     # Known from the start: if an interruption follows the yield at once, it is torn down all the
     # same. A generator that has ended, or has not begun, has nothing to tear down.
     slot.teardown = functools.partial(_finish, generator)
@@ -69,5 +78,11 @@ def _make_instance(cls: type, slot: Slot, args: tuple[Any, ...], kwargs: dict[st
     if callable(close):
         slot.teardown = close
     elif hasattr(cls, "__enter__") and hasattr(cls, "__exit__"):
-        instance.__enter__()
-        slot.teardown = functools.partial(instance.__exit__, None, None, None)
+        _enter(instance, slot)
+        slot.value = instance
+
+
+def _enter(manager: Any, slot: Slot) -> None:
+    """Build what a context manager gives; its exit is the teardown."""
+    slot.value = manager.__enter__()
+    slot.teardown = functools.partial(manager.__exit__, None, None, None)

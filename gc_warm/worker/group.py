@@ -211,6 +211,8 @@ class Group:
                 slot.token = nobody
                 # Built in the background, it is used when somebody comes for it.
                 value = None if slot.owner.background else self._use(slot, holder)
+                if slot.stale:
+                    self._send_off(slot)
                 waiting.wake()
         except BaseException as error:
             self._abandon(slot, token, error, lost=lost)
@@ -225,7 +227,7 @@ class Group:
             _hand_over(token)
             try:
                 self._build(slot, victims, token)
-            except Exception:  # noqa: BLE001  (whoever waits raises it)
+            except BaseException:  # noqa: BLE001  (whoever waits raises it)
                 _log().info("background build of %s failed", slot.owner.name, exc_info=True)
 
         threading.Thread(
@@ -266,7 +268,10 @@ class Group:
         """
         token = Token()
         with waiting.lock:
-            slots = [s for s in self.slots.values() if s.phase is READY and wanted(s)]
+            found = [slot for slot in self.slots.values() if wanted(slot)]
+            for slot in found:
+                slot.stale = True  # what is being built is not kept
+            slots = [slot for slot in found if slot.phase is READY]
             slots.sort(key=lambda slot: slot.order)
             idle = [slot for slot in slots if slot.idle()]
             for slot in slots:
@@ -274,7 +279,7 @@ class Group:
             for slot in idle:
                 self._claim(slot, token, yields=False)
         release(idle)
-        return len(slots)
+        return len(found)
 
     def _expire(self, token: Token, holder: Holder | None, mine: Slot | None) -> list[Slot]:
         """Send off slots that are past their time; return those to be released at once.
@@ -376,9 +381,13 @@ class _Place:
 
 
 def _raise_error_of(slot: Slot | None) -> None:
-    """Share the exception of a build; an interruption of its thread is no answer for others."""
-    if slot is not None and slot.error is not None and not is_injected(slot.error):
-        raise slot.error
+    """Share the exception of a build; an interruption of its thread is no answer for others.
+
+    But nobody interrupts a thread that only builds: what it raises, the initialiser has raised.
+    """
+    error = None if slot is None else slot.error
+    if slot is not None and error is not None and (slot.owner.background or not is_injected(error)):
+        raise error
 
 
 def _log() -> Any:

@@ -122,15 +122,16 @@ def freeze(value: Any, path: str = "value") -> Hashable:
     kind = type(value)
     if kind in ATOMS:
         return (kind, value)
-    if isinstance(value, float):
+    if kind is float:
         return (kind, _exact_float(value))
-    if isinstance(value, complex):
+    if kind is complex:
         return (kind, _exact_float(value.real), _exact_float(value.imag))
-    if isinstance(value, tuple):
+    compare: Any = kind.__eq__
+    if isinstance(value, tuple) and compare is tuple.__eq__:
         return (kind, *(freeze(item, f"{path}[{i}]") for i, item in enumerate(value)))
-    if isinstance(value, frozenset):
+    if kind is frozenset:
         return (kind, frozenset(freeze(item, f"an item of {path}") for item in value))
-    if _is_frozen_dataclass(kind):
+    if _compares_its_fields(kind):
         return (kind, *_freeze_fields(value, path))
     return (kind, _require_hashable(value, path))
 
@@ -140,9 +141,12 @@ def _exact_float(value: float) -> Hashable:
     return "nan" if math.isnan(value) else float(value).hex()
 
 
-def _is_frozen_dataclass(kind: type) -> bool:
+def _compares_its_fields(kind: type) -> bool:
+    """Say whether a class is a frozen dataclass that has no comparison of its own."""
     parameters = getattr(kind, "__dataclass_params__", None)
-    return parameters is not None and bool(parameters.frozen and parameters.eq)
+    code = getattr(kind.__eq__, "__code__", None)
+    generated = code is not None and code.co_filename == "<string>"
+    return parameters is not None and bool(parameters.frozen and parameters.eq) and generated
 
 
 def _freeze_fields(value: Any, path: str) -> list[Hashable]:
@@ -159,5 +163,10 @@ def _require_hashable(value: Any, path: str) -> Hashable:
         hash(value)
     except TypeError:
         raise _NotHashableError(path, value) from None
+    if hasattr(value, "__float__") and not isinstance(value, int):  # such as numpy's, or Decimal
+        if value != value:  # noqa: PLR0124  (that is what nan is)
+            return "nan"
+        if value == 0:
+            return value, math.copysign(1, value)
     hashable: Hashable = value
     return hashable

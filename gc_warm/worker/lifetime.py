@@ -70,11 +70,19 @@ def _register_orderly_end() -> None:
 
 
 def _on_sigterm(number: int, frame: Any) -> None:
-    """Tear everything down, newest first, then do what would have been done without us."""
-    tear_down_all(BUDGET)
+    """Do what would have been done without us; if that ends the process, tear down before.
+
+    A handler of somebody else's may let the process live on, and the task with it: then nothing is
+    torn down. If it ends the process later, in order, `tear_down_all` runs then.
+    """
     if callable(_previous):
-        _previous(number, frame)
+        try:
+            _previous(number, frame)
+        except BaseException:
+            tear_down_all(BUDGET)
+            raise
     elif _previous != signal.SIG_IGN:
+        tear_down_all(BUDGET)
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 
@@ -83,7 +91,7 @@ def tear_down_all(seconds: float) -> None:
     """Run the teardowns of all states, newest first, for so many seconds at the most.
 
     This runs in the main thread, between two bytecodes of whatever it was doing; that may hold our
-    lock, so it is not taken. Nobody will use the states again.
+    lock, so it is not taken. Should anybody ask for a state again after all, it is built anew.
     """
     deadline = time.monotonic() + seconds
     before = signal.signal(signal.SIGALRM, _raise_budget_spent)
@@ -105,6 +113,7 @@ def _raise_budget_spent(_number: int, _frame: Any) -> None:
 
 
 def _tear_down(slot: Slot) -> None:
+    slot.group.slots.pop(slot.key, None)
     teardown, slot.teardown, slot.value = slot.teardown, None, None
     try:
         slot.owner.forget()

@@ -40,6 +40,7 @@ class Options:
         require_count("max_uses", self.max_uses)
         for name in ("idle_timeout", "max_age", "retry_after", "wait"):
             _require_seconds(name, getattr(self, name))
+        _require(self.wait is not None, "wait", "a number of seconds", self.wait)
         _require(self.key is None or callable(self.key), "key", "a function", self.key)
         _require(callable(self.timer), "timer", "a function that returns seconds", self.timer)
         _require(self.fork in {"rebuild", "keep"}, "fork", "'rebuild' or 'keep'", self.fork)

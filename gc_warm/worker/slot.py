@@ -85,6 +85,7 @@ class Slot:
         self.token: Callable[[], Token | None] = nobody
         self.yields = False  # its place is promised to another
         self.holders: set[weakref.ref[Holder]] = set()
+        self.stale = False  # it was asked to go while it was being built
         self.joined = False  # others wait for its build, and share its exception
         self.error: BaseException | None = None
         self.value: Any = None

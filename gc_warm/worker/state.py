@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import reprlib
 import sys
 import threading
@@ -10,6 +9,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from gc_warm.errors import UsageError
 from gc_warm.errors.states import RecursiveBuildError
 from gc_warm.worker import fronts, lifetime, scope, switch, waiting
 from gc_warm.worker.build import builder
@@ -118,7 +118,7 @@ class State:
 
     def invalidate(self, *args: Any, **kwargs: Any) -> bool:
         """Release the state for these arguments; say whether there was one."""
-        key = (self, self._key(args, kwargs))
+        key = (self, self._key(*self._key.complete(args, kwargs)))
         self._failed.pop(key, None)
         dismissed = self.group.dismiss(lambda slot: slot.key == key)
         self.forget()
@@ -136,7 +136,7 @@ class State:
         try:
             self._build(slot, args, kwargs)
             if callable(self.options.size):
-                slot.size = self._note_size(slot.key, int(self.options.size(slot.value)))
+                slot.size = self._note_size(slot.key, self._size_of(slot.value))
         except BaseException as error:
             self._failures += 1
             self._note_failure(slot.key, error)
@@ -257,6 +257,13 @@ class State:
         size = self.options.size
         return self._sizes.get(key, 0) if size is None or callable(size) else size
 
+    def _size_of(self, value: Any) -> int:
+        measure: Any = self.options.size
+        size = int(measure(value))
+        if size < 0:
+            raise UsageError(f"size= of {self.name} must return a number of bytes, not {size}.")
+        return size
+
     def _note_size(self, key: Hashable, size: int) -> int:
         """Remember what was measured, for the next build; the oldest is forgotten."""
         self._sizes[key] = size
@@ -309,16 +316,21 @@ def _globals_of(initialiser: Callable[..., Any]) -> dict[str, Any] | None:
 
 
 def _without_frames(error: BaseException) -> Exception:
-    """Copy an exception without its traceback, which would keep the failed build's locals alive."""
+    """Copy an exception without its traceback, which would keep the failed build's locals alive.
+
+    Its class is not called again: that may change its text, or fail. What cannot be copied so is
+    raised as it is.
+    """
     try:
-        same = copy.copy(error)
+        same = type(error).__new__(type(error), *error.args)
+        vars(same).update(vars(error))
     except Exception:  # noqa: BLE001  (some exceptions cannot be copied)
-        same = error
-    if type(same) is not type(error):
-        same = error
-    same.__cause__ = same.__context__ = None
-    bare: Any = same.with_traceback(None)
-    return cast("Exception", bare)
+        return cast("Exception", error)
+    if str(same) != str(error):
+        return cast("Exception", error)
+    cause = error.__cause__
+    same.__cause__ = None if cause is None else _without_frames(cause)
+    return cast("Exception", same)
 
 
 def _label(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:

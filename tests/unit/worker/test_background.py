@@ -97,3 +97,17 @@ def test_the_old_state_goes_first():
     model("a")
     model("b")
     assert events == ["build a", "free a", "build b"]
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_what_a_build_raises_is_raised_whatever_it_is(error):
+    builds = []
+
+    @warm(background=True, wait=5)
+    def model():
+        builds.append(1)
+        raise error("no license")
+
+    with pytest.raises(error, match="no license"):
+        model()
+    assert 1 == len(builds)

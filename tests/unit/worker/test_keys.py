@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import decimal
 import enum
 import math
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -156,3 +158,66 @@ def test_wrong_arguments_are_refused_in_the_name_of_the_initialiser():
 def test_a_key_function_replaces_the_arguments():
     key = KeyMaker(initialiser, "initialiser", key=lambda name, **_: name.lower())
     assert key(("A",), {"size": 1}) == key(("a",), {"size": 2})
+
+
+class Folded(str):
+    """Compares without regard to case."""
+
+    __slots__ = ()
+
+    def __eq__(self, other):
+        return self.lower() == other.lower()
+
+    def __hash__(self):
+        return hash(self.lower())
+
+
+class Rounded(float):
+    def __eq__(self, other):
+        return round(self) == round(other)
+
+    def __hash__(self):
+        return round(self)
+
+
+class FirstOnly(tuple):
+    __slots__ = ()
+
+    def __eq__(self, other):
+        return self[0] == other[0]
+
+    def __hash__(self):
+        return hash(self[0])
+
+
+@dataclass(frozen=True)
+class Approximate:
+    value: float
+
+    def __eq__(self, other):
+        return abs(self.value - other.value) < 0.5
+
+    def __hash__(self):
+        return 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Folded("Small"), Folded("small")),
+        (Rounded(1.1), Rounded(0.9)),
+        (FirstOnly((1, 2)), FirstOnly((1, 3))),
+        (Approximate(1.0), Approximate(1.2)),
+    ],
+    ids=lambda each: type(each).__name__,
+)
+def test_a_comparison_of_its_own_decides(one, other):
+    assert freeze(one) == freeze(other)
+    assert hash(freeze(one)) == hash(freeze(other))
+
+
+@pytest.mark.parametrize("make", [decimal.Decimal, np.float32, np.float64, float])
+def test_numbers_of_other_kinds(make):
+    assert freeze(make("nan")) == freeze(make("nan"))
+    assert freeze(make("0.0")) != freeze(make("-0.0"))
+    assert freeze(make("1.5")) == freeze(make("1.5"))

@@ -111,8 +111,46 @@ def test_a_previous_handler_follows():
         "signal.signal(signal.SIGTERM, lambda *_: (print('previous', flush=True), sys.exit(7)))"
     )
     status, output = run_script(BODY.format(before=before, teardown=""))
-    assert output[-1] == "previous"
+    assert output == ["previous", "down", "three", "down", "two", "down", "one"]
     assert status == 7
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "signal.signal(signal.SIGTERM, lambda *_: print('noticed', flush=True))",
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)",
+    ],
+    ids=["a handler that returns", "ignored"],
+)
+def test_what_survives_the_signal_keeps_its_states(before):
+    body = BODY.partition("while True")[0] + (
+        "os.kill(os.getpid(), signal.SIGTERM)\n"
+        "print(state('one'), state('three'), state.info().misses, flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    text = body.format(before="import os\n" + before, teardown="")
+    process = subprocess.run(
+        [sys.executable, "-c", text],
+        input="",
+        capture_output=True,
+        text=True,
+        env={**os.environ, "GC_TASK_UUID": "0"},
+        timeout=20,
+        check=False,
+    )
+    assert "one three 3\n" in process.stdout, process.stderr
+    assert process.stdout.split()[-6:] == ["down", "three", "down", "two", "down", "one"]
+    assert process.returncode == 0
+
+
+def test_what_was_torn_down_is_built_again():
+    tear_down = "from gc_warm.worker.lifetime import tear_down_all\ntear_down_all(0.5)\n"
+    body = BODY.partition("while True")[0] + tear_down + "print(state('two'), flush=True)\n"
+    text = body.format(before="", teardown="")
+    command = [sys.executable, "-c", text]
+    process = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert "two\n" == process.stdout.partition("down one\n")[2], process.stderr
 
 
 def test_a_teardown_that_fails_does_not_keep_the_others_from_theirs():

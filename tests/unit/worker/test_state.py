@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import gc
 import json
 import pickle
@@ -433,3 +435,83 @@ def test_info_and_stats_count_what_happened():
     seen = json.loads(json.dumps(stats()))
     mine = [s for s in seen["states"].values() if [e["hits"] for e in s["entries"]] == [2, 0]]
     assert [["'a'", "'c'"]] == [[e["arguments"] for e in state["entries"]] for state in mine]
+
+
+@pytest.mark.parametrize("how", ["clear", "invalidate"])
+@pytest.mark.parametrize("background", [False, True])
+def test_what_is_dropped_while_it_is_built_is_not_kept(how, background):
+    entered, go_on = threading.Event(), threading.Event()
+    builds = []
+
+    @warm(background=background)
+    def model(name):
+        builds.append(name)
+        if len(builds) == 1:
+            entered.set()
+            go_on.wait(20)
+        return len(builds)
+
+    thread = threading.Thread(target=model, args=("a",))
+    thread.start()
+    assert entered.wait(20)
+    getattr(model, how)(*(["a"] if how == "invalidate" else []))
+    go_on.set()
+    thread.join()
+    assert 2 == model("a")
+    assert 2 == len(builds)
+
+
+def test_invalidate_completes_the_arguments_for_a_key_of_ones_own():
+    @warm(key=lambda *args: args, maxsize=None)
+    def model(name, size=3):
+        return object()
+
+    first = model("a")
+    assert model.invalidate("a")
+    assert first is not model("a")
+    assert model.invalidate(name="a", size=3)
+
+
+def test_a_generator_function_that_is_wrapped():
+    torn_down = []
+
+    def logged(function):
+        @functools.wraps(function)
+        def wrapper(*args):
+            return function(*args)
+
+        return wrapper
+
+    @warm
+    @logged
+    def model(name):
+        yield name.upper()
+        torn_down.append(name)
+
+    assert ("A", "B") == (model("a"), model("b"))
+    assert ["a"] == torn_down
+
+
+def test_a_context_manager_is_entered_and_exited():
+    torn_down = []
+
+    @warm
+    @contextlib.contextmanager
+    def model(name):
+        yield name.upper()
+        torn_down.append(name)
+
+    assert ("A", "B") == (model("a"), model("b"))
+    assert ["a"] == torn_down
+
+
+def test_options_that_would_fail_later_are_refused():
+    with pytest.raises(UsageError, match="wait must be a number of seconds, not None"):
+        warm(wait=None)
+
+    @warm(size=lambda _: -5, maxbytes=10)
+    def model():
+        return 1
+
+    with pytest.raises(UsageError, match="must return a number of bytes, not -5"):
+        model()

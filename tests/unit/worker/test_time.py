@@ -202,3 +202,32 @@ def test_states_go_newest_first():
         model(name)
     model.clear()
     assert freed == ["c", "b", "a"]
+
+
+class StatusError(Exception):
+    def __init__(self, status):
+        super().__init__(f"server said {status}")
+        self.status = status
+
+
+class PickyError(Exception):
+    def __init__(self, one, *, two):
+        super().__init__(one)
+        self.two = two
+
+
+@pytest.mark.parametrize(
+    "error", [StatusError(503), PickyError("one", two=2), OSError(2, "not there", "file")]
+)
+def test_retry_after_repeats_the_error_word_for_word(clock, error):
+    @warm(retry_after=30, timer=clock)
+    def model():
+        raise error from ValueError("the reason")
+
+    seen = []
+    for _ in range(3):
+        with pytest.raises(type(error)) as caught:
+            model()
+        seen.append((str(caught.value), vars(caught.value), repr(caught.value.__cause__)))
+    assert seen[0] == seen[1] == seen[2]
+    assert error.__traceback__ is not None

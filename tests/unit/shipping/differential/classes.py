@@ -686,8 +686,9 @@ add(
             return wrapper
         @logged
         def total(self):
-            self.value = self.value
-            return self.value
+            other = type(self)(1)
+            other.value = 5
+            return self.value, other.value
         @classmethod
         @functools.lru_cache
         def make(cls, value):

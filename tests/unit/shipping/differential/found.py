@@ -771,3 +771,39 @@ for _name, _first in (
         script(f"{_first}def f(x):\n    return '\x0c\x1c\u2028\x85', x\n__submit__(f, 1)\n"),
         may_be_refused=True,
     )
+_case(
+    "a method that looks at its class, where no name is bound to that",
+    notebook(
+        """
+        class Box:
+            def show(self): return __class__ is type(self), isinstance(self, __class__)
+        class Child(Box):
+            def show(self): return "child", super().show()
+        p = Child()
+        """,
+        "class Box: pass\nclass Child: pass\ndef f(x): return p.show()",
+        "__submit__(f, 1)",
+        "__submit__(p.show)",
+    ),
+)
+_case(
+    "a class that is derived from the one that had its name",
+    notebook(
+        "class Box:\n    def show(self): return __class__, __class__.__subclasses__() == [Box]",
+        "class Box(Box): pass",
+        "__submit__(Box().show)",
+        "def f(x): return Box().show()",
+        "__submit__(f, 1)",
+    ),
+)
+_case(
+    "a script whose file is edited while it runs",
+    script("""
+        def f(x): return x, "as it was"
+        text = open(__file__).read()
+        with open(__file__, "w") as stream:
+            length = stream.write("# new\\ndef g(x): return 'new'\\n" + text.replace("was", "is"))
+        __submit__(f, 1)
+    """),
+    may_be_refused=True,
+)
