@@ -190,9 +190,11 @@ def _by_value(function: Callable[..., Any]) -> _Outcome:
     """Follow a function whose code is pickled, with its defaults and closure."""
     if type(function) is not types.FunctionType:
         return _Outcome("COLD", f"a {type(function).__name__} is copied anew for every task")
+    missing = _globals_used(function)
+    if isinstance(inspect.unwrap(function), SelfContained) and not missing:
+        return _Outcome("WARM", "it is copied anew, with what it wraps, which is self-contained")
     if hasattr(function, "__wrapped__"):
         return _Outcome("COLD", "its decorator's wrapper is copied anew for every task")
-    missing = _globals_used(function)
     if missing:
         return _Outcome("BROKEN", f"NameError: the worker has no {_listed(missing)}")
     return _what_it_keeps(function)
@@ -350,7 +352,8 @@ def probe(payload, args, kwargs):
             ComputeSerializer().serialize_from_list(function(*args, **kwargs), ())
         except Exception as error:
             return ["BROKEN", f"{type(error).__name__}: {error}"]
-        inner = inspect.unwrap(getattr(function, "function", function))
+        inner = inspect.unwrap(function)
+        inner = inspect.unwrap(getattr(inner, "function", inner))
         inner = getattr(inner, "__func__", getattr(inner, "func", inner))
         places.append(getattr(inner, "__globals__", None))
     modules = [vars(module) for module in list(sys.modules.values()) if hasattr(module, "__dict__")]

@@ -317,8 +317,7 @@ class CarriedLoader(importlib.abc.InspectLoader):
         path = path.removeprefix(PLACE)
         if path not in self.data:
             raise FileNotFoundError(
-                f"{path} did not travel with the function. Name it where the function is made "
-                "self-contained: @self_contained(data=[...])."
+                f"{path} did not travel. Name it in @self_contained(data=[...])."
             )
         return base64.b64decode(self.data[path])
 
@@ -367,8 +366,8 @@ class CarriedPath(str):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Unpack the bundle that is active here in the process where this is loaded."""
-        if _active is None:
-            return str, (str(self),)
+        if not _active:
+            return str, (PLACE,)
         return eval, (AGAIN, {}, {**_active.payload, "target": ""})
 
 

@@ -188,7 +188,7 @@ def _imported_late(origin: Origin, sources: dict[str, Source]) -> Iterator[str]:
     if origin.made is not None or origin.slices:
         yield "gc_warm.worker.remake"
     if any("receipted" in text for text in [origin.target, origin.made or "", *texts]):
-        yield "gc_warm.worker.receipt"
+        yield "gc_warm.worker.receipted"
     if any(word in text for text in texts for word in _RESOURCES):
         yield "gc_warm.worker.resources"
 

@@ -234,28 +234,37 @@ class Definitions:
 
     def _name_what_is_shared(self, roots: tuple[Any, ...]) -> None:
         """Give a name to each object that several names reach, so that it stays one."""
-        reached: dict[Ref, tuple[Name | None, int]] = {}
-        starts: list[tuple[Name | None, Any]] = [
-            (name, self._codes[name]) for name in sorted(self._codes)
-        ]
-        for name, code in [*starts, *((None, root) for root in roots)]:
-            count = 0
-            waiting = (
-                [code] if isinstance(code, Ref) and self._names.get(code, name) == name else []
-            )
-            seen = set(waiting)
-            while waiting:
-                ref = waiting.pop()
-                owner, number = reached.setdefault(ref, (name, count))
-                count += 1
-                if owner != name and owner is not None and self._nodes[ref][0] in _SHARED:
-                    self._names[ref] = shared = Name(owner.space, f"{owner.name}.{number}")
-                    self._codes[shared] = ref
-                    continue
-                for each in _refs_in(self._nodes[ref]):
-                    if each not in seen and each not in self._names:
-                        seen.add(each)
-                        waiting.append(each)
+        found_more = True
+        while found_more:  # what got a name is one more from which others are reached
+            found_more = False
+            reached: dict[Ref, tuple[Name | None, int]] = {}
+            starts: list[tuple[Name | None, Any]] = [
+                (n, self._codes[n]) for n in sorted(self._codes)
+            ]
+            for name, code in [*starts, *((None, root) for root in roots)]:
+                for number, ref in enumerate(self._reach(code, name)):
+                    owner, first = reached.setdefault(ref, (name, number))
+                    if owner not in {name, None} and self._nodes[ref][0] in _SHARED:
+                        self._name_shared(ref, owner, first)
+                        found_more = True
+
+    def _reach(self, root: Any, own: Name | None) -> Iterator[Ref]:
+        """Yield the nodes that one name reaches, and no other name stands for."""
+        waiting = [root] if isinstance(root, Ref) and self._names.get(root, own) == own else []
+        seen = set(waiting)
+        while waiting:
+            ref = waiting.pop()
+            yield ref
+            new = [each for each in _refs_in(self._nodes[ref]) if each not in seen]
+            new = [] if self._names.get(ref, own) != own else new
+            seen.update(new)
+            waiting += [each for each in dict.fromkeys(new) if each not in self._names]
+
+    def _name_shared(self, ref: Ref, owner: Name, number: int) -> None:
+        while (name := Name(owner.space, f"{owner.name}.{number}")) in self._codes:
+            number += 1
+        self._names[ref] = name
+        self._codes[name] = ref
 
     # Names
 
@@ -347,7 +356,7 @@ class Definitions:
             return self._self_contained(value, ref)
         if kind is types.FunctionType:
             return self._function(value, ref)
-        if isinstance(value, type) and value not in _SINGLETONS:
+        if isinstance(value, type) and kind is not types.GenericAlias and value not in _SINGLETONS:
             return self._class(value, ref)
         if kind is types.CellType:
             return ["cell", *([] if _is_empty(value) else [self._code(value.cell_contents)])]
@@ -402,7 +411,12 @@ class Definitions:
         self._open.add(ref)
         if plain is not None:
             return self._call(ref, getattr, (plain, "receipted"))
-        return self._call(ref, _Imported("gc_warm.worker.task", "SelfContained"), (value.function,))
+        name = self._name_of(value)
+        home = value.home if name is None else name.space
+        make = _Imported("gc_warm.worker.task", "SelfContained")
+        return self._call(
+            ref, make, (value.function,), {} if home in script.MAIN else {"home": home}
+        )
 
     def _function(self, value: types.FunctionType, ref: Ref) -> list[Any]:
         again = _warm_again(value) or _dispatch_again(value)

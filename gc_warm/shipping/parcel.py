@@ -164,7 +164,7 @@ def _payload(function: SelfContained[..., Any]) -> dict[str, Any]:
 
 def _pack(function: SelfContained[..., Any]) -> tuple[Origin, Bundle]:
     """Return a function's bundle; that of the last time if no file has changed since."""
-    known: tuple[Origin, Bundle] | None = vars(function).get("_packed")
+    known: tuple[Origin, Bundle] | None = getattr(function, "packed", None)
     if known is not None and known[1].is_current():
         return known
     name = f"{function.__module__}:{function.__qualname__}"
@@ -177,7 +177,7 @@ def _pack(function: SelfContained[..., Any]) -> tuple[Origin, Bundle]:
     except ShippingError as error:
         raise ShippingError(f"{name} cannot be self-contained. {error}") from error
     if origin.made is None and not origin.slices:  # what these hold may have changed
-        vars(function)["_packed"] = origin, bundle
+        function.packed = origin, bundle
     return origin, bundle
 
 

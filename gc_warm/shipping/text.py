@@ -162,8 +162,12 @@ def _functions_of(whole: str) -> list[tuple[_Function, str]]:
 
 
 def _bare(code: types.CodeType) -> types.CodeType:
-    """Return a code without what says where it stands."""
-    inner = [_bare(each) if isinstance(each, types.CodeType) else each for each in code.co_consts]
+    """Return a code without what says where it stands.
+
+    In Python 3.10, the qualified names of inner functions are among its constants.
+    """
+    inner: list[Any] = [each for each in code.co_consts if "<locals>" not in str(each)]
+    inner += [_bare(each) for each in code.co_consts if isinstance(each, types.CodeType)]
     flags = code.co_flags & ~inspect.CO_NESTED
     return code.replace(co_firstlineno=1, co_consts=tuple(inner), co_linetable=b"", co_flags=flags)
 

@@ -84,6 +84,8 @@ def compiled(  # noqa: PLR0917  (a node's own parts, in order)
         imported: Names that are imported around it: some Pythons compile their use differently.
     """
     node: Any
+    indented = len(text) - len(text.lstrip())
+    text = text[text.rfind("\f", 0, indented) + 1 :]  # where a form feed stands, a line begins
     if name == "<lambda>":
         node = ast.parse(f"({text}\n)", mode="eval").body
         inner: Any = ast.Expr(node)

@@ -8,18 +8,24 @@ import importlib
 import sys
 import threading
 import types
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
 from gc_warm.errors import ShippingError
 from gc_warm.worker.scope import current, task_scope
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gc_warm.worker.receipt import Receipted
 
-P = ParamSpec("P")
-T = TypeVar("T")
+    class _SelfContainedDecorator(Protocol):
+        """`self_contained` with its options given."""
+
+        def __call__(self, function: Callable[P, T], /) -> SelfContained[P, T]: ...
+
 
 _OPTIONS = ("modules", "requires", "data", "home")
 _running_lock = threading.Lock()
@@ -46,6 +52,10 @@ class SelfContained(Generic[P, T]):
         arrived: The payload that it came with, on a worker.
         activate: Lets the names of modules mean those that it came with; returns what undoes that.
     """
+
+    # What is in __dict__, `functools.wraps` copies to wrappers, which are pickled with it.
+    __slots__ = ("__dict__", "__weakref__", "activate", "arrived", "function", "packed")
+    packed: Any  # on a client: what it travels as
 
     def __init__(
         self,
@@ -90,6 +100,12 @@ class SelfContained(Generic[P, T]):
             with _running_lock:
                 self.running -= 1
 
+    @overload  # type checkers ask for `receipted` here, too
+    def __get__(
+        self, instance: SelfContained[..., Any] | None, owner: type | None = None
+    ) -> SelfContained[P, T]: ...
+    @overload
+    def __get__(self, instance: object, owner: type | None = None) -> SelfContained[..., T]: ...
     def __get__(self, instance: object, owner: type | None = None) -> SelfContained[..., T]:
         """Bind it to an instance, where it is a method: that travels, too."""
         if instance is None:
@@ -108,8 +124,9 @@ class SelfContained(Generic[P, T]):
     def receipted(self) -> SelfContained[P, Receipted[T]]:
         """The same function, returning a `Receipted`: its result and what the call cost."""
         # Not an import: few functions are sent with what makes receipts.
-        receipt: Any = importlib.import_module("gc_warm.worker.receipt")
-        return cast("SelfContained[P, Receipted[T]]", receipt.WithReceipt(self))
+        module: Any = importlib.import_module("gc_warm.worker.receipted")
+        made: SelfContained[P, Receipted[T]] = module.WithReceipt(self)
+        return made
 
     if TYPE_CHECKING:  # these are `gc_warm.shipping.parcel`'s, found by __getattr__
 
@@ -139,14 +156,22 @@ class SelfContained(Generic[P, T]):
         Raises:
             ShippingError: The function cannot be carried; the message says why.
         """
-        names = self.arrived
-        home: Any = getattr(sys.modules.get(str(self.__module__)), "__loader__", None)
-        if names is None and hasattr(home, "payload"):  # it came with another function
-            names = {**home.payload, "target": f"{self.__module__}:{self.__qualname__}"}
+        names = self.arrived or self._came_along()
         if names is not None:
             return eval, (names["again"], {}, names)
         reduce: Callable[[], tuple[Any, ...]] = self._reduce
         return reduce()
+
+    def _came_along(self) -> dict[str, Any] | None:
+        """Return the payload that brought its module, with the name that it has there."""
+        plain: Any = vars(self).get("plain", self)
+        module: Any = sys.modules.get(str(plain.home))
+        loader: Any = getattr(module, "__loader__", None)
+        for name, value in vars(module).items() if hasattr(loader, "payload") else ():
+            if value is plain:
+                target = f"{plain.home}:{name}" + "!receipted" * (plain is not self)
+                return {**loader.payload, "target": target}
+        return None
 
     def __getattr__(self, name: str) -> Any:
         """Find what only a client needs: what it is to `inspect`, and how it travels."""
@@ -158,34 +183,27 @@ class SelfContained(Generic[P, T]):
             if name[:2] == "__":
                 raise AttributeError(name) from None
             raise ShippingError(
-                f"{self!r} was made on a worker, and can be sent only from where gc-warm is "
-                "installed. Return its result instead of the function."
+                f"{self!r} was made on a worker, which has no gc-warm to send it with. "
+                "Return its result."
             ) from error
         return attribute(self, name)
 
     @property
     def __class__(self) -> type:
-        # Source strategies ask whether it is a function before they read its text.
-        return types.FunctionType
+        disguise = sys.modules.get("gc_warm.shipping.disguise")
+        return disguise.class_of(self) if disguise else type(self)
 
     @__class__.setter
     def __class__(self, value: type) -> None:
         raise AttributeError("__class__")
 
 
-class _SelfContainedDecorator:
-    """`self_contained` with its options given."""
-
-    def __init__(self, home: str | None, **options: Sequence[str]) -> None:
-        self._home = home
-        self._options = options
-
-    def __call__(self, function: Callable[P, T], /) -> SelfContained[P, T]:
-        try:
-            from gc_warm.shipping.acceptance import accept
-        except ImportError:  # on a worker: it was accepted where it was sent
-            return SelfContained(function, home=self._home, **self._options)
-        return cast("SelfContained[P, T]", accept(function, home=self._home, **self._options))
+def _make(function: Callable[P, T], /, **options: Any) -> SelfContained[P, T]:
+    try:
+        from gc_warm.shipping.acceptance import accept
+    except ImportError:  # on a worker: it was accepted where it was sent
+        return SelfContained(function, **options)
+    return cast("SelfContained[P, T]", accept(function, **options))
 
 
 @overload
@@ -232,5 +250,5 @@ def self_contained(
         UsageError: It is nothing that can be called, or is asynchronous, or an option is wrong.
     """
     home = sys._getframe(1).f_globals.get("__name__")  # noqa: SLF001  (documented for this use)
-    decorator = _SelfContainedDecorator(home, modules=modules, requires=requires, data=data)
-    return decorator if function is None else decorator(function)
+    make = functools.partial(_make, home=home, modules=modules, requires=requires, data=data)
+    return make if function is None else make(function)
