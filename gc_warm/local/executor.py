@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import functools
 import logging
 import threading
 import uuid
@@ -17,6 +18,7 @@ from gc_warm.local.records import RECORDS, Function
 from gc_warm.local.registry import FunctionRegistry
 from gc_warm.local.settings import ExecutorSettings
 from gc_warm.local.surroundings import surroundings_of
+from gc_warm.shipping.versions import key_of
 
 if TYPE_CHECKING:
     import os
@@ -179,8 +181,12 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
         self._check_registering()
         func_register_kwargs.pop("function", None)
         return self._functions.register(
-            fn, function_id, lambda known: self._serialize(fn, known, func_register_kwargs)
+            key_of(fn), function_id, lambda known: self._serialize(fn, known, func_register_kwargs)
         )
+
+    def _register(self, fn: Callable[..., Any], key: Any) -> str:
+        self._check_registering()
+        return self._functions.register(key, None, lambda known: self._serialize(fn, known, {}))
 
     def register_source_code(
         self, source: str, function_name: str, **registration_kwargs: Any
@@ -248,10 +254,11 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
         Raises:
             RuntimeError: The executor is shut down.
             ValueError: `endpoint_id` was set to None.
+            ShippingError: A self-contained function cannot be carried. The executor goes on.
             SerializationError: The function cannot be serialized.
         """
         self._check_running()
-        function = self._functions.find_or_register(fn, lambda: self.register_function(fn))
+        function = self._functions.find_or_register(fn, functools.partial(self._register, fn))
         return self._send(function, args, kwargs)
 
     def submit_to_registered_function(

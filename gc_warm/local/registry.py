@@ -24,14 +24,18 @@ class FunctionRegistry:
         self._functions: dict[Callable[..., Any] | str, tuple[str, Function]] = {}
         self._lock = threading.RLock()  # serializing runs users' code, which may come back here
 
-    def find_or_register(self, fn: Callable[..., Any], register: Callable[[], str]) -> Function:
-        """Return a function, and register it first if need be."""
+    def find_or_register(self, fn: Callable[..., Any], register: Callable[[Any], str]) -> Function:
+        """Return a function, and register it first if need be, by the key that it is given.
+
+        Raises:
+            ShippingError: It is self-contained, and cannot be carried.
+        """
         key = key_of(fn)
         known = self._functions.get(key)  # without the lock: it is so for all tasks but the first
         if known is None:
             with self._lock:
                 if key not in self._functions:
-                    register()
+                    register(key)
                 known = self._functions[key]
         return known[1]
 
@@ -46,7 +50,6 @@ class FunctionRegistry:
         Raises:
             ValueError: It is registered already, with another id.
         """
-        key = key_of(key)
         with self._lock:
             if key in self._functions:
                 return _check_same(self._functions[key][0], function_id)

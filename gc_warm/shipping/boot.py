@@ -196,13 +196,11 @@ class Bundle:
         if self._too_different:
             raise ClashError(
                 f"This worker already runs gc-warm {self._too_different}, which does not go with "
-                "the one that made this function. Use one version in all clients of an endpoint, "
-                "or restart its workers."
+                "this function's. Use one version in all clients, or restart the workers."
             )
         raise ClashError(
-            "The function carries modules of which this worker already has different ones: "
-            f"{', '.join(self._clashes)}. Rename yours, or make the worker's the same, or remove "
-            "them there."
+            "The function carries modules of which this worker has different ones already: "
+            f"{', '.join(self._clashes)}. Rename yours, or remove these."
         )
 
     def activate(self) -> Callable[[], Any]:
@@ -265,7 +263,7 @@ class CarriedLoader(importlib.abc.InspectLoader):
         name: Full name of the module.
         module: What the bundle says of it: ``identity``, ``source`` (None for a package without),
             ``file`` on the client, ``package``; ``data`` files by path; of a script, which
-            ``script`` it is, and what is ``agreed`` by a name.
+            ``script`` it is, and what is ``agreed`` by a name, and by one that is ``extra``.
     """
 
     def __init__(self, name: str, module: dict[str, Any]) -> None:
@@ -279,11 +277,12 @@ class CarriedLoader(importlib.abc.InspectLoader):
         self.payload: dict[str, Any] = {}
         self._script: str = module.get("script", "")
         self.agreed: dict[str, str] = {}
+        self.extra: dict[str, str] = {}
 
     def agrees(self, module: dict[str, Any]) -> bool:
         """Say whether this is the same script, and no name means something else in it."""
-        agreed = self.agreed.get
-        same = (agreed(name, what) == what for name, what in module["agreed"].items())
+        wanted = {**module["extra"], **module["agreed"]}
+        same = (self.agreed.get(name, what) == what for name, what in wanted.items())
         return self._script == module["script"] and all(same)
 
     def show(self, name: str) -> None:

@@ -218,6 +218,7 @@ def _entry(name: str, sources: dict[str, Source], contents: dict[str, str]) -> d
             f"import {need}": _identity(need, sources, contents)
             for need in sorted(source.needs & sources.keys())
         }
+        entry["extra"] = source.part.extra
     if source.data:
         entry["data"] = {
             path: base64.b64encode(content).decode() for path, content in source.data.items()
@@ -238,7 +239,7 @@ def _identity(name: str, sources: dict[str, Source], contents: dict[str, str]) -
 
 def _content(source: Source) -> str:
     """Hash what a module itself is."""
-    part = [source.part.space.identity, source.part.agreed] if source.part else None
+    part = [source.part.space.identity, *source.part[2:]] if source.part else None
     folder = Path(source.file).parent
     data = sorted(
         (os.path.relpath(path, folder), hashlib.sha256(content).hexdigest())

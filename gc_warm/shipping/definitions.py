@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import builtins
 import contextvars
+import copy
 import copyreg
 import dataclasses
 import dis
@@ -48,6 +49,7 @@ LIMIT = 1024 * 1024
 """How large the value of one name may be, in bytes."""
 
 _PLAIN = (type(None), bool, float, str)
+_SMALL = {type(None), bool, float}
 _CONTAINERS: dict[type, str] = {list: "list", tuple: "tuple", set: "set", frozenset: "frozenset"}
 _SHARED = {"list", "set", "dict", "call", "cell", "function", "class"}  # that may change
 _LOCKS = {type(threading.Lock()): threading.Lock, type(threading.RLock()): threading.RLock}
@@ -60,6 +62,9 @@ _ADVICE = "Put it under @warm, pass it as an argument, or move it to a module"
 
 class Ref(int):
     """The number of a node."""
+
+
+_PARTS = {list, dict, Ref}
 
 
 class Name(NamedTuple):
@@ -76,11 +81,14 @@ class Slice(NamedTuple):
         space: The script.
         graphs: The graph of each name.
         agreed: For each name that is bound or looked up, the hash of its graph, or nothing.
+        extra: The same for what is only there for arguments: a worker that cannot make it does
+            without.
     """
 
     space: Space
     graphs: dict[str, Any]
     agreed: dict[str, str]
+    extra: dict[str, str]
 
 
 class Definitions:
@@ -110,6 +118,7 @@ class Definitions:
             tuple[dict[str, Any], dict[str, Any]]
         ] = []  # what classes are filled with
         self._hinted: set[str] = set()  # names in annotations
+        self._needed: set[Name] | None = None  # or all names are
         self._size = 0
 
     def enter(self, space: Space) -> None:
@@ -133,28 +142,35 @@ class Definitions:
         return code
 
     def add_name(self, space: Space, name: str) -> None:
-        """Take apart what a name is bound to, with all that it needs."""
+        """Take apart what a name is bound to, with all that it needs.
+
+        Raises:
+            ShippingError: Something cannot be sent; the message says what, why, and what to do.
+        """
         self.enter(space)
         self._wanted.append((Name(space.module, name), ""))
         self._add_wanted()
 
-    def add_keys(self) -> None:
-        """Add the classes of the scripts whose instances may be told apart by value.
+    def add_extra(self) -> None:
+        """Add the classes of the scripts, and what annotations name, for arguments to be found.
 
-        Such as frozen dataclasses: where they are arguments, they are parts of keys, and their
-        class must be the same in all calls. What cannot be sent is left out.
+        Instances of any class may be arguments, also where no name of the function shows it; and
+        their class must be the same in all calls. What cannot be sent is left out.
         """
+        self._needed = {*self._codes, *self._absent}
+        modules, kept = set(self.values_of), list(self.inner)
         for space, _ in list(self._spaces.values()):
             for name, value in list(space.names.items()):
-                if isinstance(value, type) and script.is_in_script(value.__module__):
-                    has_hash = getattr(value, "__hash__", None) not in {None, object.__hash__}
-                    if value.__name__ == name and (name in self._hinted or has_hash):
-                        self._try(functools.partial(self.add_name, space, name))
+                is_class = isinstance(value, type) and script.is_in_script(value.__module__)
+                if name in self._hinted or (is_class and value.__name__ == name):
+                    self._try(functools.partial(self.add_name, space, name))
+        self.values_of, self.inner = modules, kept
 
     def _try(self, add: Callable[[], Any]) -> Any:
         """Add something; return None, and be as before, if it cannot be sent."""
-        nodes, size = len(self._nodes), self._size
-        before = dict(self._codes), dict(self._absent), list(self._wanted), set(self._open)
+        nodes = len(self._nodes)
+        copied = ("_codes", "_absent", "_wanted", "_open", "modules", "values_of", "inner", "_size")
+        before = {name: copy.copy(getattr(self, name)) for name in copied}
         later, self._later = self._later, []
         try:
             return add()
@@ -162,8 +178,7 @@ class Definitions:
             del self._nodes[nodes:]
             self._known = {key: ref for key, ref in self._known.items() if ref < nodes}
             self._names = {ref: name for ref, name in self._names.items() if ref < nodes}
-            self._codes, self._absent, self._wanted, self._open = before
-            self._size = size
+            vars(self).update(before)
             return None
         finally:
             self._later = later
@@ -176,21 +191,25 @@ class Definitions:
         """
         self._refuse_what_is_missing()
         self._name_what_is_shared(roots)
-        graphs: dict[str, dict[str, Any]] = {module: {} for module in self._spaces}
-        agreed: dict[str, dict[str, str]] = {module: {} for module in self._spaces}
-        for name in sorted(self._codes):
-            graphs[name.space][name.name] = self.graph(self._codes[name], name)
-            text = json.dumps(self.graph(self._codes[name], name, placed=False))
-            agreed[name.space][name.name] = hashlib.sha256(text.encode()).hexdigest()[:12]
-        for name in sorted(self._absent):
-            agreed[name.space][name.name] = ""
-        return [
-            Slice(space, graphs[module], agreed[module])
-            for module, (space, _) in self._spaces.items()
-        ]
+        found = {module: Slice(space, {}, {}, {}) for module, (space, _) in self._spaces.items()}
+        for name in sorted({*self._codes, *self._absent}):
+            part = found[name.space]
+            digest = ""
+            if name in self._codes:
+                part.graphs[name.name] = graph = self.graph(self._codes[name], name)
+                if any(node[0] == "function" for node in graph[0]):
+                    graph = self.graph(self._codes[name], name, placed=False)
+                digest = hashlib.sha256(json.dumps(graph).encode()).hexdigest()[:12]
+            (part.agreed if self._is_needed(name) else part.extra)[name.name] = digest
+        return [*found.values()]
+
+    def _is_needed(self, name: Name) -> bool:
+        """Say whether the function needs a name, or what was found behind one."""
+        whose = Name(name.space, name.name.partition(".")[0])
+        return self._needed is None or whose in self._needed
 
     def _refuse_what_is_missing(self) -> None:
-        for name in self._absent.keys() - self._written:
+        for name in filter(self._is_needed, self._absent.keys() - self._written):
             if name.name in _OF_IPYTHON:
                 raise ShippingError(
                     f"{self._absent[name]} uses {name.name!r}, which only IPython has. Workers run "
@@ -223,7 +242,7 @@ class Definitions:
                     nodes[numbers[code]] = put(node)
                 return [numbers[code]]
             if type(code) is list:
-                return [put(each) for each in code]
+                return [put(each) if type(each) in _PARTS else each for each in code]
             if type(code) is dict:
                 hidden = set() if placed or "outer" not in code else {"file", "line"}
                 return {name: put(each) for name, each in code.items() if name not in hidden}
@@ -342,7 +361,8 @@ class Definitions:
             )
 
     def _codes_of(self, values: Any) -> list[Any]:
-        return [self._code(each) for each in values]
+        self._count(8 * len(values))
+        return [each if type(each) in _SMALL else self._code(each) for each in values]
 
     def _table(self, values: dict[str, Any]) -> dict[str, Any]:
         return {name: self._code(each) for name, each in values.items()}
@@ -399,8 +419,11 @@ class Definitions:
                 self.values_of.add(str(each.__module__))
         node = ["call", self._code(function), self._codes_of(args), self._table(kwargs or {})]
         self._open.discard(ref)  # from here on, it is there
-        node += [self._code(state), self._codes_of(items or ())]
-        node += [self._codes_of(each for pair in pairs or () for each in pair), self._code(setter)]
+        node += [self._code(state), self._codes_of([*(items or ())])]
+        node += [
+            self._codes_of([each for pair in pairs or () for each in pair]),
+            self._code(setter),
+        ]
         while len(node) > 4 and (node[-1] is None or node[-1] == []):  # noqa: PLR2004
             node.pop()
         return node
@@ -492,6 +515,9 @@ class Definitions:
             enumeration = _Imported("gc_warm.worker.remake", "enumeration")
             return self._call(ref, enumeration, parts_of_enumeration(value))
         parts = parts_of(value)
+        hints = parts["first"].get("__annotations__", {})
+        kept = {name: hint for name, hint in hints.items() if self._hint(hint) is not None}
+        parts["first"] = {**parts["first"], **({"__annotations__": kept} if kept else {})}
         early = ("maker", "bases", "first", "defaults")
         self._open.add(ref)
         what = {name: self._part(parts.pop(name)) for name in early if name in parts}
@@ -601,7 +627,10 @@ def _made_again(value: Any) -> Any:
         again = _Call(functools.lru_cache, (), dict(value.cache_parameters()))
         return again, (value.__wrapped__,)
     if kind is types.MethodType:
-        return kind, (value.__func__, value.__self__)
+        name, owner = value.__func__.__name__, value.__self__
+        if getattr(owner, name, None) == value:  # the usual case, in which the class keeps it whole
+            return getattr, (owner, name)
+        return kind, (value.__func__, owner)
     if kind is ForwardRef:
         return kind, (value.__forward_arg__,)
     if kind in {classmethod, staticmethod}:
@@ -621,8 +650,11 @@ def _made_again(value: Any) -> Any:
     if kind is NewType:
         return kind, (value.__name__, value.__supertype__)
     if kind is contextvars.ContextVar:
-        default = contextvars.Context().run(value.get, value)
-        return kind, (value.name,), {} if default is value else {"default": default}
+        try:
+            default = {"default": contextvars.Context().run(value.get)}
+        except LookupError:
+            default = {}
+        return kind, (value.name,), default
     if type(kind) is type and kind.__module__ == "gc_warm.worker.group":
         group = _Imported("gc_warm.worker.warm", "group")
         return group, (value.name,), {"maxsize": value.maxsize, "maxbytes": value.maxbytes}
@@ -635,7 +667,9 @@ def _reduced(value: Any) -> Any:
     """Return what pickle would make a value of."""
     kind = type(value)
     try:
-        reduce = copyreg.dispatch_table.get(kind)
+        # For exceptions, tblib registers what sends their tracebacks along: new each time.
+        is_error = isinstance(value, BaseException)
+        reduce = None if is_error else copyreg.dispatch_table.get(kind)
         found: Any = reduce(value) if reduce else value.__reduce_ex__(4)
     except (TypeError, AttributeError, pickle.PicklingError, NotImplementedError) as error:
         raise Unsendable(f"a {kind.__name__} cannot be pickled ({error})") from error
@@ -647,8 +681,8 @@ def _reduced(value: Any) -> Any:
     function, args, *rest = found
     if (
         function is copyreg.__newobj__  # type: ignore[attr-defined]
-        and len(args) == 1
         and type(args[0].__new__) is types.FunctionType
+        and type(getattr(args[0], "__getnewargs__", None)) is not types.FunctionType
     ):
         makers = (vars(base).get("__new__") for base in args[0].__mro__)  # not what users wrote
         function = next(each for each in makers if type(each) is types.BuiltinFunctionType)
@@ -689,12 +723,16 @@ def _global_names(
     code: types.CodeType, how: tuple[str, ...] = ("_GLOBAL", "_NAME", "_OR_GLOBALS")
 ) -> frozenset[str]:
     """Return the global names that a function may look up or bind."""
-    return frozenset(
-        instruction.argval
-        for each in _codes_in(code)
-        for instruction in dis.get_instructions(each)
-        if instruction.opname.endswith(how) and instruction.opname != "IMPORT_NAME"
-    )
+    found: set[str] = set()
+    for each in _codes_in(code):
+        instructions = list(dis.get_instructions(each))
+        of_class = {i.argval for i in instructions if i.opname == "STORE_NAME"}
+        found |= {
+            i.argval
+            for i in instructions
+            if i.opname.endswith(how) and i.opname != "IMPORT_NAME" and i.argval not in of_class
+        }
+    return frozenset(found)
 
 
 def _codes_in(code: types.CodeType) -> list[types.CodeType]:
@@ -705,6 +743,7 @@ def _codes_in(code: types.CodeType) -> list[types.CodeType]:
 def _refs_in(node: Any) -> Iterator[Ref]:
     if isinstance(node, Ref):
         yield node
-    elif type(node) in {list, dict}:
+    elif type(node) in _PARTS:
         for each in node.values() if type(node) is dict else node:
-            yield from _refs_in(each)
+            if type(each) in _PARTS:
+                yield from _refs_in(each)

@@ -63,7 +63,7 @@ def find_origin(function: SelfContained[..., Any]) -> Origin:
         if space is not None:
             definitions.enter(space)
         code = definitions.add(plain.function)
-    definitions.add_keys()
+    definitions.add_extra()
     slices = definitions.slices(code)
     if not name:
         made = json.dumps(definitions.graph(code), separators=(",", ":"))

@@ -14,6 +14,7 @@ call as its decorator.
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import hashlib
 import importlib
@@ -31,7 +32,7 @@ from gc_warm.shipping.origin import find_origin
 from gc_warm.shipping.versions import tell_executors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from gc_warm.shipping.origin import Origin
     from gc_warm.worker.task import SelfContained
@@ -126,10 +127,15 @@ def version(function: SelfContained[..., Any]) -> int:
         ShippingError: It cannot be carried.
     """
     tell_executors()
-    origin = find_origin(function)
-    if origin.made is None and not origin.slices:  # the module that was imported stays the same
+    if getattr(function, "packed", None) is not None:  # a module that was imported stays the same
         return id(function)
-    agreed = [(part.space.module, sorted(part.agreed.items())) for part in origin.slices]
+    origin = _find(function)
+    if origin.made is None and not origin.slices:
+        _pack(function)
+        return id(function)
+    agreed = [
+        [part.space.module, *part.agreed.items(), *part.extra.items()] for part in origin.slices
+    ]
     return hash((id(function), origin.target, str(agreed)))
 
 
@@ -167,18 +173,29 @@ def _pack(function: SelfContained[..., Any]) -> tuple[Origin, Bundle]:
     known: tuple[Origin, Bundle] | None = getattr(function, "packed", None)
     if known is not None and known[1].is_current():
         return known
-    name = f"{function.__module__}:{function.__qualname__}"
-    try:
-        origin = find_origin(function)
+    origin = _find(function)
+    with _named_in_errors(function):
         bundle = make_bundle(
             origin, modules=function.modules, requires=function.requires, data=function.data
         )
-        check_size(bundle, name)
-    except ShippingError as error:
-        raise ShippingError(f"{name} cannot be self-contained. {error}") from error
+        check_size(bundle, f"{function.__module__}:{function.__qualname__}")
     if origin.made is None and not origin.slices:  # what these hold may have changed
         function.packed = origin, bundle
     return origin, bundle
+
+
+def _find(function: SelfContained[..., Any]) -> Origin:
+    with _named_in_errors(function):
+        return find_origin(function)
+
+
+@contextlib.contextmanager
+def _named_in_errors(function: SelfContained[..., Any]) -> Iterator[None]:
+    try:
+        yield
+    except ShippingError as error:
+        name = f"{function.__module__}:{function.__qualname__}"
+        raise ShippingError(f"{name} cannot be self-contained. {error}") from error
 
 
 def _launcher_of(function: SelfContained[..., Any]) -> types.FunctionType:

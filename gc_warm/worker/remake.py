@@ -14,6 +14,7 @@ import abc
 import ast
 import base64
 import collections
+import contextlib
 import dataclasses
 import functools
 import importlib
@@ -33,20 +34,53 @@ def fill(scripts: list[tuple[Any, dict[str, Any]]]) -> None:
     """Bind the names of scripts in their modules; all of them, or none if one cannot be made.
 
     Args:
-        scripts: For each script, the loader of its module, which knows what was agreed so far by
-            each name; and what the bundle says of it: the graph of each of its ``names``, and what
-            is ``agreed`` by them.
+        scripts: For each script, the loader of its module, which knows what is there by each name;
+            and what the bundle says of it: the graph of each of its ``names``, and the hashes of
+            those that are ``agreed``, and of the ``extra`` ones, which may fail.
     """
     spaces = {loader.name: module["names"] for loader, module in scripts}
-    known = {loader.name: loader.agreed for loader, _ in scripts}
-    remaker = _Remaker(spaces, known)
-    new = [(space, name) for space in spaces for name in spaces[space] if name not in known[space]]
-    made = [(space, name, remaker.named(space, name)) for space, name in new]
-    remaker.finish_all()
-    for space, name, value in made:
-        vars(importlib.import_module(space))[name] = value
+    known = {}
+    for loader, module in scripts:
+        here, wanted = {**loader.extra, **loader.agreed}, {**module["extra"], **module["agreed"]}
+        known[loader.name] = {name for name, digest in wanted.items() if here.get(name) == digest}
+    _forget_what_refers_to_others(spaces, known)
+    _bind(spaces, known, [(s.name, name) for s, m in scripts for name in m["agreed"]])
     for loader, module in scripts:
         loader.agreed.update(module["agreed"])
+        for name in loader.extra.keys() & module["agreed"].keys():
+            del loader.extra[name]
+            if not module["agreed"][name]:  # it means a builtin now
+                vars(importlib.import_module(loader.name)).pop(name, None)
+    for loader, module in scripts:
+        for name, digest in module["extra"].items():
+            loader.extra.pop(name, None)
+            with contextlib.suppress(Exception):
+                _bind(spaces, known, [(loader.name, name)])
+                loader.extra[name] = digest
+
+
+def _forget_what_refers_to_others(spaces: dict[str, Any], known: dict[str, set[str]]) -> None:
+    """Take from what is there the names that refer to some which are not: they are made anew."""
+    count = -1
+    while count != sum(map(len, known.values())):
+        count = sum(map(len, known.values()))
+        for space, graphs in spaces.items():
+            for name in known[space] & graphs.keys():
+                others = [node[1:] for node in graphs[name][0] if node[0] == "name"]
+                if any(other not in known[home] for home, other in others):
+                    known[space].discard(name)
+
+
+def _bind(spaces: dict[str, Any], known: dict[str, set[str]], names: list[tuple[str, str]]) -> None:
+    """Bind names that are not there, and those that they refer to."""
+    remaker = _Remaker(spaces, known)
+    for space, name in names:
+        if name in spaces[space]:
+            remaker.named(space, name)
+    remaker.finish_all()
+    for (space, name), value in remaker.made_names().items():
+        vars(importlib.import_module(space))[name] = value
+        known[space].add(name)
 
 
 def make(graph: Any) -> Any:
@@ -141,8 +175,9 @@ class _Remaker:
         self._spaces = spaces
         self._known = known
         self._made: dict[Any, Any] = {}  # by graph and number of the node
+        self._named: dict[Any, Any] = {}
         self._open: set[Any] = set()  # what is being made
-        self._empty: set[Any] = set()  # what is made, and not filled
+        self._empty: set[Any] = set()  # containers that are made, and not filled
         self._unfilled: list[Callable[[], None]] = []
         self._graph: tuple[Any, Any] = None, ()
 
@@ -167,7 +202,13 @@ class _Remaker:
         """Return what a name of a script means."""
         if space not in self._spaces or name in self._known[space]:
             return vars(importlib.import_module(space)).get(name)
-        return self.graph((space, name), self._spaces[space][name])
+        made = self.graph((space, name), self._spaces[space][name])
+        self._named[space, name] = made
+        return made
+
+    def made_names(self) -> dict[Any, Any]:
+        """Return what the names of scripts mean, of those that were made."""
+        return self._named
 
     def graph(self, key: Any, graph: Any) -> Any:
         """Return what a graph describes."""
@@ -200,15 +241,15 @@ class _Remaker:
     def _table(self, codes: dict[str, Any]) -> dict[str, Any]:
         return {name: self._value(code) for name, code in codes.items()}
 
-    def _later(self, place: Any, action: Callable[[], None]) -> None:
+    def _later(self, action: Callable[[], None], container: Any = None) -> None:
         graph = self._graph
-        self._empty.add(place)
+        self._empty.add(container)
 
         def fill() -> None:
             before, self._graph = self._graph, graph
             try:
                 action()
-                self._empty.discard(place)
+                self._empty.discard(container)
             finally:
                 self._graph = before
 
@@ -241,7 +282,7 @@ class _Remaker:
     def _list(self, place: Any, *codes: Any) -> None:
         made: list[Any] = []
         self._made[place] = made
-        self._later(place, lambda: made.extend(self._values(codes)))
+        self._later(lambda: made.extend(self._values(codes)), place)
 
     def _tuple(self, place: Any, *codes: Any) -> None:
         self._made[place] = tuple(self._values(codes))
@@ -255,7 +296,7 @@ class _Remaker:
             self.finish()
             made.update(values)
 
-        self._later(place, fill)
+        self._later(fill, place)
 
     def _frozenset(self, place: Any, *codes: Any) -> None:
         values = self._values(codes)
@@ -272,7 +313,7 @@ class _Remaker:
                 self.finish()
             made.update(zip(values[::2], values[1::2], strict=True))
 
-        self._later(place, fill)
+        self._later(fill, place)
 
     def _call(  # noqa: PLR0917  (a node's own parts, in order)
         self,
@@ -306,12 +347,12 @@ class _Remaker:
                 _set_state(made, what, how)
 
         if items or pairs or state is not None:
-            self._later(place, fill)
+            self._later(fill)
 
     def _cell(self, place: Any, *content: Any) -> None:
         self._made[place] = cell = types.CellType()
         if content:
-            self._later(place, lambda: setattr(cell, "cell_contents", self._value(content[0])))
+            self._later(lambda: setattr(cell, "cell_contents", self._value(content[0])))
 
     def _function(self, place: Any, what: dict[str, Any]) -> None:
         home = importlib.import_module(what["home"])
@@ -338,7 +379,7 @@ class _Remaker:
             if "doc" in what:
                 made.__doc__ = self._value(what["doc"])
 
-        self._later(place, fill)
+        self._later(fill)
 
     def _class(self, place: Any, what: dict[str, Any]) -> None:
         """Make a class without running its body, its decorators, or what its bases do to it."""
@@ -371,8 +412,8 @@ class _Remaker:
                 type.__setattr__(made, name, self._value(code))
             if type(made).__module__ == "typing":  # it finds out what belongs to a protocol
                 type(made).__init__(made, what["name"], (), {})
-            if isinstance(made, abc.ABCMeta):
-                abc.update_abstractmethods(made)  # type: ignore[arg-type]  # it returns it
+            if isinstance(made, abc.ABCMeta):  # when its functions have their attributes
+                self._later(lambda: abc.update_abstractmethods(made))  # type: ignore[arg-type]
             for each in self._values(what["registered"]):
                 made.register(each)
 
@@ -382,7 +423,7 @@ class _Remaker:
                 steps.remove(step)
 
         steps = [fill_functions, fill_fields, fill_values]
-        self._later(place, fill)
+        self._later(fill)
 
 
 def _quietly(silent: list[type], maker: Any, name: str, bases: Any, first: dict[str, Any]) -> Any:

@@ -32,7 +32,7 @@ _running_lock = threading.Lock()
 # Found in `gc_warm.shipping.parcel`, which workers do not have.
 _ON_CLIENT = {
     *("_reduce", "_version", "source", "payload_size", "requirements", "__signature__", "__code__"),
-    *("__defaults__", "__kwdefaults__", "__closure__", "__globals__"),
+    *("__wrapped__", "__defaults__", "__kwdefaults__", "__closure__", "__globals__"),
 }
 
 
@@ -180,11 +180,10 @@ class SelfContained(Generic[P, T]):
         try:
             from gc_warm.shipping.parcel import attribute
         except ImportError as error:
-            if name[:2] == "__":
-                raise AttributeError(name) from None
+            if name[:2] == "__":  # on a worker, it is what it wraps
+                return self.function if name == "__wrapped__" else getattr(self.function, name)
             raise ShippingError(
-                f"{self!r} was made on a worker, which has no gc-warm to send it with. "
-                "Return its result."
+                f"{self!r} was made on a worker that has no gc-warm. Return its result."
             ) from error
         return attribute(self, name)
 

@@ -64,7 +64,8 @@ class _Canonical:
             return f"class {value.__qualname__}"
         if isinstance(value, enum.Enum):
             return f"{kind.__qualname__}.{value.name}({self.text(value.value)})"
-        if isinstance(value, _FUNCTIONS) or hasattr(value, "cache_info"):
+        is_ours = kind.__name__ == "SelfContained"  # on a client, it says that it is a function
+        if is_ours or isinstance(value, _FUNCTIONS) or hasattr(value, "cache_info"):
             return f"function {value.__qualname__}"
         if isinstance(value, types.ModuleType):
             return f"module {value.__name__}"

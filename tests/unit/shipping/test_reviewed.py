@@ -1,0 +1,242 @@
+"""What a reviewer found by writing programs as scientists do: they ran differently, or not."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from gc_warm import LocalExecutor, self_contained
+from gc_warm.errors import ShippingError
+
+START = "LocalExecutor(workers=1, worker_python=WORKER)"
+PROGRAMS = {
+    "abstract classes": (
+        """
+        import abc, inspect
+        class Shape(abc.ABC):
+            @abc.abstractmethod
+            def area(self): ...
+        def f(x):
+            try:
+                Shape()
+            except TypeError:
+                return inspect.isabstract(Shape), sorted(Shape.__abstractmethods__)
+        """,
+        "1",
+    ),
+    "what is made again keeps what made it": (
+        """
+        import contextvars, logging
+        log = logging.getLogger("k2")
+        var = contextvars.ContextVar("var", default=4)
+        bare = contextvars.ContextVar("bare")
+        def f(x): return var.get(), bare.get(None), log.name
+        """,
+        "1",
+    ),
+    "a number that counts itself up": (
+        """
+        class MyInt(int):
+            def __new__(cls, v): return super().__new__(cls, v + 1)
+        n = MyInt(4)
+        def f(x): return int(n), type(n).__name__
+        """,
+        "1",
+    ),
+    "an instance whose class no name shows": (
+        """
+        import math
+        from dataclasses import dataclass
+        def sqr(x): return math.sqrt(x * x) * x
+        class Q:
+            def __init__(self, x): self.x = x
+            def go(self): return sqr(self.x)
+        @dataclass
+        class R:
+            x: int
+            def go(self): return Q(self.x).go()
+        def f(q): return q.go()
+        """,
+        "Q(3), R(4), Q(5)",
+    ),
+    "a constant of its own class": (
+        """
+        class Unit: pass
+        Unit.M = Unit()
+        M = Unit.M
+        def f(x): return M is Unit.M, type(M) is Unit
+        """,
+        "1",
+    ),
+    "constants that a function does not use": (
+        """
+        import typing
+        from dataclasses import dataclass
+        @dataclass(frozen=True)
+        class Fr:
+            v: int
+        Fr.ZERO = Fr(0)
+        ZERO = Fr.ZERO
+        class P(typing.NamedTuple):
+            x: int
+        P.ORIGIN = P(0)
+        def f(x): return x
+        """,
+        "3, 3",
+    ),
+    "a class that cannot be made there, and is not used": (
+        """
+        import sys, types
+        sys.modules["only_here"] = types.ModuleType("only_here")
+        only_here = sys.modules["only_here"]
+        only_here.__spec__ = types.SimpleNamespace(
+            name="only_here", origin=types.__file__, loader=None, has_location=True,
+            submodule_search_locations=None, parent="")
+        only_here.Base = type("Base", (), {"__module__": "only_here", "__qualname__": "Base"})
+        class Plot(only_here.Base):
+            def show(self): return only_here.Base
+        class Fine:
+            def show(self): return "fine"
+        def f(x): return x.show()
+        """,
+        "Fine()",
+    ),
+    "a signature": (
+        """
+        import inspect
+        def plain(a, b=2): return a
+        sc = self_contained(plain)
+        def f(x): return str(inspect.signature(sc)), sc(3), sc.__name__
+        """,
+        "1",
+    ),
+    "type hints that are texts": (
+        """
+        from __future__ import annotations
+        from dataclasses import dataclass
+        from typing import ClassVar, get_type_hints
+        @dataclass
+        class P:
+            k: ClassVar[int] = 3
+            x: int = 1
+        def f(x): return sorted(get_type_hints(P)), P().x
+        """,
+        "1",
+    ),
+    "a class in a function": (
+        """
+        from dataclasses import dataclass
+        class Area:
+            def area(self):
+                class Inner:
+                    x = 1
+                    def both(self): return self.x, __class__.__name__
+                return Inner().both()
+        def f(x):
+            class MyErr(Exception): pass
+            class Child(MyErr):
+                def __init__(self, text): super().__init__(text + "!")
+            @dataclass
+            class Local:
+                x: int
+            try:
+                raise Child("a")
+            except MyErr as e:
+                return str(e), Local(1).x, Area().area(), MyErr.__module__
+        """,
+        "1",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_the_same_there_as_here(run_script, name):
+    text, arguments = PROGRAMS[name]
+    head = "    from gc_warm import LocalExecutor, self_contained\n"
+    if "__future__" in text:
+        text = text.replace("annotations\n", f"annotations\n    {head}", 1)
+    else:
+        text = f"    {head}{text}"
+    main = f"""
+        if __name__ == "__main__":
+            sent = self_contained(f)
+            with {START} as executor:
+                for argument in ({arguments},):
+                    here, there = f(argument), executor.submit(sent, argument).result()
+                    print(here == there, type(here) is type(there), "" if here == there else there)
+        """
+    assert {"True True "} == set(run_script(text + main).splitlines())
+
+
+class Script:
+    """The names of a script that has run."""
+
+    def __init__(self, folder, text):
+        file = folder / "script.py"
+        file.write_text(text)
+        self.names = {"__name__": "__main__", "__file__": str(file)}
+        exec(compile(text, file, "exec"), self.names)
+
+
+def test_many_threads_submit_while_a_value_changes(tmp_path, endpoint_python):
+    script = Script(tmp_path, "N = 0\ndef num(): return N\n")
+    num = self_contained(script.names["num"])
+    errors = []
+    with LocalExecutor(workers=1, worker_python=endpoint_python) as executor:
+
+        def sweep(start):
+            for value in range(start, 120, 3):
+                script.names["N"] = value
+                try:
+                    executor.submit(num).result(timeout=60)
+                except Exception as error:
+                    errors.append(error)
+
+        threads = [threading.Thread(target=sweep, args=(start,)) for start in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert [] == errors
+        assert 119 == executor.submit(num).result() or script.names["N"] != 119
+
+
+def test_a_refusal_says_why_and_leaves_the_executor_alive(tmp_path, endpoint_python):
+    script = Script(tmp_path, "g = (x for x in 'ab')\ndef bad(): return g\ndef good(): return 1\n")
+    with LocalExecutor(workers=1, worker_python=endpoint_python) as executor:
+        assert 1 == executor.submit(self_contained(script.names["good"])).result()
+        pids = executor.worker_pids
+        with pytest.raises(ShippingError, match="'g', which 'bad' uses, cannot be sent: a gener"):
+            executor.submit(self_contained(script.names["bad"]))
+        assert 1 == executor.submit(self_contained(script.names["good"])).result()
+        assert pids == executor.worker_pids
+
+
+def test_an_edited_class_that_a_function_does_not_name_leaves_it_warm(run_script):
+    text = f"""
+    import linecache
+    from gc_warm import LocalExecutor, self_contained
+
+    count = 0
+
+    def f(point):
+        global count
+        count += 1
+        return point.show(), count
+
+    sent = self_contained(f)
+    CLASS = "class Point:\\n    def show(self): return NUMBER\\n"
+
+    def define(number):
+        file, text = f"<cell {{number}}>", CLASS.replace("NUMBER", str(number))
+        linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+        exec(compile(text, file, "exec"), globals())
+
+    if __name__ == "__main__":
+        with {START} as executor:
+            for number in range(3):
+                define(number)
+                print(executor.submit(sent, Point()).result(), end=" ")
+    """
+    assert "(0, 1) (1, 2) (2, 3) " == run_script(text)
