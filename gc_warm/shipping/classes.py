@@ -77,7 +77,8 @@ def _split(names: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parts_of_named_tuple(value: Any) -> dict[str, Any]:
-    names = {name: each for name, each in vars(value).items() if name not in _OF_NAMED_TUPLES}
+    made = _MADE_AGAIN | _OF_NAMED_TUPLES
+    names = {name: each for name, each in vars(value).items() if name not in made}
     names = {n: each for n, each in names.items() if type(each).__name__ != "_tuplegetter"}
     defaults = [*value._field_defaults.values()]
     return {

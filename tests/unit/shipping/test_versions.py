@@ -498,7 +498,7 @@ def test_what_no_import_shows_is_an_error_with_advice(project, one_worker):
 # Size
 
 
-def test_the_counter_fits_in_16_kb():
+def test_the_counter_fits_in_10_kb():
     assert increase_count.payload_size() <= 10 * 1024
     serializer = ComputeSerializer()
     assert len(serializer.serialize(increase_count)) - increase_count.payload_size() < 600
