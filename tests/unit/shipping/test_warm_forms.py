@@ -10,6 +10,8 @@ import nbclient
 import nbformat
 import pytest
 
+pytestmark = pytest.mark.slow
+
 STRATEGIES = (
     *("DillCode", "PureSourceTextInspect", "PureSourceDill", "AllCodeStrategies"),
     *("CombinedCode", "DillCodeSource", "DillCodeTextInspect"),
