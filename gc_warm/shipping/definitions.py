@@ -609,7 +609,13 @@ def _dispatch_again(value: types.FunctionType) -> Any:
     registry = vars(value).get("registry")
     if value.__globals__ is not vars(functools) or type(registry) is not types.MappingProxyType:
         return None
-    return _Imported("gc_warm.worker.remake", "dispatching"), ([*registry.items()],)
+    given = _given(value, {"registry", "dispatch", "register", "_clear_cache", "__wrapped__"})
+    return _Imported("gc_warm.worker.remake", "dispatching"), ([*registry.items()],), {}, given
+
+
+def _given(value: Any, its_own: set[str]) -> dict[str, Any] | None:
+    """Return the attributes that something was given, besides those that it is made with."""
+    return {name: each for name, each in vars(value).items() if name not in its_own} or None
 
 
 def _made_again(value: Any) -> Any:
@@ -625,7 +631,8 @@ def _made_again(value: Any) -> Any:
         return kind, ()
     if isinstance(value, functools._lru_cache_wrapper):  # noqa: SLF001  (it has no other name)
         again = _Call(functools.lru_cache, (), dict(value.cache_parameters()))
-        return again, (value.__wrapped__,)
+        made_with = {"__wrapped__", "cache_parameters"}
+        return again, (value.__wrapped__,), {}, _given(value, made_with)
     if kind is types.MethodType:
         name, owner = value.__func__.__name__, value.__self__
         if getattr(owner, name, None) == value:  # the usual case, in which the class keeps it whole

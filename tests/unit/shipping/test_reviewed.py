@@ -102,6 +102,21 @@ PROGRAMS = {
         """,
         "Fine()",
     ),
+    "attributes of what is made again": (
+        """
+        import functools
+        @functools.lru_cache
+        def cached(x): return x
+        cached.note = [1]
+        @functools.singledispatch
+        def show(x): return "any"
+        @show.register
+        def _(x: int): return "int"
+        show.note = [2]
+        def f(x): return cached.note, show.note, show(1), cached(2), cached.cache_info().hits
+        """,
+        "1",
+    ),
     "a signature": (
         """
         import inspect
