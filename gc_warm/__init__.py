@@ -111,7 +111,7 @@ def _not_here(name: str) -> Any:
             f"did not travel here, because no import shows that it is needed. Write `from gc_warm "
             f"import {name}`."
             if _ON_FIRST_USE[name].startswith("gc_warm.worker")
-            else "does not travel to workers: use it on the client."
+            else "does not travel: use it on the client."
         )
         raise GcWarmError(f"gc_warm.{name} {advice}")
 

@@ -199,7 +199,7 @@ class Bundle:
                 "this function's. Use one version in all clients, or restart the workers."
             )
         raise ClashError(
-            "The function carries modules of which this worker has different ones already: "
+            "The function carries modules of which this worker has different ones: "
             f"{', '.join(self._clashes)}. Rename yours, or remove these."
         )
 

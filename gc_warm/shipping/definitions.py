@@ -665,7 +665,7 @@ def _made_again(value: Any) -> Any:
     if type(kind) is type and kind.__module__ == "gc_warm.worker.group":
         group = _Imported("gc_warm.worker.warm", "group")
         return group, (value.name,), {"maxsize": value.maxsize, "maxbytes": value.maxbytes}
-    if isinstance(value, type):  # one of _SINGLETONS
+    if kind is type:  # one of _SINGLETONS
         return type, (_SINGLETONS[value],)
     return (kind, ()) if kind in _SINGLETONS else None
 
