@@ -108,7 +108,7 @@ def _not_here(name: str) -> Any:
 
     def not_here(*_: Any, **__: Any) -> Any:
         advice = (
-            f"did not travel here, because no import shows that it is needed. Write `from gc_warm "
+            f"did not travel, because no import shows that it is needed. Write `from gc_warm "
             f"import {name}`."
             if _ON_FIRST_USE[name].startswith("gc_warm.worker")
             else "does not travel: use it on the client."
