@@ -47,6 +47,10 @@ def parts_of(value: type) -> dict[str, Any]:
         del names["__annotations__"]
     first = {name: names.pop(name) for name in _FIRST if name in names}
     first["__qualname__"] = value.__qualname__
+    if "__dataclass_params__" in vars(value) and str(value.__doc__).startswith(
+        value.__name__ + "("
+    ):
+        first.pop("__doc__")  # `dataclasses` has written it, and may have put addresses into it
     names = {name: each for name, each in names.items() if not _is_of_typing(each)}
     parts: dict[str, Any] = {
         "name": value.__name__,

@@ -16,7 +16,10 @@ import contextvars
 import copy
 import copyreg
 import dataclasses
+import datetime as dt
+import decimal
 import dis
+import enum
 import functools
 import hashlib
 import json
@@ -26,10 +29,12 @@ import sys
 import threading
 import types
 from base64 import b64encode
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, ForwardRef, NamedTuple, NewType, ParamSpec, TypeVar
 
 from gc_warm.errors import ShippingError
 from gc_warm.shipping import script
+from gc_warm.shipping.boot import PLACE
 from gc_warm.shipping.classes import (
     Unsendable,
     is_enumeration,
@@ -52,6 +57,7 @@ _PLAIN = (type(None), bool, float, str)
 _SMALL = {type(None), bool, float}
 _CONTAINERS: dict[type, str] = {list: "list", tuple: "tuple", set: "set", frozenset: "frozenset"}
 _SHARED = {"list", "set", "dict", "call", "cell", "function", "class"}  # that may change
+_FIXED = (enum.Enum, tuple, int, float, complex, str, decimal.Decimal, dt.date, PurePath)
 _LOCKS = {type(threading.Lock()): threading.Lock, type(threading.RLock()): threading.RLock}
 _SINGLETONS = {type(each): each for each in (None, Ellipsis, NotImplemented)}
 # Names that every module has; a worker's own are the right ones.
@@ -108,6 +114,7 @@ class Definitions:
         self._known: dict[int, Ref] = {}  # by the id of the object
         self._open: set[Ref] = set()  # not yet there when a worker makes what they hold
         self._kept: list[Any] = []  # no id may be used again
+        self._fixed: set[Ref] = set()  # which of two equal ones it is makes no difference
         self._spaces: dict[str, tuple[Space, dict[int, str]]] = {}
         self._codes: dict[Name, Any] = {}
         self._names: dict[Ref, Name] = {}
@@ -263,7 +270,8 @@ class Definitions:
             for name, code in [*starts, *((None, root) for root in roots)]:
                 for number, ref in enumerate(self._reach(code, name)):
                     owner, first = reached.setdefault(ref, (name, number))
-                    if owner not in {name, None} and self._nodes[ref][0] in _SHARED:
+                    is_shared = self._nodes[ref][0] in _SHARED and ref not in self._fixed
+                    if is_shared and owner not in {name, None}:
                         self._name_shared(ref, owner, first)
                         found_more = True
 
@@ -299,6 +307,8 @@ class Definitions:
             self._absent[name] = user
             return
         value = space.names[name.name]
+        if name.name == "__file__" and isinstance(value, str):  # as of modules: it is not there
+            value = PLACE + value
         whose = f"{name.name!r}, which {user} uses," if user else f"{name.name!r}"
         self._size = 0
         try:
@@ -346,6 +356,8 @@ class Definitions:
         self._nodes[ref] = node = self._node(value, ref)
         self._open.discard(ref)
         assert len(self._open) == before
+        if isinstance(value, _FIXED):
+            self._fixed.add(ref)
         if node[0] in _SHARED:
             name = self._name_of(value)
             if name is not None:

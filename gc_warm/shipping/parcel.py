@@ -21,6 +21,7 @@ import importlib
 import inspect
 import linecache
 import pickle
+import sys
 import types
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any
@@ -133,10 +134,14 @@ def version(function: SelfContained[..., Any]) -> int:
     if origin.made is None and not origin.slices:
         _pack(function)
         return id(function)
+    loaded = [
+        id(getattr(sys.modules.get(name), "__spec__", None)) for name in sorted(origin.modules)
+    ]
     agreed = [
         [part.space.module, *part.agreed.items(), *part.extra.items()] for part in origin.slices
     ]
-    return hash((id(function), origin.target, str(agreed)))
+    # A module that is loaded again gets another spec.
+    return hash((id(function), origin.target, str(agreed), str(loaded)))
 
 
 def payload_size(function: SelfContained[..., Any]) -> int:

@@ -81,7 +81,7 @@ class SelfContained(Generic[P, T]):
             named = type(named)
         self.__name__: str = named.__name__ if named.__name__.isidentifier() else "function"
         self.__qualname__: str = named.__qualname__
-        self.__module__: str = named.__module__
+        self.__module__: str = getattr(named, "__module__", None) or "builtins"
         self.__annotations__ = getattr(named, "__annotations__", {})
         self.__doc__ = function.__doc__ if named is function else named.__doc__
 

@@ -255,3 +255,109 @@ def test_an_edited_class_that_a_function_does_not_name_leaves_it_warm(run_script
                 print(executor.submit(sent, Point()).result(), end=" ")
     """
     assert "(0, 1) (1, 2) (2, 3) " == run_script(text)
+
+
+def test_a_module_that_is_loaded_again_is_a_new_version(run_script):
+    text = f"""
+    import importlib, pathlib, sys
+    sys.dont_write_bytecode = True
+    from gc_warm import LocalExecutor, self_contained
+
+    FILE = pathlib.Path(__file__).with_name("labx.py")
+    FILE.write_text("K = 1\\ndef helper(): return K\\n")
+    sys.path.insert(0, str(FILE.parent))
+    import labx
+    from labx import helper
+
+    @self_contained
+    def g():
+        return labx.K, helper()
+
+    if __name__ == "__main__":
+        with {START} as executor:
+            print(executor.submit(g).result() == g(), end=" ")
+            FILE.write_text("K = 222\\ndef helper(): return K\\n")
+            importlib.reload(labx)
+            from labx import helper
+            print(executor.submit(g).result() == g() == (222, 222))
+    """
+    assert "True True\n" == run_script(text)
+
+
+def test_members_of_enumerations_do_not_split_the_state_of_a_script(run_script):
+    text = f"""
+    import enum, typing
+    from gc_warm import LocalExecutor, self_contained, warm
+
+    class Kind(enum.Enum):
+        A = 1
+
+    class Pair(typing.NamedTuple):
+        kind: Kind = Kind.A
+
+    class Config:
+        def __init__(self, kind=Kind.A, pair=Pair()):
+            self.kind, self.pair = kind, pair
+
+    @warm
+    def model():
+        return object()
+
+    @self_contained
+    def use(config=Config()):
+        model()
+        return config.kind is Kind.A and config.pair == Pair(Kind.A)
+
+    @self_contained
+    def third():
+        model()
+
+    if __name__ == "__main__":
+        with {START} as executor:
+            print(executor.submit(use).result(), end=" ")
+            print([executor.submit(f.receipted).result().receipt.cold_starts for f in (use, third)])
+    """
+    assert "True [0, 0]\n" == run_script(text)
+
+
+def test_what_dataclasses_write_does_not_change_from_run_to_run(run_script):
+    text = """
+    import hashlib, pickle
+    from dataclasses import dataclass
+    from gc_warm import self_contained
+
+    def helper(x): return x
+
+    @dataclass
+    class Config:
+        key: object = helper
+        names: frozenset = frozenset({"x", "y", "zz"})
+
+    @self_contained
+    def use(): return Config()
+
+    if __name__ == "__main__":
+        print(hashlib.md5(pickle.dumps(use)).hexdigest())
+    """
+    assert run_script(text) == run_script(text)
+
+
+def test_files_beside_a_script_are_not_there_offline_either(run_script):
+    text = f"""
+    from pathlib import Path
+    from gc_warm import LocalExecutor, self_contained
+
+    @self_contained
+    def table():
+        return Path(__file__).read_text()
+
+    if __name__ == "__main__":
+        with {START} as executor:
+            print(executor.submit(table).exception())
+    """
+    assert "FileNotFoundError" in (output := run_script(text))
+    assert "/carried-by-gc-warm/" in output
+
+
+def test_a_method_of_a_builtin_class(one_worker):
+    assert "A" == one_worker.submit(self_contained(str.upper), "a").result()
