@@ -332,11 +332,17 @@ class Definitions:
         code = self._code(value)
         while self._later:
             what, late = self._later.pop()
+            late["registered"] = [each for each in late["registered"] if self._is_alive(each)]
             fields = late.pop("fields", None)
             if fields is not None:
                 what["fields"] = [[*each, self._table(settings)] for *each, settings in fields]
             what |= {name: self._part(part) for name, part in late.items()}
         return code
+
+    def _is_alive(self, value: type) -> bool:
+        """Say whether a class is more than what was left of a definition before the last."""
+        found = id(value) in self._known or self._name_of(value) is not None
+        return found or _place_of(value) is not None
 
     def _code(self, value: Any) -> Any:
         """Return a plain value itself, and the number of the node of anything else."""
