@@ -196,10 +196,10 @@ class Bundle:
         if self._too_different:
             raise ClashError(
                 f"This worker already runs gc-warm {self._too_different}, which does not go with "
-                "this function's. Use one version in all clients, or restart the workers."
+                "this function's. Use one everywhere, or restart the workers."
             )
         raise ClashError(
-            "The function carries modules of which this worker has different ones: "
+            "This worker has different modules of the same names as the function's: "
             f"{', '.join(self._clashes)}. Rename yours, or remove these."
         )
 

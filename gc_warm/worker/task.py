@@ -176,7 +176,7 @@ class SelfContained(Generic[P, T]):
     def __getattr__(self, name: str) -> Any:
         """Find what only a client needs: what it is to `inspect`, and how it travels."""
         if name not in _ON_CLIENT:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            raise AttributeError(f"{self!r} has no attribute {name!r}")
         try:
             from gc_warm.shipping.parcel import attribute
         except ImportError as error:
