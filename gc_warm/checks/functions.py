@@ -20,9 +20,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from gc_warm.errors import ShippingError
+from gc_warm.shipping.definitions import codes_in
 from gc_warm.shipping.origin import find_origin
 from gc_warm.shipping.script import MAIN
-from gc_warm.shipping.sources import distributions_of, is_installed
+from gc_warm.shipping.sources import distributions_of, follow, is_installed
 from gc_warm.worker.task import SelfContained
 
 if TYPE_CHECKING:
@@ -180,10 +181,8 @@ def _by_reference(module: str) -> _Outcome:
 
 
 def _is_attribute(function: Callable[..., Any], module: str) -> bool:
-    value: Any = sys.modules.get(module)
-    for name in getattr(function, "__qualname__", "<none>").split("."):
-        value = getattr(value, name, None)
-    return value is function
+    path = getattr(function, "__qualname__", "<none>")
+    return follow(sys.modules.get(module), path) is function
 
 
 def _by_value(function: Callable[..., Any]) -> _Outcome:
@@ -306,16 +305,11 @@ def _imports_within(function: Callable[..., Any]) -> list[str]:
 
 def _globals_used(function: types.FunctionType) -> set[str]:
     found: set[str] = set()
-    for code in _codes(function.__code__):
+    for code in codes_in(function.__code__):
         used = {i.argval for i in dis.get_instructions(code) if i.opname == "LOAD_GLOBAL"}
         stored = {i.argval for i in dis.get_instructions(code) if i.opname == "STORE_GLOBAL"}
         found |= used - (stored - _read_first(code, stored))
     return _unknown(found)
-
-
-def _codes(code: types.CodeType) -> list[types.CodeType]:
-    inner = [each for each in code.co_consts if isinstance(each, types.CodeType)]
-    return [code, *(deep for each in inner for deep in _codes(each))]
 
 
 def _read_first(code: types.CodeType | None, names: set[str]) -> set[str]:

@@ -10,6 +10,8 @@ import sys
 import types
 from typing import Any
 
+from gc_warm.shipping.sources import follow
+
 
 class Unsendable(Exception):  # noqa: N818  (never leaves this package)
     """A value cannot be sent; the message says why, and continues a sentence."""
@@ -96,13 +98,13 @@ def _parts_of_named_tuple(value: Any) -> dict[str, Any]:
 def _refuse_what_its_makers_do(value: type) -> None:
     """Refuse a class of which others, that do not travel, have made more than its body says."""
     maker = type(value)
-    if maker.__module__ not in _STANDARD and is_installed_class(maker):
+    if maker.__module__ not in _STANDARD and _is_installed(maker):
         raise Unsendable(
             f"the class {value.__qualname__!r} is made by the metaclass {maker.__module__}."
             f"{maker.__qualname__}, and cannot be taken apart"
         )
     for base in _with_hooks(value):
-        if is_installed_class(base):
+        if _is_installed(base):
             raise Unsendable(
                 f"its base {base.__module__}.{base.__qualname__} does something to the class "
                 f"{value.__qualname__!r} when it is defined, which cannot be done again"
@@ -118,11 +120,9 @@ def _with_hooks(value: type) -> list[type]:
     ]
 
 
-def is_installed_class(value: type) -> bool:
+def _is_installed(value: type) -> bool:
     """Say whether a class is found in a module by its name."""
-    found: Any = sys.modules.get(value.__module__)
-    for name in value.__qualname__.split("."):
-        found = getattr(found, name, None)
+    found = follow(sys.modules.get(value.__module__), value.__qualname__)
     return found is value and not value.__module__.endswith("__main__")
 
 

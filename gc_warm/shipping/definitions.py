@@ -41,7 +41,7 @@ from gc_warm.shipping.classes import (
     parts_of,
     parts_of_enumeration,
 )
-from gc_warm.shipping.sources import carried_needs, imports_of
+from gc_warm.shipping.sources import carried_needs, follow, imports_of
 from gc_warm.shipping.text import text_of
 from gc_warm.worker.task import SelfContained
 
@@ -133,6 +133,14 @@ class Definitions:
         if space.module not in self._spaces:
             self._spaces[space.module] = space, space.index()
 
+    def name_of(self, value: object) -> Name | None:
+        """Return the name by which the scripts know an object, if there is one."""
+        for module, (space, index) in self._spaces.items():
+            name = index.get(id(value))
+            if name is not None and space.names.get(name) is value:
+                return Name(module, name)
+        return None
+
     def add(self, value: object) -> Any:
         """Take something apart, with all names that it needs; return the code of its node.
 
@@ -148,14 +156,13 @@ class Definitions:
         self._add_wanted()
         return code
 
-    def add_name(self, space: Space, name: str) -> None:
+    def add_name(self, name: Name) -> None:
         """Take apart what a name is bound to, with all that it needs.
 
         Raises:
             ShippingError: Something cannot be sent; the message says what, why, and what to do.
         """
-        self.enter(space)
-        self._wanted.append((Name(space.module, name), ""))
+        self._wanted.append((name, ""))
         self._add_wanted()
 
     def add_extra(self) -> None:
@@ -170,7 +177,7 @@ class Definitions:
             for name, value in list(space.names.items()):
                 is_class = isinstance(value, type) and script.is_in_script(value.__module__)
                 if name in self._hinted or (is_class and value.__name__ == name):
-                    self._try(functools.partial(self.add_name, space, name))
+                    self._try(functools.partial(self.add_name, Name(space.module, name)))
         self.values_of, self.inner = modules, kept
 
     def _try(self, add: Callable[[], Any]) -> Any:
@@ -318,13 +325,6 @@ class Definitions:
         except RecursionError as error:
             raise ShippingError(f"{whose} is nested too deeply to be sent. {_ADVICE}.") from error
 
-    def _name_of(self, value: object) -> Name | None:
-        for module, (space, index) in self._spaces.items():
-            name = index.get(id(value))
-            if name is not None and space.names.get(name) is value:
-                return Name(module, name)
-        return None
-
     # Taking apart
 
     def _whole(self, value: Any) -> Any:
@@ -341,7 +341,7 @@ class Definitions:
 
     def _is_alive(self, value: type) -> bool:
         """Say whether a class is more than what was left of a definition before the last."""
-        found = id(value) in self._known or self._name_of(value) is not None
+        found = id(value) in self._known or self.name_of(value) is not None
         return found or _place_of(value) is not None
 
     def _code(self, value: Any) -> Any:
@@ -365,7 +365,7 @@ class Definitions:
         if isinstance(value, _FIXED):
             self._fixed.add(ref)
         if node[0] in _SHARED:
-            name = self._name_of(value)
+            name = self.name_of(value)
             if name is not None:
                 self._names[ref] = name
                 self._codes.setdefault(name, ref)
@@ -452,7 +452,7 @@ class Definitions:
         self._open.add(ref)
         if plain is not None:
             return self._call(ref, getattr, (plain, "receipted"))
-        name = self._name_of(value)
+        name = self.name_of(value)
         home = value.home if name is None else name.space
         make = _Imported("gc_warm.worker.task", "SelfContained")
         return self._call(
@@ -515,7 +515,7 @@ class Definitions:
 
     def _submodules(self, value: types.FunctionType) -> Iterator[str]:
         """Yield the modules below a package that a function uses as its attributes."""
-        words = {word for code in _codes_in(value.__code__) for word in code.co_names}
+        words = {word for code in codes_in(value.__code__) for word in code.co_names}
         for name in words & value.__globals__.keys():
             found = value.__globals__[name]
             if isinstance(found, types.ModuleType) and hasattr(found, "__path__"):
@@ -546,7 +546,7 @@ class Definitions:
         self._later.append((what, parts))
         subclasses: list[type] = type.__subclasses__(value)
         for each in subclasses:
-            name = self._name_of(each)
+            name = self.name_of(each)
             if name is not None:
                 self._wanted.append((name, repr(value.__qualname__)))
         return ["class", what]
@@ -559,11 +559,10 @@ class Definitions:
         return self._code(part)
 
     def _adopt(self, value: type) -> None:
-        name = self._name_of(value)
+        name = self.name_of(value)
         for space, _ in self._spaces.values():
-            found: Any = space.names.get(value.__qualname__.partition(".")[0])
-            for part in value.__qualname__.split(".")[1:]:
-                found = getattr(found, part, None)
+            top, _, path = value.__qualname__.partition(".")
+            found = follow(space.names.get(top), path)
             if found is value or (name is not None and name.space == space.module):
                 space.adopt(value)
 
@@ -593,10 +592,7 @@ def _place_of(value: Any) -> tuple[str, str] | None:
     # Some functions have a second name.
     for each in {path: 0, getattr(getattr(value, "__code__", None), "co_name", path): 0}:
         path, module = str(each), str(module)
-        found: Any = sys.modules.get(module)
-        for name in path.split("."):
-            found = getattr(found, name, None)
-        if found is value:
+        if follow(sys.modules.get(module), path) is value:
             return module, path
     return None
 
@@ -749,7 +745,7 @@ def _global_names(
 ) -> frozenset[str]:
     """Return the global names that a function may look up or bind."""
     found: set[str] = set()
-    for each in _codes_in(code):
+    for each in codes_in(code):
         instructions = list(dis.get_instructions(each))
         of_class = {i.argval for i in instructions if i.opname == "STORE_NAME"}
         found |= {
@@ -760,9 +756,10 @@ def _global_names(
     return frozenset(found)
 
 
-def _codes_in(code: types.CodeType) -> list[types.CodeType]:
+def codes_in(code: types.CodeType) -> list[types.CodeType]:
+    """Return a code, and those of all functions and classes written in it."""
     inner = [each for each in code.co_consts if isinstance(each, types.CodeType)]
-    return [code, *(deep for each in inner for deep in _codes_in(each))]
+    return [code, *(deep for each in inner for deep in codes_in(each))]
 
 
 def _refs_in(node: Any) -> Iterator[Ref]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gc_warm.shipping import script
 from gc_warm.shipping.definitions import Definitions, Slice
+from gc_warm.shipping.sources import follow
 
 if TYPE_CHECKING:
     from gc_warm.worker.task import SelfContained
@@ -54,14 +55,14 @@ def find_origin(function: SelfContained[..., Any]) -> Origin:
         return Origin(f"{module}:{path}{suffix}", module, frozenset({module}), frozenset({module}))
     definitions = Definitions()
     space = _space_of(plain.function)
-    name = space and (space.index().get(id(plain)) or space.index().get(id(plain.function)))
+    if space is not None:
+        definitions.enter(space)
+    name = definitions.name_of(plain) or definitions.name_of(plain.function)
     code, made = None, None
-    if space is not None and name:
-        definitions.add_name(space, name)
-        target = f"{space.module}:{name}"
+    if name:
+        definitions.add_name(name)
+        target = ":".join(name)
     else:
-        if space is not None:
-            definitions.enter(space)
         code = definitions.add(plain.function)
     definitions.add_extra()
     slices = definitions.slices(code)
@@ -89,7 +90,7 @@ def _place_of(plain: Any) -> tuple[str, str] | None:
     for module, qualname in candidates:
         if script.is_in_script(module):
             continue
-        value, path = _look_up(module, qualname), qualname
+        value, path = follow(sys.modules.get(module), qualname), qualname
         while value is not None:
             if value is plain or (value is plain.function and not _is_instance(value)):
                 return module, path
@@ -106,13 +107,6 @@ def _own_attribute(value: object, name: str) -> Any:
     return getattr(value, "__dict__", {}).get(name)
 
 
-def _look_up(module: str, qualname: str) -> Any:
-    value: Any = sys.modules.get(module)
-    for name in qualname.split("."):
-        value = getattr(value, name, None)
-    return value
-
-
 def _space_of(function: Any) -> script.Space | None:
     """Return the script that something belongs to which can be called."""
     while isinstance(function, (functools.partial, types.MethodType)):
@@ -122,4 +116,5 @@ def _space_of(function: Any) -> script.Space | None:
     if isinstance(function, types.FunctionType):
         return script.space_of(function.__globals__)
     module = getattr(function, "__module__", "")
-    return script.main_space() if script.is_in_script(module) else None
+    main = vars(sys.modules["__main__"])
+    return script.space_of(main) if script.is_in_script(module) else None

@@ -69,12 +69,6 @@ def space_of(names: dict[str, Any]) -> Space | None:
     return _spaces[id(names)]
 
 
-def main_space() -> Space:
-    """Return the running script or notebook."""
-    names = vars(sys.modules["__main__"])
-    return _spaces.get(id(names)) or _spaces.setdefault(id(names), Space(names))
-
-
 def is_in_script(module: str | None) -> bool:
     """Say whether a module is a script or notebook."""
     return module in MAIN or any(space.module == module for space in _spaces.values())

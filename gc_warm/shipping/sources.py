@@ -17,7 +17,7 @@ import sys
 import sysconfig
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import gc_warm
 from gc_warm import errors
@@ -178,6 +178,13 @@ def _namespace(name: str, path: list[str]) -> ModuleSpec:
         place for each in portions if each for place in each.submodule_search_locations or ()
     ]
     return spec
+
+
+def follow(value: Any, path: str) -> Any:
+    """Return what the attributes of a path such as ``"Model.predict"`` lead to; None if nowhere."""
+    for name in filter(None, path.split(".")):
+        value = getattr(value, name, None)
+    return value
 
 
 def read(name: str, look_up: Callable[[str], ModuleSpec | None] = find) -> Source:

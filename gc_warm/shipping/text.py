@@ -11,13 +11,12 @@ import types
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gc_warm.errors import ShippingError
-from gc_warm.worker.remake import compiled
+from gc_warm.worker.remake import ANNOTATIONS, compiled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
-_ANNOTATIONS = 0x1000000  # a code's flag: `from __future__ import annotations` holds for it
 
 
 class Text(NamedTuple):
@@ -135,7 +134,7 @@ def _candidates(code: types.CodeType, file: str, whole: str) -> Iterator[Text]:
             else:
                 text = "\n".join(lines[node.lineno - 1 : node.end_lineno])
             tree = ast.Module([_shell_of(node)], type_ignores=[])
-            annotations = bool(code.co_flags & _ANNOTATIONS)
+            annotations = bool(code.co_flags & ANNOTATIONS)
             yield Text(text, file, node.lineno, outer, annotations, tree)
 
 

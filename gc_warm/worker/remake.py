@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _CONTAINERS = {"list", "set", "dict"}
-_ANNOTATIONS = 0x1000000  # compile with `from __future__ import annotations`
+ANNOTATIONS = 0x1000000  # a code's flag, and compile's: `from __future__ import annotations`
 
 
 def fill(scripts: list[tuple[Any, dict[str, Any]]]) -> None:
@@ -78,7 +78,7 @@ def _bind(spaces: dict[str, Any], known: dict[str, set[str]], names: list[tuple[
         if name in spaces[space]:
             remaker.named(space, name)
     remaker.finish_all()
-    for (space, name), value in remaker.made_names().items():
+    for (space, name), value in remaker.made_names.items():
         vars(importlib.import_module(space))[name] = value
         known[space].add(name)
 
@@ -145,7 +145,7 @@ def compiled(  # noqa: PLR0917  (a node's own parts, in order)
     if bound not in free and bound != "<lambda>":  # where it is used within, it is a global name
         function.body.insert(0, ast.Global([bound]))
     shell.body += [ast.Import([ast.alias(each)]) for each in imported]
-    flags = _ANNOTATIONS if annotations else 0
+    flags = ANNOTATIONS if annotations else 0
     code = compile(ast.fix_missing_locations(shell), file, "exec", flags, dont_inherit=True)
     found = _codes_in(_codes_in(code)[0])
     if outer:
@@ -175,7 +175,7 @@ class _Remaker:
         self._spaces = spaces
         self._known = known
         self._made: dict[Any, Any] = {}  # by graph and number of the node
-        self._named: dict[Any, Any] = {}
+        self.made_names: dict[Any, Any] = {}  # what was made that scripts have a name for
         self._open: set[Any] = set()  # what is being made
         self._empty: set[Any] = set()  # containers that are made, and not filled
         self._unfilled: list[Callable[[], None]] = []
@@ -203,12 +203,8 @@ class _Remaker:
         if space not in self._spaces or name in self._known[space]:
             return vars(importlib.import_module(space)).get(name)
         made = self.graph((space, name), self._spaces[space][name])
-        self._named[space, name] = made
+        self.made_names[space, name] = made
         return made
-
-    def made_names(self) -> dict[Any, Any]:
-        """Return what the names of scripts mean, of those that were made."""
-        return self._named
 
     def graph(self, key: Any, graph: Any) -> Any:
         """Return what a graph describes."""
