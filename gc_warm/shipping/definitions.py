@@ -183,7 +183,17 @@ class Definitions:
     def _try(self, add: Callable[[], Any]) -> Any:
         """Add something; return None, and be as before, if it cannot be sent."""
         nodes = len(self._nodes)
-        copied = ("_codes", "_absent", "_wanted", "_open", "modules", "values_of", "inner", "_size")
+        copied = (
+            "_codes",
+            "_absent",
+            "_wanted",
+            "_open",
+            "_fixed",
+            "modules",
+            "values_of",
+            "inner",
+            "_size",
+        )
         before = {name: copy.copy(getattr(self, name)) for name in copied}
         later, self._later = self._later, []
         try:

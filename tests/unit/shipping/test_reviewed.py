@@ -117,6 +117,16 @@ PROGRAMS = {
         """,
         "1",
     ),
+    "an annotation that cannot be sent, beside shared lists": (
+        """
+        from typing import Annotated
+        many = tuple((n, "x") for n in range(20))
+        a = [[n] for n in range(20)]
+        b = list(a)
+        def f(x: Annotated[int, many, (n for n in ())]): return [c is d for c, d in zip(a, b)]
+        """,
+        "1",
+    ),
     "a signature": (
         """
         import inspect
