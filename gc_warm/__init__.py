@@ -9,59 +9,35 @@ from gc_warm.errors import GcWarmError
 from gc_warm.worker.task import SelfContained, self_contained
 
 if TYPE_CHECKING:
-    from gc_warm.client.registry import FunctionRegistry, registered
-    from gc_warm.local.client import LocalClient
-    from gc_warm.local.executor import LocalExecutor
-    from gc_warm.local.faults import Faults
-    from gc_warm.local.workers import Workers
-    from gc_warm.worker.child import Limits
-    from gc_warm.worker.console import Prompt, Sentinel
-    from gc_warm.worker.framing import JsonLines
-    from gc_warm.worker.group import Group
-    from gc_warm.worker.info import WarmEntry, WarmInfo
-    from gc_warm.worker.living import stats, sweep
-    from gc_warm.worker.process import ProgramInfo, WarmProcess
-    from gc_warm.worker.receipt import Receipt, Receipted
-    from gc_warm.worker.restarts import RestartPolicy
-    from gc_warm.worker.serve import serve, serve_command
-    from gc_warm.worker.switch import disable, enable
-    from gc_warm.worker.warm import Warm, group, warm
+    from gc_warm.client.registry import FunctionRegistry as FunctionRegistry
+    from gc_warm.client.registry import registered as registered
+    from gc_warm.local.client import LocalClient as LocalClient
+    from gc_warm.local.executor import LocalExecutor as LocalExecutor
+    from gc_warm.local.faults import Faults as Faults
+    from gc_warm.local.workers import Workers as Workers
+    from gc_warm.worker.child import Limits as Limits
+    from gc_warm.worker.console import Prompt as Prompt
+    from gc_warm.worker.console import Sentinel as Sentinel
+    from gc_warm.worker.framing import JsonLines as JsonLines
+    from gc_warm.worker.group import Group as Group
+    from gc_warm.worker.info import WarmEntry as WarmEntry
+    from gc_warm.worker.info import WarmInfo as WarmInfo
+    from gc_warm.worker.living import stats as stats
+    from gc_warm.worker.living import sweep as sweep
+    from gc_warm.worker.process import ProgramInfo as ProgramInfo
+    from gc_warm.worker.process import WarmProcess as WarmProcess
+    from gc_warm.worker.receipt import Receipt as Receipt
+    from gc_warm.worker.receipt import Receipted as Receipted
+    from gc_warm.worker.restarts import RestartPolicy as RestartPolicy
+    from gc_warm.worker.serve import serve as serve
+    from gc_warm.worker.serve import serve_command as serve_command
+    from gc_warm.worker.switch import disable as disable
+    from gc_warm.worker.switch import enable as enable
+    from gc_warm.worker.warm import Warm as Warm
+    from gc_warm.worker.warm import group as group
+    from gc_warm.worker.warm import warm as warm
 
 __version__ = "0.1.0"
-
-__all__ = [
-    "Faults",
-    "FunctionRegistry",
-    "GcWarmError",
-    "Group",
-    "JsonLines",
-    "Limits",
-    "LocalClient",
-    "LocalExecutor",
-    "ProgramInfo",
-    "Prompt",
-    "Receipt",
-    "Receipted",
-    "RestartPolicy",
-    "SelfContained",
-    "Sentinel",
-    "Warm",
-    "WarmEntry",
-    "WarmInfo",
-    "WarmProcess",
-    "Workers",
-    "__version__",
-    "disable",
-    "enable",
-    "group",
-    "registered",
-    "self_contained",
-    "serve",
-    "serve_command",
-    "stats",
-    "sweep",
-    "warm",
-]
 
 # Few workers need any of these, and the others must not pay for them: they are imported on first
 # use, and carried with the modules that import them by name (see shipping/sources.py).
@@ -88,6 +64,8 @@ _ON_FIRST_USE = {
     }.items()
     for name in names.split()
 }
+_ALWAYS = ["GcWarmError", "SelfContained", "__version__", "self_contained"]
+__all__ = [*_ALWAYS, *_ON_FIRST_USE]  # noqa: PLE0604  (all of them are strings)
 
 
 def __getattr__(name: str) -> Any:

@@ -53,7 +53,7 @@ def parts_of(value: type) -> dict[str, Any]:
         value.__name__ + "("
     ):
         first.pop("__doc__")  # `dataclasses` has written it, and may have put addresses into it
-    names = {name: each for name, each in names.items() if not _is_of_typing(each)}
+    names = {name: each for name, each in names.items() if not _is_put_there(each, value)}
     parts: dict[str, Any] = {
         "name": value.__name__,
         "maker": type(value),
@@ -69,11 +69,11 @@ def parts_of(value: type) -> dict[str, Any]:
     return parts | _split(names)
 
 
-def _is_of_typing(value: Any) -> bool:
+def _is_put_there(value: Any, owner: type) -> bool:
     """Say whether Python itself puts something into a class, for slots and protocols."""
     inner = getattr(value, "__func__", value)
     is_function = isinstance(inner, types.FunctionType) and inner.__module__ == "typing"
-    return is_function or isinstance(value, _SLOTS)
+    return is_function or (isinstance(value, _SLOTS) and value.__objclass__ is owner)
 
 
 def _split(names: dict[str, Any]) -> dict[str, Any]:

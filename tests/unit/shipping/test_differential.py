@@ -68,9 +68,9 @@ def _compare(lab, amount, *, ordinary=False, together=False):
     @settings(
         max_examples=amount // 2 if together else amount,
         deadline=None,
-        print_blob=True,
+        derandomize=True,  # to look for more: python -m differential
         suppress_health_check=list(HealthCheck),
-        phases=[Phase.reuse, Phase.generate, Phase.shrink],
+        phases=[Phase.generate, Phase.shrink],
     )
     @given(drawn, st.lists(st.integers(0, 1), max_size=40) if together else st.just([]))
     def run(drawn, turns):

@@ -807,3 +807,14 @@ _case(
     """),
     may_be_refused=True,
 )
+_case(
+    "a slot of the class that had the name before",
+    script("""
+        class Point:
+            __slots__ = ("scale",)
+        class Point:
+            scale = Point.scale
+            def total(self): return self.scale
+        __submit__(Point().total)
+    """),
+)
