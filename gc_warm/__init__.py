@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from gc_warm.errors import GcWarmError
-from gc_warm.worker.task import SelfContained, self_contained
+from gc_warm.errors import GcWarmError as GcWarmError
+from gc_warm.worker.task import SelfContained as SelfContained
+from gc_warm.worker.task import self_contained as self_contained
 
 if TYPE_CHECKING:
     from gc_warm.client.registry import FunctionRegistry as FunctionRegistry
@@ -64,8 +65,7 @@ _ON_FIRST_USE = {
     }.items()
     for name in names.split()
 }
-_ALWAYS = ["GcWarmError", "SelfContained", "__version__", "self_contained"]
-__all__ = [*_ALWAYS, *_ON_FIRST_USE]  # noqa: PLE0604  (all of them are strings)
+__all__ = ["GcWarmError", "SelfContained", "__version__", "self_contained", *_ON_FIRST_USE]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:
