@@ -16,22 +16,22 @@ if TYPE_CHECKING:
     from gc_warm.local.executor import LocalExecutor as LocalExecutor
     from gc_warm.local.faults import Faults as Faults
     from gc_warm.local.workers import Workers as Workers
-    from gc_warm.worker.child import Limits as Limits
-    from gc_warm.worker.console import Prompt as Prompt
-    from gc_warm.worker.console import Sentinel as Sentinel
-    from gc_warm.worker.framing import JsonLines as JsonLines
     from gc_warm.worker.group import Group as Group
     from gc_warm.worker.info import WarmEntry as WarmEntry
     from gc_warm.worker.info import WarmInfo as WarmInfo
     from gc_warm.worker.living import stats as stats
     from gc_warm.worker.living import sweep as sweep
-    from gc_warm.worker.process import ProgramInfo as ProgramInfo
-    from gc_warm.worker.process import WarmProcess as WarmProcess
+    from gc_warm.worker.program.child import Limits as Limits
+    from gc_warm.worker.program.console import Prompt as Prompt
+    from gc_warm.worker.program.console import Sentinel as Sentinel
+    from gc_warm.worker.program.framing import JsonLines as JsonLines
+    from gc_warm.worker.program.process import ProgramInfo as ProgramInfo
+    from gc_warm.worker.program.process import WarmProcess as WarmProcess
+    from gc_warm.worker.program.restarts import RestartPolicy as RestartPolicy
+    from gc_warm.worker.program.serve import serve as serve
+    from gc_warm.worker.program.serve import serve_command as serve_command
     from gc_warm.worker.receipt import Receipt as Receipt
     from gc_warm.worker.receipt import Receipted as Receipted
-    from gc_warm.worker.restarts import RestartPolicy as RestartPolicy
-    from gc_warm.worker.serve import serve as serve
-    from gc_warm.worker.serve import serve_command as serve_command
     from gc_warm.worker.switch import disable as disable
     from gc_warm.worker.switch import enable as enable
     from gc_warm.worker.warm import Warm as Warm
@@ -50,16 +50,16 @@ _ON_FIRST_USE = {
         "local.executor": "LocalExecutor",
         "local.faults": "Faults",
         "local.workers": "Workers",
-        "worker.child": "Limits",
-        "worker.console": "Prompt Sentinel",
-        "worker.framing": "JsonLines",
+        "worker.program.child": "Limits",
+        "worker.program.console": "Prompt Sentinel",
+        "worker.program.framing": "JsonLines",
         "worker.group": "Group",
         "worker.info": "WarmEntry WarmInfo",
         "worker.living": "stats sweep",
-        "worker.process": "ProgramInfo WarmProcess",
+        "worker.program.process": "ProgramInfo WarmProcess",
         "worker.receipt": "Receipt Receipted",
-        "worker.restarts": "RestartPolicy",
-        "worker.serve": "serve serve_command",
+        "worker.program.restarts": "RestartPolicy",
+        "worker.program.serve": "serve serve_command",
         "worker.switch": "disable enable",
         "worker.warm": "Warm group warm",
     }.items()

@@ -277,7 +277,7 @@ def program(  # noqa: PLR0917  (click passes all by name)
         gc-warm program --end 'disp("{token}")' --stderr -- octave-cli --quiet
     """
     from gc_warm.functions.program import FRAMINGS
-    from gc_warm.worker.console import Prompt, Sentinel
+    from gc_warm.worker.program.console import Prompt, Sentinel
 
     common = {"start": start, "error_pattern": error_pattern, "with_stderr": with_stderr}
     if end is not None:
@@ -294,8 +294,8 @@ def program(  # noqa: PLR0917  (click passes all by name)
 
 def _converse(command: tuple[str, ...], framing: Any, timeout: float, *, pty: bool) -> int:
     """Send each line of standard input to a program; return 1 if one was not answered."""
-    from gc_warm.worker.framing import JsonLines
-    from gc_warm.worker.process import WarmProcess
+    from gc_warm.worker.program.framing import JsonLines
+    from gc_warm.worker.program.process import WarmProcess
 
     failures = 0
     with WarmProcess(command, framing=framing, timeout=timeout, pty=pty) as process:

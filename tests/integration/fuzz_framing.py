@@ -5,7 +5,7 @@ import sys
 import atheris
 
 with atheris.instrument_imports(
-    include=["gc_warm.worker.framing", "gc_warm.worker.console", "json"]
+    include=["gc_warm.worker.program.framing", "gc_warm.worker.program.console", "json"]
 ):
     from gc_warm import JsonLines, Prompt, Sentinel
     from gc_warm.errors import GcWarmError

@@ -54,7 +54,7 @@ EXCEPTIONS = {
 MAY_EXIT = {
     *("gc_warm.cli", "gc_warm.__main__", "gc_warm.checks.probe", "gc_warm.local.worker"),
     *("gc_warm.local.host",),
-    "gc_warm.worker.serve",
+    "gc_warm.worker.program.serve",
 }
 MAY_PRINT = {"gc_warm.cli"}
 

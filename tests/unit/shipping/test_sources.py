@@ -146,9 +146,11 @@ def test_a_public_name_of_ours_that_is_imported_late_brings_its_module(project):
             "process.py": "def f():\n    from gc_warm import WarmProcess\n",
         }
     )
-    assert not {"gc_warm.worker.warm", "gc_warm.worker.process"} & set(carried_sources(["plain"]))
+    assert not {"gc_warm.worker.warm", "gc_warm.worker.program.process"} & set(
+        carried_sources(["plain"])
+    )
     assert "gc_warm.worker.state" in carried_sources(["by_name"])
-    assert {"gc_warm.worker.process", "gc_warm.worker.exchange"} <= set(
+    assert {"gc_warm.worker.program.process", "gc_warm.worker.program.exchange"} <= set(
         carried_sources(["process"])
     )
 

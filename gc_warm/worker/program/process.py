@@ -19,18 +19,18 @@ from gc_warm.errors.programs import (
     ProgramRestartsError,
     ProgramTimeoutError,
 )
-from gc_warm.worker.child import Child, Limits, Setup, shown
-from gc_warm.worker.exchange import SLICE, Exchange, RetiredError
-from gc_warm.worker.folders import Folders
-from gc_warm.worker.framing import JsonLines
-from gc_warm.worker.restarts import RestartPolicy, Restarts
+from gc_warm.worker.program.child import Child, Limits, Setup, shown
+from gc_warm.worker.program.exchange import SLICE, Exchange, RetiredError
+from gc_warm.worker.program.folders import Folders
+from gc_warm.worker.program.framing import JsonLines
+from gc_warm.worker.program.restarts import RestartPolicy, Restarts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from typing_extensions import Self
 
-    from gc_warm.worker.framing import Framing
+    from gc_warm.worker.program.framing import Framing
 
 _DEFAULT = -1.0  # a call's timeout is that of the program
 _STOP = 0.5  # seconds that a program has to end by itself; a worker is given about one

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gc_warm import JsonLines, Prompt, Sentinel
 from gc_warm.errors import GcWarmError, ProgramOutputError, RequestFailedError, UsageError
-from gc_warm.worker.framing import READY
+from gc_warm.worker.program.framing import READY
 
 SENTINEL = Sentinel('print("{token}")', error_pattern="^error: ", prompt="> ")
 PROMPT = Prompt("^> ", error_pattern="^error: ")

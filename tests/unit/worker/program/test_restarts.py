@@ -6,7 +6,7 @@ import pytest
 
 from gc_warm import RestartPolicy
 from gc_warm.errors import UsageError
-from gc_warm.worker.restarts import Restarts
+from gc_warm.worker.program.restarts import Restarts
 
 
 class Clock:

@@ -7,7 +7,7 @@ Either in the program's own ``main``, after its start-up::
 
 or, for a function of any module that Python finds::
 
-    python -m gc_warm.worker.serve solver:solve --workers 4
+    python -m gc_warm.worker.program.serve solver:solve --workers 4
 
 This file stands alone: `serve_command` hands its text to any Python, which needs no gc-warm.
 """
@@ -198,7 +198,7 @@ def main() -> None:
     """Serve the function that the command line names."""
     import argparse
 
-    parser = argparse.ArgumentParser(prog="gc_warm.worker.serve", description=serve.__doc__)
+    parser = argparse.ArgumentParser(prog="gc_warm.worker.program.serve", description=serve.__doc__)
     parser.add_argument("target", metavar="MODULE:FUNCTION")
     parser.add_argument("--path", help="a folder in which to look for modules, too")
     parser.add_argument("--workers", type=int, default=1)

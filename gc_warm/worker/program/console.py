@@ -9,7 +9,7 @@ from typing import Any
 
 from gc_warm.errors import UsageError
 from gc_warm.errors.programs import RequestFailedError
-from gc_warm.worker.framing import MEBI, READY, TAIL, Answer, Dialogue, Framing
+from gc_warm.worker.program.framing import MEBI, READY, TAIL, Answer, Dialogue, Framing
 
 
 @dataclass(frozen=True)

@@ -25,11 +25,11 @@ from gc_warm.errors.programs import (
     ProgramStartError,
     ProgramTimeoutError,
 )
-from gc_warm.worker.framing import READY
+from gc_warm.worker.program.framing import READY
 
 if TYPE_CHECKING:
-    from gc_warm.worker.child import Child
-    from gc_warm.worker.framing import Answer, Dialogue
+    from gc_warm.worker.program.child import Child
+    from gc_warm.worker.program.framing import Answer, Dialogue
 
 SLICE = 0.25  # seconds
 _TO_EXIT = 1.0  # seconds: how long a program that closed its output may take to end

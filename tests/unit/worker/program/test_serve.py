@@ -13,7 +13,7 @@ import pytest
 
 from gc_warm import serve_command
 from gc_warm.errors import ProgramStartError, RequestFailedError
-from gc_warm.worker import serve as module
+from gc_warm.worker.program import serve as module
 
 
 @pytest.fixture
@@ -192,7 +192,7 @@ def test_it_ends_when_nobody_reads_the_answers(tmp_path):
 
 def test_the_module_can_be_run_by_name(warm_process, tmp_path):
     (tmp_path / "served.py").write_text("def answer(request): return request")
-    command = [sys.executable, "-m", "gc_warm.worker.serve", "served:answer", "--path"]
+    command = [sys.executable, "-m", "gc_warm.worker.program.serve", "served:answer", "--path"]
     assert "hello" == warm_process([*command, str(tmp_path)]).call("hello")
 
 

@@ -1,0 +1,1 @@
+"""External programs that are kept running between calls."""
