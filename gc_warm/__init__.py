@@ -16,11 +16,6 @@ if TYPE_CHECKING:
     from gc_warm.local.executor import LocalExecutor as LocalExecutor
     from gc_warm.local.faults import Faults as Faults
     from gc_warm.local.workers import Workers as Workers
-    from gc_warm.worker.group import Group as Group
-    from gc_warm.worker.info import WarmEntry as WarmEntry
-    from gc_warm.worker.info import WarmInfo as WarmInfo
-    from gc_warm.worker.living import stats as stats
-    from gc_warm.worker.living import sweep as sweep
     from gc_warm.worker.program.child import Limits as Limits
     from gc_warm.worker.program.console import Prompt as Prompt
     from gc_warm.worker.program.console import Sentinel as Sentinel
@@ -32,11 +27,16 @@ if TYPE_CHECKING:
     from gc_warm.worker.program.serve import serve_command as serve_command
     from gc_warm.worker.receipt import Receipt as Receipt
     from gc_warm.worker.receipt import Receipted as Receipted
-    from gc_warm.worker.switch import disable as disable
-    from gc_warm.worker.switch import enable as enable
-    from gc_warm.worker.warm import Warm as Warm
-    from gc_warm.worker.warm import group as group
-    from gc_warm.worker.warm import warm as warm
+    from gc_warm.worker.state.group import Group as Group
+    from gc_warm.worker.state.lifetime import sweep as sweep
+    from gc_warm.worker.state.stats import WarmEntry as WarmEntry
+    from gc_warm.worker.state.stats import WarmInfo as WarmInfo
+    from gc_warm.worker.state.stats import stats as stats
+    from gc_warm.worker.state.switch import disable as disable
+    from gc_warm.worker.state.switch import enable as enable
+    from gc_warm.worker.state.warm import Warm as Warm
+    from gc_warm.worker.state.warm import group as group
+    from gc_warm.worker.state.warm import warm as warm
 
 __version__ = "0.1.0"
 
@@ -53,15 +53,15 @@ _ON_FIRST_USE = {
         "worker.program.child": "Limits",
         "worker.program.console": "Prompt Sentinel",
         "worker.program.framing": "JsonLines",
-        "worker.group": "Group",
-        "worker.info": "WarmEntry WarmInfo",
-        "worker.living": "stats sweep",
+        "worker.state.group": "Group",
+        "worker.state.stats": "WarmEntry WarmInfo stats",
+        "worker.state.lifetime": "sweep",
         "worker.program.process": "ProgramInfo WarmProcess",
         "worker.receipt": "Receipt Receipted",
         "worker.program.restarts": "RestartPolicy",
         "worker.program.serve": "serve serve_command",
-        "worker.switch": "disable enable",
-        "worker.warm": "Warm group warm",
+        "worker.state.switch": "disable enable",
+        "worker.state.warm": "Warm group warm",
     }.items()
     for name in names.split()
 }

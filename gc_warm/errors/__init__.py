@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gc_warm.errors.programs import ProgramStartError as ProgramStartError
     from gc_warm.errors.programs import ProgramTimeoutError as ProgramTimeoutError
     from gc_warm.errors.programs import RequestFailedError as RequestFailedError
+    from gc_warm.errors.states import BusyError as BusyError
     from gc_warm.errors.states import CapacityError as CapacityError
     from gc_warm.errors.states import RecursiveBuildError as RecursiveBuildError
     from gc_warm.errors.states import UnhashableArgumentError as UnhashableArgumentError
@@ -34,7 +35,8 @@ _ON_FIRST_USE = {
     name: "gc_warm.errors." + module
     for module, names in {
         "client": "WorkerStartError WorkerLostError RegistryError UnknownFunctionError",
-        "states": "UnhashableArgumentError RecursiveBuildError CapacityError WarmTimeoutError",
+        "states": "UnhashableArgumentError RecursiveBuildError CapacityError WarmTimeoutError "
+        "BusyError",
         "programs": "ProgramError ProgramMissingError ProgramStartError ProgramDiedError "
         "ProgramTimeoutError ProgramCancelledError ProgramRestartsError ProgramOutputError "
         "RequestFailedError",

@@ -372,9 +372,9 @@ class CarriedPath(str):
 
 def retire(module: types.ModuleType) -> None:
     """Tear down the warm states of a module that no call will use again."""
-    living = sys.modules.get("gc_warm.worker.living")
-    if living is not None:  # or there are no states at all
-        living.retire(vars(module))
+    lifetime = sys.modules.get("gc_warm.worker.state.lifetime")
+    if lifetime is not None:  # or there are no states at all
+        lifetime.retire(vars(module))
 
 
 def _runs(value: Any) -> bool:

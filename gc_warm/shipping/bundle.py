@@ -191,6 +191,8 @@ def _imported_late(origin: Origin, sources: dict[str, Source]) -> Iterator[str]:
         yield "gc_warm.worker.receipted"
     if any(word in text for text in texts for word in _RESOURCES):
         yield "gc_warm.worker.resources"
+    if any(".info" in text for text in texts):
+        yield "gc_warm.worker.state.stats"
 
 
 def _fingerprint(manifest: dict[str, Any]) -> str:

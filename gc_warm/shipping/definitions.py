@@ -610,14 +610,14 @@ def _place_of(value: Any) -> tuple[str, str] | None:
 def _warm_again(value: types.FunctionType) -> Any:
     """Return how a warm state is made again: empty."""
     state: Any = getattr(vars(value).get("lease"), "__self__", None)
-    if type(state).__module__ != "gc_warm.worker.state":
+    if type(state).__module__ != "gc_warm.worker.state.state":
         return None
     options = {
         field.name: getattr(state.options, field.name)
         for field in dataclasses.fields(state.options)
         if getattr(state.options, field.name) != field.default
     }
-    warm = _Call(_Imported("gc_warm.worker.warm", "warm"), (), options)
+    warm = _Call(_Imported("gc_warm.worker.state.warm", "warm"), (), options)
     return warm, (vars(value)["__wrapped__"],)
 
 
@@ -686,8 +686,8 @@ def _made_again(value: Any) -> Any:
         except LookupError:
             default = {}
         return kind, (value.name,), default
-    if type(kind) is type and kind.__module__ == "gc_warm.worker.group":
-        group = _Imported("gc_warm.worker.warm", "group")
+    if type(kind) is type and kind.__module__ == "gc_warm.worker.state.group":
+        group = _Imported("gc_warm.worker.state.warm", "group")
         return group, (value.name,), {"maxsize": value.maxsize, "maxbytes": value.maxbytes}
     if kind is type:  # one of _SINGLETONS
         return type, (_SINGLETONS[value],)

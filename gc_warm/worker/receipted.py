@@ -6,7 +6,7 @@ import time
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from gc_warm.worker.receipt import Receipt, Receipted, worker_identity
-from gc_warm.worker.scope import settle, task_scope
+from gc_warm.worker.scope import task_scope
 from gc_warm.worker.task import SelfContained
 
 P = ParamSpec("P")
@@ -29,12 +29,10 @@ class WithReceipt(SelfContained[P, Receipted[T]], Generic[P, T]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Receipted[T]:
         """Run the function here, and note what that costs."""
         with task_scope() as task:
-            settle(task)
             before = (task.cold_starts, task.build_seconds, task.hits)
             started, start = time.time(), time.perf_counter()
             value = self.plain(*args, **kwargs)
             seconds = time.perf_counter() - start
-            settle(task)
             receipt = Receipt(
                 **worker_identity(),
                 started=started,

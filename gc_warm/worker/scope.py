@@ -1,7 +1,7 @@
 """The task scope: what one call of a self-contained function uses, pays, and holds.
 
-Few functions have warm state. So this knows nothing of it: what has to be done about state when
-calls begin and end, `gc_warm.worker.fronts` adds where it is needed, as the `listener`.
+One rule says which call some code belongs to: the one whose context it runs in, which threads may
+get from those that start them, as by `asyncio.to_thread`; or else the one that runs in its thread.
 """
 
 from __future__ import annotations
@@ -11,45 +11,39 @@ import sys
 import threading
 import weakref
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Protocol
-
-from gc_warm.worker.weak import WeakBag
+from threading import get_ident
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import CodeType, FrameType
-
-    from gc_warm.worker.slot import Slot
-
-    class Listener(Protocol):
-        """What is done about warm state when calls begin and end."""
-
-        def begin(self, task: Scope) -> None:
-            """`enter` a new scope."""
-
-        def settle(self, task: Scope) -> None:
-            """Give a call the hits that it has had so far."""
-
-        def end(self, task: Scope) -> None:
-            """End the leases of a call."""
 
 
 class Holder:
-    """Who leases slots: a task scope, or ``with model.lease()``.
+    """Who leases states: a task scope, or ``with model.lease()``.
+
+    Few functions have warm state. So this knows nothing of it.
 
     Attributes:
         label: How to name it in an error.
         thread: The thread that it runs in.
         slots: What it leases.
         leftovers: What was built for it alone, while warmth is disabled.
+        let_go: Ends its leases; None while it has had none.
+        open: Whether it may lease more.
     """
 
-    __slots__ = ("__weakref__", "label", "leftovers", "reference", "slots", "thread")
+    __slots__ = (
+        *("__weakref__", "label", "leftovers", "let_go", "open", "reference", "slots", "thread"),
+    )
 
     def __init__(self, label: str) -> None:
         self.label = label
-        self.thread = threading.get_ident()
-        self.slots: set[Slot] = set()
-        self.leftovers: list[Slot] = []
+        self.thread = get_ident()
+        self.slots: set[Any] = set()
+        self.leftovers: list[Any] = []
+        self.let_go: Callable[[Holder], None] | None = None
+        self.open = True
         self.reference = weakref.ref(self)
 
 
@@ -71,23 +65,15 @@ class Scope(Holder):
         self.hits = 0
 
 
-listener: Listener | None = None
-
-# A weak reference: a call that is cut off anywhere takes its scope with it.
-_current: ContextVar[weakref.ref[Scope] | None] = ContextVar("gc_warm_scope", default=None)
-open_scopes: WeakBag[Scope] = WeakBag()
+# Weak references: a call that is cut off anywhere takes its scope with it.
+_in_thread: dict[int, weakref.ref[Any]] = {}
+in_context: ContextVar[weakref.ref[Any] | None] = ContextVar("gc_warm_scope", default=None)
 
 
 def current() -> Scope | None:
     """Return the scope of the call that runs this, if any."""
-    reference = _current.get()
+    reference = in_context.get() or _in_thread.get(get_ident())
     return None if reference is None else reference()
-
-
-def enter(task: Scope) -> None:
-    """Make a scope the current one."""
-    open_scopes.add(task)
-    _current.set(task.reference)  # type: ignore[arg-type]  # a reference to itself
 
 
 class task_scope:  # noqa: N801  (used like a function)
@@ -99,17 +85,14 @@ class task_scope:  # noqa: N801  (used like a function)
         """Return the scope: the outer call's, or a new one."""
         caller = sys._getframe(1)  # noqa: SLF001  (documented, despite its name)
         outer = current()
-        if outer is not None and _is_running(outer.code, caller.f_back):
-            self._mine = None
-            return outer
+        if outer is not None and outer.open:
+            if _is_running(outer, caller.f_back):
+                self._mine = None
+                return outer
+            _end(outer)  # it was cut off, at its very end
         self._mine = task = Scope(caller.f_code)
-        for other in open_scopes:
-            if other.thread == task.thread:  # it was cut off, at its very end
-                _end(other)
-        if listener is None:
-            enter(task)
-        if listener is not None:  # maybe only now: it was imported in another thread
-            listener.begin(task)
+        _in_thread[task.thread] = task.reference
+        in_context.set(task.reference)
         return task
 
     def __exit__(self, *details: object) -> None:
@@ -117,36 +100,32 @@ class task_scope:  # noqa: N801  (used like a function)
             _end(self._mine)
 
 
-def settle(task: Scope) -> None:
-    """Give a call the hits that it has had so far."""
-    if listener is not None:
-        listener.settle(task)
-
-
-def _is_running(code: CodeType, frame: FrameType | None) -> bool:
-    """Say whether a frame, or one that called it, runs this code.
+def _is_running(task: Scope, frame: FrameType | None) -> bool:
+    """Say whether the call of a scope, or one inside it, is what leads to a frame of this thread.
 
     A scope can outlive its call, if that was cut off at its end and somebody keeps the traceback.
     """
+    if task.thread != get_ident():
+        frame = sys._current_frames().get(task.thread)  # noqa: SLF001
     while frame is not None:
-        if frame.f_code is code:
+        if frame.f_code is task.code:
             return True
         frame = frame.f_back
     return False
 
 
 def _end(task: Scope) -> None:
-    settle(task)
-    _current.set(None)
-    open_scopes.discard(task)
-    if listener is not None:
-        listener.end(task)
+    task.open = False
+    _in_thread.pop(task.thread, None)
+    in_context.set(None)
+    if task.let_go is not None:
+        task.let_go(task)
 
 
 def _after_fork() -> None:
     """Begin anew in a child."""
-    open_scopes.clear()
-    _current.set(None)
+    _in_thread.clear()
+    in_context.set(None)
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from gc_warm import group, warm
-from gc_warm.worker import waiting
 from gc_warm.worker.scope import task_scope
+from gc_warm.worker.state import waiting
 
 KEYS = st.sampled_from(["a", "b", "c"])
 WORKERS = st.integers(0, 3)

@@ -11,7 +11,7 @@ from gc_warm.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from gc_warm.worker.slot import Slot
+    from gc_warm.worker.state.slot import Slot
 
     Builder = Callable[[Slot, tuple[Any, ...], dict[str, Any]], None]
 

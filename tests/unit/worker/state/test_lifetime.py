@@ -12,7 +12,7 @@ import threading
 import pytest
 
 from gc_warm import LocalExecutor, disable, enable, warm
-from gc_warm.worker import waiting
+from gc_warm.worker.state import waiting
 
 MODULE = """
     import os
@@ -145,7 +145,7 @@ def test_what_survives_the_signal_keeps_its_states(before):
 
 
 def test_what_was_torn_down_is_built_again():
-    tear_down = "from gc_warm.worker.lifetime import tear_down_all\ntear_down_all(0.5)\n"
+    tear_down = "from gc_warm.worker.state.lifetime import tear_down_all\ntear_down_all(0.5)\n"
     body = BODY.partition("while True")[0] + tear_down + "print(state('two'), flush=True)\n"
     text = body.format(before="", teardown="")
     command = [sys.executable, "-c", text]

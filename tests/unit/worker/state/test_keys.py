@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gc_warm.errors import UnhashableArgumentError
-from gc_warm.worker.keys import KeyMaker, freeze
+from gc_warm.worker.state.keys import KeyMaker, freeze
 
 
 class Colour(enum.Enum):
@@ -156,7 +156,7 @@ def test_wrong_arguments_are_refused_in_the_name_of_the_initialiser():
 
 
 def test_a_key_function_replaces_the_arguments():
-    key = KeyMaker(initialiser, "initialiser", key=lambda name, **_: name.lower())
+    key = KeyMaker(initialiser, "initialiser", key=lambda name, *_, **__: name.lower())
     assert key(("A",), {"size": 1}) == key(("a",), {"size": 2})
 
 

@@ -17,8 +17,8 @@ import pytest
 from parsl.app.errors import AppTimeout
 
 from gc_warm import group, warm
-from gc_warm.worker import waiting
 from gc_warm.worker.scope import task_scope
+from gc_warm.worker.state import waiting
 
 
 class Interrupted(Exception):  # noqa: N818

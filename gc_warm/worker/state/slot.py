@@ -7,43 +7,53 @@ lives in its frame only. A slot whose token is gone was abandoned, and the next 
 
 from __future__ import annotations
 
+import itertools
 import sys
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
-from gc_warm.worker import waiting
+from gc_warm.worker.state import waiting
 
 if TYPE_CHECKING:
     import weakref
     from collections.abc import Callable, Hashable
 
-    from gc_warm.worker.group import Group
     from gc_warm.worker.scope import Holder
 
+    class Owner(Protocol):
+        """The initialiser of a slot, as its group sees it."""
+
+        name: str
+        wait: float
+        background: bool
+        expires: bool
+        past_hits: int
+        slots: dict[Hashable, Slot]
+
+        def make(self, slot: Slot) -> None:
+            """Build the state into the slot: its value, teardown, seconds and size."""
+
+        def now(self) -> float:
+            """Return the time, in seconds, by the user's timer."""
+
+        def expired(self, slot: Slot, now: float) -> bool:
+            """Say whether a ready slot is past its time."""
+
+        def teardown_failed(self, error: Exception) -> None:
+            """Note that a teardown raised."""
+
+    class Place(Protocol):
+        """Where slots are: a group."""
+
+        slots: dict[Slot, None]
+        going: list[Slot]
+
+        def trim(self) -> None:
+            """Release what has to go and is not in use."""
+
+
 BUILDING, READY, GOING = "building", "ready", "going"
-
-
-class Owner(Protocol):
-    """The initialiser of a slot, as its group sees it."""
-
-    name: str
-    wait: float
-    background: bool
-
-    def make(self, slot: Slot) -> None:
-        """Build the state into the slot: its value, teardown, seconds and size."""
-
-    def forget(self) -> None:
-        """Drop the references to a state that are kept elsewhere."""
-
-    def use(self, slot: Slot) -> None:
-        """Note that a ready slot is used."""
-
-    def expired(self, slot: Slot) -> bool:
-        """Say whether a ready slot is past its time."""
-
-    def teardown_failed(self, error: Exception) -> None:
-        """Note that a teardown raised."""
+_clock = itertools.count()
 
 
 class Token:
@@ -74,7 +84,7 @@ class Slot:
     """One state of one group: see the attributes set here."""
 
     def __init__(
-        self, group: Group, owner: Owner, key: Hashable, arguments: Any, size: int = 0
+        self, group: Place, owner: Owner, key: Hashable, arguments: Any, size: int = 0
     ) -> None:
         self.group = group
         self.owner = owner
@@ -83,6 +93,7 @@ class Slot:
         self.size = size  # in bytes
         self.phase = BUILDING
         self.token: Callable[[], Token | None] = nobody
+        self.wanted: set[weakref.ref[Token]] = set()  # who waits to get it
         self.yields = False  # its place is promised to another
         self.holders: set[weakref.ref[Holder]] = set()
         self.stale = False  # it was asked to go while it was being built
@@ -92,26 +103,48 @@ class Slot:
         self.teardown: Callable[[], None] | None = None
         self.seconds = 0.0  # that the build took
         self.built_at = self.used_at = 0.0
-        self.uses = 0
-        self.hits = 0
+        self.used = self.order = 0  # when, among all uses and builds of the process
+        self.uses = self.hits = 0
         self.label = ""  # its arguments, for people
-        self.order = 0  # in which it was built, among all states of the process
+
+    def lease(self, holder: Holder | None) -> bool:
+        """Give it out, if it is ready: no lock is needed.
+
+        First comes the lease, then the look; who wants to release it does it the other way round,
+        see `claim`. So one of them sees the other.
+        """
+        if holder is not None and holder.open:
+            holder.let_go = end_leases
+            holder.slots.add(self)
+            self.holders.add(holder.reference)
+        self.used = next(_clock)
+        return self.phase is READY
+
+    def claim(self) -> bool:
+        """Take it from everybody, if nobody uses it (lock held); say whether that is so."""
+        before, self.phase = self.phase, GOING
+        if self.idle():
+            return True
+        self.phase = before
+        return False
 
     def live_holders(self) -> list[Holder]:
         """Return who leases it."""
         return [holder for reference in tuple(self.holders) if (holder := reference()) is not None]
 
-    def threads(self) -> set[int]:
-        """Return the threads that keep it where it is."""
-        token = self.token()
-        return {h.thread for h in self.live_holders()} | ({token.thread} if token else set())
+    def keepers(self) -> set[int]:
+        """Return the threads that keep it where it is, and those that are about to get it."""
+        references: list[Callable[[], Token | None]] = [self.token, *self.wanted]
+        at_work = {token.thread for each in references if (token := each()) is not None}
+        return at_work | {holder.thread for holder in self.live_holders()}
 
     def alternatives(self) -> list[set[int]]:
-        """Be what a thread waits for: that it is built, or gone."""
-        return [self.threads()]
+        """Be what a thread waits for: that it is built."""
+        token = self.token()
+        return [{token.thread} if token else set()]
 
     def disown(self, *, patient: bool) -> None:
-        """Forget a builder and holders that are not at work any more.
+        """Forget a builder, who waits, and holders, if they are not at work any more.
 
         To look at another thread's frames keeps alive, for that moment, what is in them; so that
         is done only after some time of waiting.
@@ -120,14 +153,15 @@ class Slot:
         if owner is not None and (patient or owner.thread == threading.get_ident()):
             self.token = self.token if owner.at_work() else nobody
         if patient:
+            self.wanted = {each for each in self.wanted if (who := each()) and who.at_work()}
             threads = set(sys._current_frames())  # noqa: SLF001  (documented, despite its name)
             for holder in self.live_holders():
                 if holder.thread not in threads:
                     self.holders.discard(holder.reference)
 
     def idle(self) -> bool:
-        """Say whether nobody uses it, builds it or tears it down."""
-        return not self.threads()
+        """Say whether nobody uses it, builds it, waits for it or tears it down."""
+        return not self.keepers()
 
 
 def nobody() -> None:
@@ -139,8 +173,9 @@ def release(slots: list[Slot]) -> None:
     """Drop our references to states, then run their teardowns; empties the list from its end."""
     while slots:
         slot = slots[-1]
-        slot.owner.forget()
         slot.value = slot.arguments = None
+        slot.owner.past_hits += slot.hits
+        slot.hits = 0
         begun = False
         try:
             begun = True
@@ -163,15 +198,14 @@ def release(slots: list[Slot]) -> None:
 def end_leases(holder: Holder) -> None:
     """End what a holder leases, and release what was only waiting for that."""
     release(holder.leftovers)
-    if not holder.slots:
-        return
-    with waiting.lock:
-        for slot in holder.slots:
-            slot.holders.discard(holder.reference)
-        waiting.wake()
-    for group in {slot.group for slot in holder.slots}:
-        group.trim()
-    holder.slots = set()
+    slots, holder.slots = holder.slots, set()
+    for slot in slots:
+        slot.holders.discard(holder.reference)
+    if slots and not waiting.is_mine():  # else the next to come tidies up
+        with waiting.lock:
+            waiting.wake()
+        for group in {slot.group for slot in slots}:
+            group.trim()
 
 
 def is_injected(error: BaseException) -> bool:

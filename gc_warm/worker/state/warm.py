@@ -17,16 +17,15 @@ from typing import (
 )
 
 from gc_warm.errors import UsageError
-from gc_warm.worker.group import Group
-from gc_warm.worker.living import all_groups
-from gc_warm.worker.options import DEFAULT_WAIT, Options, require_count
-from gc_warm.worker.state import State
+from gc_warm.worker.state.group import Group
+from gc_warm.worker.state.options import DEFAULT_WAIT, Options, require_count
+from gc_warm.worker.state.state import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Hashable, Iterator
     from contextlib import AbstractContextManager
 
-    from gc_warm.worker.info import WarmInfo
+    from gc_warm.worker.state.stats import WarmInfo
 
 P = ParamSpec("P")
 T = TypeVar("T", covariant=True)  # noqa: PLC0105  (users see it in messages of mypy)
@@ -133,8 +132,8 @@ def warm(
         maxsize: How many states, for different arguments, may be alive at once in one worker.
             1 suits what fills a GPU or the memory; None is for any number.
         group: A group, or its name: its states share one capacity instead. See `group`.
-        key: Called with the same arguments; returns what tells states apart instead of the
-            arguments themselves.
+        key: Called with all arguments, defaults included; returns what tells states apart instead
+            of the arguments themselves.
         size: The size of a state in bytes, or a function that returns it for a state.
         maxbytes: How large the states may be together, in bytes. Where ``size`` is a function, a
             state's size is known only once it was built: the first time, others go afterwards.
@@ -180,7 +179,7 @@ def warm(
 def _decorate(options: Options, initialiser: Callable[..., Any], /) -> Warm[..., Any]:
     _require_initialiser(initialiser)
     state = State(initialiser, options)
-    function: Any = functools.update_wrapper(state.front.function, initialiser, _COPIED, ())
+    function: Any = functools.update_wrapper(state.make_front(), initialiser, _COPIED, ())
     function.lease, function.info = state.lease, state.info
     function.clear, function.invalidate = state.clear, state.invalidate
     return cast("Warm[..., Any]", function)
@@ -211,7 +210,6 @@ def group(name: str, *, maxsize: int | None = 1, maxbytes: int | None = None) ->
     if not isinstance(name, str) or not name:
         raise UsageError(f"The name of a group must be a text, not {name!r}.")
     found = _groups.setdefault(name, Group(name, maxsize, maxbytes))
-    all_groups.add(found)
     found.maxsize, found.maxbytes = maxsize, maxbytes
     found.trim()
     return found

@@ -11,7 +11,7 @@ from gc_warm.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-    from gc_warm.worker.group import Group
+    from gc_warm.worker.state.group import Group
 
 DEFAULT_WAIT = 300.0
 

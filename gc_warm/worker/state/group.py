@@ -14,23 +14,33 @@ import itertools
 import threading
 import time
 import weakref
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from gc_warm.errors.states import CapacityError, RecursiveBuildError, WarmTimeoutError
-from gc_warm.worker import waiting
-from gc_warm.worker.slot import BUILDING, GOING, READY, Slot, Token, is_injected, nobody, release
+from gc_warm.worker.state import waiting
+from gc_warm.worker.state.slot import (
+    BUILDING,
+    GOING,
+    READY,
+    Slot,
+    Token,
+    is_injected,
+    nobody,
+    release,
+)
+from gc_warm.worker.weak import WeakBag
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator
+    from collections.abc import Callable, Collection, Hashable, Iterator
 
     from gc_warm.worker.scope import Holder
-    from gc_warm.worker.slot import Owner
+    from gc_warm.worker.state.slot import Owner
 
 # After so much waiting, in seconds, look whether those who are waited for are really at work.
 _PATIENCE = 0.5
 
 _order = itertools.count(1)
+all_groups: WeakBag[Group] = WeakBag()
 
 
 def _hand_over(token: Token) -> None:
@@ -51,26 +61,15 @@ class Group:
         self.name = name
         self.maxsize = maxsize
         self.maxbytes = maxbytes
-        self.timed = False  # whether any of its states expire
-        self.slots: OrderedDict[Hashable, Slot] = OrderedDict()
+        self.owners: WeakBag[Any] = WeakBag()  # whose states it holds
+        self.timed = False  # whether any of them expire
+        self.slots: dict[Slot, None] = {}  # whoever asks may get
         self.going: list[Slot] = []
         self.evictions = 0
         self.overdrafts = 0
+        all_groups.add(self)
 
     # Getting a state
-
-    def hit(self, key: Hashable, holder: Holder | None) -> tuple[Slot, Any] | None:
-        """Return the slot and state of a key, if that is all there is to do."""
-        with waiting.lock:
-            slot = self.slots.get(key)
-            if slot is None or slot.phase is not READY or self.timed:
-                return None
-            self.slots.move_to_end(key)
-            if holder is not None and slot not in holder.slots:
-                holder.slots.add(slot)
-                slot.holders.add(holder.reference)
-            slot.uses += 1
-            return slot, slot.value
 
     def obtain(
         self, owner: Owner, key: Hashable, arguments: Any, size: int, holder: Holder | None
@@ -79,7 +78,7 @@ class Group:
 
         Args:
             owner: The initialiser.
-            key: Its arguments, as a key of the whole group.
+            key: Its arguments, as a key.
             arguments: What `Owner.make` needs.
             size: How large the state will be, as far as known, in bytes.
             holder: Who leases it; None for nobody.
@@ -90,26 +89,27 @@ class Group:
             WarmTimeoutError: Others kept the place, or the build, for too long.
         """
         begin = time.monotonic()
-        deadline = begin + owner.wait
+        token = Token()
+        caller = token.thread if holder is None else holder.thread
         mine: Slot | None = None  # that a thread builds for this call
         while True:
             _raise_error_of(mine)
-            token = Token()
-            sleeper, value, victims = None, None, []
             patient = time.monotonic() > begin + _PATIENCE
+            times = {each: each.now() for each in self.owners if each.expires}
+            sleeper, value = None, None
             with waiting.lock:
-                victims = self._expire(token, holder, mine) if self.timed else []
-                slot = None if victims else self._find(key)
+                victims = self._expire(times, token, holder, mine)
+                slot = None if victims else self._find(owner, key)
                 if slot is not None and slot.phase is READY:
-                    value = self._use(slot, holder)
+                    value = _use(slot, holder, times.get(owner))
                 elif slot is not None:
-                    sleeper = self._join(slot, patient=patient)
+                    sleeper = self._join(slot, token, caller, patient=patient)
                 elif not victims:
                     slot, victims, sleeper = self._reserve(
-                        owner, key, arguments, size, token, patient=patient
+                        Slot(self, owner, key, arguments, size), token, caller, patient=patient
                     )
             if sleeper is not None:
-                self._sleep(sleeper, owner, slot, deadline)
+                self._sleep(sleeper, owner, slot, begin + owner.wait)
                 _raise_error_of(slot)
             elif slot is None:
                 release(victims)
@@ -118,32 +118,26 @@ class Group:
             elif owner.background:
                 mine = slot
                 mine.joined = True
-                self._build_in_background(slot, victims, token)
+                mine.wanted.add(weakref.ref(token))
+                self._build_in_background(slot, victims)
             else:
                 return slot, self._build(slot, victims, token, holder), True
 
-    def _find(self, key: Hashable) -> Slot | None:
+    def _find(self, owner: Owner, key: Hashable) -> Slot | None:
         """Return the slot of a key, if there is one that was not abandoned."""
-        slot = self.slots.get(key)
+        slot = owner.slots.get(key)
         if slot is None or slot.phase is READY or (slot.phase is BUILDING and slot.token()):
             return slot
         self._send_off(slot)
         return None
 
-    def _use(self, slot: Slot, holder: Holder | None) -> Any:
-        self.slots.move_to_end(slot.key)
-        if holder is not None:
-            holder.slots.add(slot)
-            slot.holders.add(holder.reference)
-        slot.owner.use(slot)
-        return slot.value
-
-    def _join(self, slot: Slot, *, patient: bool) -> threading.Lock:
+    def _join(self, slot: Slot, token: Token, caller: int, *, patient: bool) -> threading.Lock:
         """Prepare to wait for another's build."""
         slot.disown(patient=patient)
-        if not waiting.would_deadlock(slot):
+        if not waiting.would_deadlock(slot.alternatives, caller):
             slot.joined = True
-            return waiting.enlist(slot)
+            slot.wanted.add(weakref.ref(token))
+            return waiting.enlist(slot.alternatives)
         builder = slot.token()
         if builder is not None and builder.thread == threading.get_ident():
             message = f"{slot.owner.name} asked for the state that it is building."
@@ -152,34 +146,35 @@ class Group:
         raise RecursiveBuildError(message)
 
     def _reserve(
-        self,
-        owner: Owner,
-        key: Hashable,
-        arguments: Any,
-        size: int,
-        token: Token,
-        *,
-        patient: bool,
+        self, slot: Slot, token: Token, caller: int, *, patient: bool
     ) -> tuple[Slot | None, list[Slot], threading.Lock | None]:
-        """Take a place; or prepare to wait for one."""
-        self._require_possible(owner, size)
-        victims = self._choose_victims(size)
-        if not self._fits(size, victims):
-            for other in (*self.slots.values(), *self.going):
+        """Take a place for a slot; or prepare to wait for one."""
+        self._require_possible(slot)
+        victims = self._choose_victims(slot.size)
+        if not self._fits(slot.size, victims):
+            for other in (*self.slots, *self.going):
                 other.disown(patient=patient)
-            victims = self._choose_victims(size)
-        if not self._fits(size, victims):
-            need = _Place(self)
-            if not waiting.would_deadlock(need):
-                return None, [], waiting.enlist(need)
+            victims = self._choose_victims(slot.size)
+        if not self._fits(slot.size, victims):
+            if not waiting.would_deadlock(self._alternatives, caller):
+                return None, [], waiting.enlist(self._alternatives)
             self.overdrafts += 1
-        for victim in victims:
-            self._claim(victim, token, yields=True)
-            self.evictions += 1
-        slot = Slot(self, owner, key, arguments, size)
+        claimed = self._claim(victims, token, yields=True)
+        self.evictions += len(claimed)
+        if len(claimed) < len(victims):  # somebody has just got one: look again
+            return None, claimed, None
         slot.token = weakref.ref(token)
-        self.slots[key] = slot
-        return slot, victims, None
+        self.slots[slot] = None
+        slot.owner.slots[slot.key] = slot
+        return slot, claimed, None
+
+    def _alternatives(self) -> list[set[int]]:
+        """Be what a thread waits for, any place: the threads that keep each slot that is in use.
+
+        Those that are not in use can go at once: if there were enough of them, nobody would wait.
+        """
+        kept = (slot.keepers() for slot in (*self.slots, *self.going))
+        return [threads for threads in kept if threads]
 
     def _sleep(
         self, sleeper: threading.Lock, owner: Owner, slot: Slot | None, deadline: float
@@ -188,7 +183,8 @@ class Group:
         if time.monotonic() >= deadline:
             what = "another's build of the same state" if slot else "a place"
             with waiting.lock:
-                who = "\n".join(self._describe(other) for other in self._occupants())
+                occupants = list(self._occupants())
+            who = "\n".join(map(_describe, occupants))
             raise WarmTimeoutError(
                 f"{owner.name} waited {owner.wait:g} s for {what} in {self.name} "
                 f"(maxsize={self.maxsize}). There are:\n{who}"
@@ -203,24 +199,24 @@ class Group:
         try:
             release(victims)
             slot.owner.make(slot)
-            self._require_possible(slot.owner, slot.size)
+            self._require_possible(slot)
             with waiting.lock:
-                slot.arguments = None
                 slot.order = next(_order)
                 slot.phase = READY
                 slot.token = nobody
                 # Built in the background, it is used when somebody comes for it.
-                value = None if slot.owner.background else self._use(slot, holder)
+                value = None if slot.owner.background else _use(slot, holder)
                 if slot.stale:
                     self._send_off(slot)
                 waiting.wake()
         except BaseException as error:
             self._abandon(slot, token, error, lost=lost)
             raise
+        slot.arguments = None
         self.trim()
         return value
 
-    def _build_in_background(self, slot: Slot, victims: list[Slot], token: Token) -> None:
+    def _build_in_background(self, slot: Slot, victims: list[Slot]) -> None:
         """Build in a thread that outlives the call, should that be cut off."""
 
         def run(token: Token) -> None:
@@ -230,6 +226,9 @@ class Group:
             except BaseException:  # noqa: BLE001  (whoever waits raises it)
                 _log().info("background build of %s failed", slot.owner.name, exc_info=True)
 
+        token = Token()
+        for each in (slot, *victims):
+            each.token = weakref.ref(token)
         threading.Thread(
             target=run, args=(token,), name=f"gc-warm build of {slot.owner.name}", daemon=True
         ).start()
@@ -241,7 +240,8 @@ class Group:
                 return  # what was interrupted is only what followed
             if slot.joined:
                 slot.error = error
-            self._claim(slot, token, yields=False)
+            slot.token = weakref.ref(token)
+            self._send_off(slot)
         release([slot])
         if lost and hasattr(error, "add_note"):  # Python 3.11 and newer
             error.add_note(f"What {self.name} held in this place before was already released.")
@@ -250,38 +250,54 @@ class Group:
 
     def trim(self) -> None:
         """Release what is over the capacity, or waits to go, and is not in use."""
+        if waiting.is_mine():
+            return  # the next to come does it
         token = Token()
         with waiting.lock:
             if not self.going and self._fits(0, (), more=0):
                 return
-            victims = [slot for slot in self.going if slot.idle()]
-            victims += self._choose_victims(0, more=0)
-            for slot in dict.fromkeys(victims):
-                self._claim(slot, token, yields=False)
-        release(list(dict.fromkeys(victims)))
+            victims = [*self.going, *self._choose_victims(0, more=0)]
+            claimed = self._claim(dict.fromkeys(victims), token)
+        release(claimed)
 
     def dismiss(self, wanted: Callable[[Slot], bool]) -> int:
         """Give some slots out no more, and release them, newest first, once they are not in use.
 
+        Args:
+            wanted: Which: is called with the lock held.
+
         Returns:
             How many slots that are.
+
+        Raises:
+            BusyError: This thread was interrupted where it holds the lock.
         """
+        waiting.require_free()
         token = Token()
         with waiting.lock:
-            found = [slot for slot in self.slots.values() if wanted(slot)]
+            found = [slot for slot in self.slots if wanted(slot)]
             for slot in found:
                 slot.stale = True  # what is being built is not kept
             slots = [slot for slot in found if slot.phase is READY]
             slots.sort(key=lambda slot: slot.order)
-            idle = [slot for slot in slots if slot.idle()]
             for slot in slots:
                 self._send_off(slot)
-            for slot in idle:
-                self._claim(slot, token, yields=False)
+            idle = self._claim(slots, token)
         release(idle)
         return len(found)
 
-    def _expire(self, token: Token, holder: Holder | None, mine: Slot | None) -> list[Slot]:
+    def hand_over(self, slot: Slot, owner: Owner) -> bool:
+        """Give a state to another initialiser; say whether that was done."""
+        with waiting.lock:
+            if slot in self.slots and slot.phase is READY and slot.key not in owner.slots:
+                del slot.owner.slots[slot.key]
+                slot.owner = owner
+                owner.slots[slot.key] = slot
+            return slot.owner is owner
+
+    def _expire(
+        self, times: dict[Any, float], token: Token, holder: Holder | None, mine: Slot | None
+    ) -> list[Slot]:
         """Send off slots that are past their time; return those to be released at once.
 
         What a call has got already, or what was built for it, it keeps.
@@ -289,41 +305,42 @@ class Group:
         held = holder.slots if holder is not None else ()
         old = [
             slot
-            for slot in self.slots.values()
+            for slot in (self.slots if times else ())
             if slot.phase is READY and slot not in held and slot is not mine
-            if slot.owner.expired(slot)
+            if slot.owner in times and slot.owner.expired(slot, times[slot.owner])
         ]
-        idle = [slot for slot in old if slot.idle()]
         for slot in old:
             self._send_off(slot)
-        for slot in idle:
-            self._claim(slot, token, yields=False)
-        return idle
+        return self._claim(old, token)
 
     def _send_off(self, slot: Slot) -> None:
         """Give a slot out no more. It keeps its place until it is released."""
         slot.phase = GOING
         if slot not in self.going:
             self.going.append(slot)
-        if self.slots.get(slot.key) is slot:
-            del self.slots[slot.key]
+        if slot in self.slots:
+            del self.slots[slot]
+            del slot.owner.slots[slot.key]
 
-    def _claim(self, slot: Slot, token: Token, *, yields: bool) -> None:
-        """Take over the release of a slot."""
-        slot.token = weakref.ref(token)
-        slot.yields = yields
-        self._send_off(slot)
+    def _claim(self, slots: Collection[Slot], token: Token, *, yields: bool = False) -> list[Slot]:
+        """Take over the release of those slots that nobody uses, and return them."""
+        claimed = [slot for slot in slots if slot.claim()]
+        for slot in claimed:
+            slot.token = weakref.ref(token)
+            slot.yields = yields
+            self._send_off(slot)
+        return claimed
 
     # Counting
 
     def _occupants(self) -> Iterator[Slot]:
         """Yield the slots that take a place which is promised to nobody."""
-        yield from self.slots.values()
+        yield from self.slots
         for slot in self.going:
             if not (slot.yields and slot.token()):
                 yield slot
 
-    def _fits(self, size: int, without: Any, *, more: int = 1) -> bool:
+    def _fits(self, size: int, without: Collection[Slot], *, more: int = 1) -> bool:
         """Say whether so many more states of a size fit in, without some slots."""
         if self.maxsize is not None:
             taken = len(self.slots) + len(self.going)
@@ -336,48 +353,42 @@ class Group:
             return used + size <= self.maxbytes
         return True
 
-    def _require_possible(self, owner: Owner, size: int) -> None:
-        if self.maxbytes is not None and size > self.maxbytes:
+    def _require_possible(self, slot: Slot) -> None:
+        if self.maxbytes is not None and slot.size > self.maxbytes:
             raise CapacityError(
-                f"A state of {owner.name} has {size:,} bytes, but {self.name} may have only "
-                f"maxbytes={self.maxbytes:,}."
+                f"A state of {slot.owner.name} has {slot.size:,} bytes, but {self.name} may have "
+                f"only maxbytes={self.maxbytes:,}."
             )
 
     def _choose_victims(self, size: int, *, more: int = 1) -> list[Slot]:
         """Choose what has to go for a state of a size: the least recently used, if not in use."""
         victims: list[Slot] = []
-        candidates = iter([*self.going, *self.slots.values()])
-        while not self._fits(size, victims, more=more):
-            victim = next((slot for slot in candidates if slot.idle()), None)
-            if victim is None:
-                break
-            victims.append(victim)
+        if not self._fits(size, victims, more=more):
+            for slot in [*self.going, *sorted(self.slots, key=lambda slot: slot.used)]:
+                if slot.idle():
+                    victims.append(slot)
+                    if self._fits(size, victims, more=more):
+                        break
         return victims
 
-    def _describe(self, slot: Slot) -> str:
-        users = [holder.label for holder in slot.live_holders()]
-        builder = slot.token()
-        if builder is not None:
-            names = {thread.ident: thread.name for thread in threading.enumerate()}
-            users.append(f"thread {names.get(builder.thread, builder.thread)}")
-        doing = {BUILDING: "being built", READY: "ready", GOING: "going"}[slot.phase]
-        return f"  {slot.owner.name}({slot.label}), {doing}, used by {', '.join(users) or 'nobody'}"
+
+def _use(slot: Slot, holder: Holder | None, now: float | None = None) -> Any:
+    """Give a ready slot out (lock held)."""
+    slot.uses += 1
+    if now is not None:
+        slot.used_at = now
+    slot.lease(holder)
+    return slot.value
 
 
-class _Place:
-    """Any place of a group, as what a thread waits for."""
-
-    def __init__(self, group: Group) -> None:
-        self._group = group
-
-    def alternatives(self) -> list[set[int]]:
-        """Return for each slot that is in use the threads that keep it.
-
-        Those that are not in use can go at once: if there were enough of them, nobody would wait.
-        """
-        group = self._group
-        kept = (slot.threads() for slot in (*group.slots.values(), *group.going))
-        return [threads for threads in kept if threads]
+def _describe(slot: Slot) -> str:
+    users = [holder.label for holder in slot.live_holders()]
+    builder = slot.token()
+    if builder is not None:
+        names = {thread.ident: thread.name for thread in threading.enumerate()}
+        users.append(f"thread {names.get(builder.thread, builder.thread)}")
+    doing = {BUILDING: "being built", READY: "ready", GOING: "going"}[slot.phase]
+    return f"  {slot.owner.name}({slot.label}), {doing}, used by {', '.join(users) or 'nobody'}"
 
 
 def _raise_error_of(slot: Slot | None) -> None:

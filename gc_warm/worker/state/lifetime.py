@@ -1,4 +1,4 @@
-"""The end of a worker, and its forks.
+"""The end of states: swept, replaced by a newer version, left behind by a fork, or with a worker.
 
 A worker of HTEX is ended by SIGTERM, and by SIGKILL about a second later; ``atexit`` and
 finalizers do not run. A handler that is installed from inside a task does run. A process pool's
@@ -16,16 +16,16 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+from gc_warm.worker.state import waiting
+from gc_warm.worker.state.group import all_groups
+from gc_warm.worker.state.slot import GOING, READY
 
-    from gc_warm.worker.group import Group
-    from gc_warm.worker.slot import Slot
+if TYPE_CHECKING:
+    from gc_warm.worker.state.slot import Slot
 
 # In seconds; what is not torn down by then is left to the operating system.
 BUDGET = 0.8
 
-_groups: Iterable[Group] = ()
 _previous: Any = None
 _watching = False
 _registered = False
@@ -35,11 +35,69 @@ class _BudgetSpentError(BaseException):
     """Ends a teardown that takes too long; passes through ``except Exception``."""
 
 
-def register(after_fork: Callable[[], None], groups: Iterable[Group]) -> None:
-    """Say what to do in a forked child, and where the states are. Called once, at import."""
-    global _groups  # noqa: PLW0603  (a process has one end)
-    _groups = groups
-    os.register_at_fork(after_in_child=after_fork)
+def sweep(*, everything: bool = False) -> int:
+    """Release the states that are past their time and not in use.
+
+    Args:
+        everything: Release also those that are not.
+
+    Returns:
+        How many states that were.
+    """
+    swept = 0
+    owners = [owner for group in all_groups for owner in group.owners]
+    times = {owner: owner.now() for owner in owners if owner.expires}
+    slots = [slot for group in all_groups for slot in list(group.slots)]
+    for slot in sorted(slots, key=lambda slot: slot.order, reverse=True):
+        owner: Any = slot.owner
+        if everything or (owner in times and owner.expired(slot, times[owner])):
+            swept += slot.group.dismiss(lambda other, slot=slot: other is slot)  # type: ignore[attr-defined]
+    for group in all_groups:
+        group.trim()
+    return swept
+
+
+def retire(home: dict[str, Any]) -> None:
+    """Release the states of a module of which there is a newer version.
+
+    Args:
+        home: The module's globals.
+    """
+    for group in all_groups:
+        for owner in group.owners:
+            if owner.home is home:
+                owner.clear()
+
+
+def _after_fork() -> None:
+    """Begin anew in a child: it does not use its parent's states, nor does it tear them down.
+
+    But what the thread that forked was building, it goes on building.
+    """
+    waiting.after_fork()
+    me = threading.get_ident()
+    for group in all_groups:
+        slots, going = list(group.slots), list(group.going)
+        group.slots.clear()
+        group.going.clear()
+        for owner in group.owners:
+            owner.slots.clear()
+        for slot in slots:
+            slot.holders.clear()
+            token = slot.token()
+            if slot.phase is READY and slot.owner.fork_keeps:  # type: ignore[attr-defined]
+                slot.teardown = None
+            elif token is None or token.thread != me:
+                _inherited.append(slot)
+                continue
+            group.slots[slot] = None
+            slot.owner.slots[slot.key] = slot
+        _inherited.extend(going)
+
+
+# The child keeps its parent's states alive, unused: their destructors are the parent's to run.
+_inherited: list[Slot] = []
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def watch() -> None:
@@ -95,7 +153,7 @@ def tear_down_all(seconds: float) -> None:
     """
     deadline = time.monotonic() + seconds
     before = signal.signal(signal.SIGALRM, _raise_budget_spent)
-    slots = [slot for group in _groups for slot in (*group.slots.values(), *group.going)]
+    slots = [slot for group in all_groups for slot in (*group.slots, *group.going)]
     try:
         for slot in sorted(slots, key=lambda slot: slot.order, reverse=True):
             left = deadline - time.monotonic()
@@ -113,10 +171,11 @@ def _raise_budget_spent(_number: int, _frame: Any) -> None:
 
 
 def _tear_down(slot: Slot) -> None:
-    slot.group.slots.pop(slot.key, None)
+    slot.group.slots.pop(slot, None)
+    slot.owner.slots.pop(slot.key, None)
+    slot.phase = GOING
     teardown, slot.teardown, slot.value = slot.teardown, None, None
     try:
-        slot.owner.forget()
         if teardown is not None:
             teardown()
     except _BudgetSpentError:

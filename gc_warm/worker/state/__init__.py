@@ -1,0 +1,1 @@
+"""`@warm`: what a worker builds once and keeps."""

@@ -1,0 +1,85 @@
+"""Warmth switched off, and on again: for tests of one's own code."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+from gc_warm.errors.states import RecursiveBuildError
+from gc_warm.worker.state import state as states
+from gc_warm.worker.state.lifetime import sweep
+from gc_warm.worker.state.slot import Slot, end_leases, release
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from gc_warm.worker.scope import Holder
+
+_disabled = 0  # how many times
+_outside: list[Slot] = []  # built outside any call
+_building: set[tuple[int, Hashable]] = set()
+_inherited: list[Slot] = []  # by a child: they are its parent's to tear down
+
+
+def _after_fork() -> None:
+    _inherited.extend(_outside)
+    _outside.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+class Disabled:
+    """Warmth is disabled; used in a ``with`` statement, until its end. Made by `disable`."""
+
+    def __enter__(self) -> None:
+        """Do nothing: it was disabled when this was made."""
+
+    def __exit__(self, *details: object) -> None:
+        global _disabled  # noqa: PLW0603  (it is a switch of the process)
+        _disabled = max(0, _disabled - 1)
+        if not _disabled:
+            enable()
+
+
+def disable() -> Disabled:
+    """Make every call of every initialiser build, and tear down when the task's call ends.
+
+    For tests of your own code: nothing is kept from one test to the next. What is warm already is
+    released. In a ``with`` statement, warmth returns at its end; otherwise `enable` restores it.
+    """
+    global _disabled  # noqa: PLW0603
+    _disabled += 1
+    states.instead = _build_once
+    sweep(everything=True)
+    return Disabled()
+
+
+def enable() -> None:
+    """Undo `disable`, however often it was called."""
+    global _disabled  # noqa: PLW0603
+    _disabled = 0
+    states.instead = None
+    release(_outside)
+
+
+def _build_once(state: states.State, holder: Holder | None, key: Hashable, arguments: Any) -> Any:
+    """Build, and tear down when the call ends; outside a call, before the next build."""
+    building = (threading.get_ident(), key)
+    if building in _building:
+        raise RecursiveBuildError(f"{state.name} asked for the state that it is building.")
+    slot = Slot(state.group, state, key, arguments)
+    if holder is None:
+        release(_outside)
+        _outside.append(slot)
+    else:
+        holder.let_go = end_leases
+        holder.leftovers.append(slot)
+    _building.add(building)
+    try:
+        state.make(slot)
+    finally:
+        _building.discard(building)
+    state.count_build(slot)
+    return slot.value

@@ -1,0 +1,102 @@
+"""How threads wait for each other: never for ever, never in a circle, and ready to be interrupted.
+
+One lock guards what changes in all groups, so that who waits for whom can be judged as a whole. It
+is held for moments only, and no user's code runs meanwhile: builds, teardowns, timers, comparisons
+of keys and destructors of states all run without it. What cannot be kept out is what Python runs
+between any two steps: signal handlers, and destructors of garbage. These may ask for a state, too;
+so no hit takes the lock, and whatever else does looks first whether its own thread holds it.
+
+It is taken by ``with`` only: CPython delivers no exception between taking it and entering the
+block, which cannot be said of `threading.Condition`, whose methods are Python.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from gc_warm.errors.states import BusyError
+
+# A thread that sleeps in a lock cannot be reached by the exception that ``GC_TASK_TIMEOUT``
+# injects; so it wakes up this often, in seconds, to receive it.
+SLICE = 0.05
+
+# What a thread waits for: a function that returns sets of threads; the need is met when all
+# threads of any one set have gone on.
+Need = Callable[[], list[set[int]]]
+
+lock = threading.RLock()
+_sleepers: list[threading.Lock] = []
+_needs: dict[int, Need] = {}
+
+
+def is_mine() -> bool:
+    """Say whether this thread holds the lock: it does if what asks has interrupted it there."""
+    return lock._is_owned()  # type: ignore[attr-defined,no-any-return]  # noqa: SLF001  (as Condition)
+
+
+def require_free() -> None:
+    """Refuse what has interrupted its own thread where that holds the lock.
+
+    Raises:
+        BusyError: It has.
+    """
+    if is_mine():
+        raise BusyError
+
+
+def enlist(need: Need) -> threading.Lock:
+    """Announce that this thread is about to sleep (lock held); pass the result to `sleep`."""
+    sleeper = threading.Lock()
+    sleeper.acquire()
+    _sleepers.append(sleeper)
+    _needs[threading.get_ident()] = need
+    return sleeper
+
+
+def sleep(sleeper: threading.Lock, seconds: float) -> None:
+    """Sleep until something changed, or for a slice of time (lock not held)."""
+    try:
+        sleeper.acquire(timeout=max(0.0, min(seconds, SLICE)))
+    finally:
+        _needs.pop(threading.get_ident(), None)
+
+
+def wake() -> None:
+    """Let every sleeping thread look again (lock held)."""
+    global _sleepers
+    sleepers, _sleepers = _sleepers, []
+    for sleeper in sleepers:
+        sleeper.release()
+
+
+def would_deadlock(need: Need, caller: int) -> bool:
+    """Say whether this thread, waiting for a need, would wait in a circle (lock held).
+
+    A thread gets on if one alternative of its need names only threads that get on. A call may wait
+    for the threads that it has started: nobody waits for what the call that it works for holds.
+
+    Args:
+        need: What this thread would wait for.
+        caller: The thread of the call that it works for; or itself.
+    """
+    me = threading.get_ident()
+    stuck: dict[int, Need] = {**_needs, caller: lambda: [{me}], me: need}
+    while True:
+        freed = [
+            thread
+            for thread, alternatives in stuck.items()
+            if any(not alternative & stuck.keys() for alternative in alternatives())
+        ]
+        if not freed or me in freed:
+            return not freed
+        for thread in freed:
+            del stuck[thread]
+
+
+def after_fork() -> None:
+    """Begin anew in a child: its parent's other threads are not there to release anything."""
+    global lock, _sleepers  # noqa: PLW0603
+    lock = threading.RLock()
+    _sleepers = []
+    _needs.clear()
