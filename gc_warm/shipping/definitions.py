@@ -41,7 +41,7 @@ from gc_warm.shipping.classes import (
     parts_of,
     parts_of_enumeration,
 )
-from gc_warm.shipping.sources import carried_needs, follow, imports_of
+from gc_warm.shipping.sources import carried_needs, follow, imports_of, late
 from gc_warm.shipping.text import text_of
 from gc_warm.worker.task import SelfContained
 
@@ -529,6 +529,8 @@ class Definitions:
         for name in words & value.__globals__.keys():
             found = value.__globals__[name]
             if isinstance(found, types.ModuleType) and hasattr(found, "__path__"):
+                if found.__name__ == "gc_warm":  # what it imports on first use
+                    self.modules |= {late(word) for word in words} - {""}
                 above = found.__name__ + "."
                 below = [module for module in sys.modules if module.startswith(above)]
                 for module in below:

@@ -321,7 +321,7 @@ def _names_imported(node: ast.Import | ast.ImportFrom, parent: str) -> Iterator[
         yield base
         yield from (f"{base}.{alias.name}" for alias in node.names)
     if base in {"gc_warm", "gc_warm.errors"}:  # which import most of their names on first use
-        yield from filter(None, (_late(alias.name) for alias in node.names))
+        yield from filter(None, (late(alias.name) for alias in node.names))
 
 
 def _late_attributes(tree: ast.AST) -> Iterator[str]:
@@ -331,13 +331,13 @@ def _late_attributes(tree: ast.AST) -> Iterator[str]:
     ours = {alias.asname or "gc_warm" for alias in imports if alias.name == "gc_warm"}
     for node in nodes:
         match node:
-            case ast.Attribute(value=ast.Name(id=base), attr=name) if base in ours and _late(name):
-                yield _late(name)
+            case ast.Attribute(value=ast.Name(id=base), attr=name) if base in ours and late(name):
+                yield late(name)
             case ast.Attribute(attr=name) if name in errors._ON_FIRST_USE:  # noqa: SLF001
-                yield _late(name)
+                yield late(name)
 
 
-def _late(name: str) -> str:
+def late(name: str) -> str:
     """Return the module that a public name of ours comes from, if it is imported on first use."""
     return {**errors._ON_FIRST_USE, **gc_warm._ON_FIRST_USE}.get(name, "")  # noqa: SLF001
 

@@ -264,7 +264,7 @@ def calls(module: str, names: set[str]) -> list[str]:
         ("gc_warm.worker.state", "import numpy"),
         ("gc_warm.worker.state", "def f():\n import numpy"),
         ("gc_warm.worker.state", "from gc_warm.shipping import bundle"),
-        ("gc_warm.worker.state", "from .. import local"),
+        ("gc_warm.worker.scope", "from .. import local"),
         ("gc_warm.worker.task", "from gc_warm.shipping.bundle import pack"),
         ("gc_warm.shipping.bundle", "from gc_warm.local.executor import LocalExecutor"),
         ("gc_warm.functions.counter", "from gc_warm.worker.state import warm"),

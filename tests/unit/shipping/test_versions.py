@@ -30,7 +30,7 @@ CHANGING = """
     with open({log!r}, "a") as stream:
         print("import {number}", file=stream)
 
-    @warm
+    @warm(maxsize={maxsize})
     def state():
         with open({log!r}, "a") as stream:
             print("build {number}", file=stream)
@@ -57,9 +57,9 @@ def version(project, tmp_path, one_worker):
     """Return a function that submits a version of one and the same module."""
     made = {}
 
-    def submit(number):
+    def submit(number, maxsize=1):
         if number not in made:
-            text = CHANGING.format(number=number, log=str(tmp_path / "log"))
+            text = CHANGING.format(number=number, log=str(tmp_path / "log"), maxsize=maxsize)
             function = project({"changing.py": text}).version
             made[number] = one_worker.register_function(function)
         return one_worker.submit_to_registered_function(made[number]).result()
@@ -67,25 +67,38 @@ def version(project, tmp_path, one_worker):
     return submit
 
 
-def test_two_versions_in_turn_build_twice_in_all(version, log):
+def test_two_versions_in_turn_are_imported_once_each(version, log):
     assert [1, 2] * 100 == [version(number) for _ in range(100) for number in (1, 2)]
-    assert ["build 1", "build 2"] == [line for line in log() if "build" in line]
     assert 2 + 2 == len([line for line in log() if "import" in line])  # here, and in the worker
 
 
-def test_the_old_version_is_torn_down_when_only_the_new_one_is_wanted(version, log):
+def test_two_versions_in_turn_keep_their_states_if_there_is_room(version, log):
+    for _ in range(10):
+        version(1, maxsize=2)
+        version(2, maxsize=2)
+    assert ["build 1", "build 2"] == [line for line in log() if "build" in line]
+
+
+def test_the_state_of_the_old_version_leaves_before_the_new_one_builds(version, log):
     version(1)
-    assert [2] * PATIENCE == [version(2) for _ in range(PATIENCE)]
+    version(2)
+    events = [line for line in log() if "import" not in line]
+    assert ["build 1", "teardown 1", "build 2"] == events
+
+
+def test_the_old_version_is_torn_down_when_only_the_new_one_is_wanted(version, log):
+    version(1, maxsize=2)
+    assert [2] * PATIENCE == [version(2, maxsize=2) for _ in range(PATIENCE)]
     assert "teardown 1" == log()[-1]
-    assert 1 == version(1)
+    assert 1 == version(1, maxsize=2)
     assert ["import 1", "build 1"] == log()[-2:]
 
 
 def test_no_more_than_a_few_versions_are_kept(version, log):
     for number in range(1, VERSIONS + 1):
-        version(number)
+        version(number, maxsize=None)
     assert not [line for line in log() if "teardown" in line]
-    version(VERSIONS + 1)
+    version(VERSIONS + 1, maxsize=None)
     assert ["teardown 1"] == [line for line in log() if "teardown" in line]
 
 
@@ -237,7 +250,7 @@ def test_states_are_torn_down_wherever_a_module_has_them_and_nothing_else_is(pro
         from gc_warm import self_contained, warm
 
         def load(name):
-            yield name
+            yield NUMBER
             print("torn down", name)
 
         class Models:
@@ -294,8 +307,8 @@ def test_state_is_not_torn_down_under_a_running_call(project, in_worker, name):
 
         @self_contained
         def work():
-            state()
             if {number} == 0:
+                state()
                 builtins.started.set()
                 builtins.go_on.wait(30)
             builtins.log.append("end {number}")
