@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from gc_warm.worker.receipt import Receipt as Receipt
     from gc_warm.worker.receipt import Receipted as Receipted
     from gc_warm.worker.state.group import Group as Group
-    from gc_warm.worker.state.lifetime import sweep as sweep
     from gc_warm.worker.state.stats import WarmEntry as WarmEntry
     from gc_warm.worker.state.stats import WarmInfo as WarmInfo
     from gc_warm.worker.state.stats import stats as stats
+    from gc_warm.worker.state.sweep import sweep as sweep
     from gc_warm.worker.state.switch import disable as disable
     from gc_warm.worker.state.switch import enable as enable
     from gc_warm.worker.state.warm import Warm as Warm
@@ -55,7 +55,7 @@ _ON_FIRST_USE = {
         "worker.program.framing": "JsonLines",
         "worker.state.group": "Group",
         "worker.state.stats": "WarmEntry WarmInfo stats",
-        "worker.state.lifetime": "sweep",
+        "worker.state.sweep": "sweep",
         "worker.program.process": "ProgramInfo WarmProcess",
         "worker.receipt": "Receipt Receipted",
         "worker.program.restarts": "RestartPolicy",

@@ -1,4 +1,4 @@
-"""What may be made self-contained."""
+"""What may be made self-contained, and what kept warm."""
 
 from __future__ import annotations
 
@@ -55,3 +55,37 @@ def _check(function: Any, options: Mapping[str, Any]) -> None:
         raise UsageError(
             f"{name!r} is a generator function, and a generator cannot be sent back. Return a list."
         )
+
+
+def require_initialiser(initialiser: object) -> None:
+    """Refuse what cannot be kept warm.
+
+    Raises:
+        UsageError: It cannot; the message says what to do.
+    """
+    if isinstance(initialiser, (staticmethod, classmethod)):
+        raise UsageError("Put @staticmethod above @warm; @classmethod cannot be kept warm.")
+    if not callable(initialiser) or not hasattr(initialiser, "__qualname__"):
+        raise UsageError(
+            "@warm decorates a function, a generator function or a class, not "
+            f"{initialiser!r}. Options are given by keyword: @warm(maxsize=2)."
+        )
+    if _is_method(initialiser):
+        raise UsageError(
+            f"@warm cannot be used on the method {initialiser.__qualname__!r}: the instance would "
+            "be part of every key. Move it out of the class, or put @staticmethod above @warm."
+        )
+    if inspect.iscoroutinefunction(initialiser) or inspect.isasyncgenfunction(initialiser):
+        raise UsageError(
+            f"@warm cannot decorate the asynchronous {initialiser.__qualname__!r}: tasks of Globus "
+            "Compute run synchronously. Use a plain function."
+        )
+
+
+def _is_method(function: Any) -> bool:
+    """Say whether a function is defined in a class body and takes the instance or class."""
+    if not inspect.isfunction(function):
+        return False
+    where = function.__qualname__.rpartition(".")[0]
+    first = next(iter(inspect.signature(function).parameters), "")
+    return bool(where) and not where.endswith("<locals>") and first in {"self", "cls"}

@@ -91,7 +91,9 @@ def _unpack(names: dict[str, Any]) -> Bundle:
     data = names["data"]
     if isinstance(data, str):
         data = base64.b64decode(data)
-    manifest = json.loads(zlib.decompress(data).partition(b"\0")[2])
+    _, text, *runtime = zlib.decompress(data).decode().split("\0")
+    manifest = json.loads(text)
+    manifest["runtime"] = dict(zip(manifest["runtime"], runtime, strict=True))
     bundle = Bundle(manifest)
     bundle.payload = {**names, "data": data, "again": AGAIN}
     bundle.payload.pop("made", None)

@@ -93,21 +93,20 @@ def make_bundle(
     everything = {**sources, **runtime}
     wanted = requirements_of(origin, requires)
     contents = {name: _content(source) for name, source in sources.items()}
+    ours = sorted(runtime.items())
     manifest = {
         "version": gc_warm.__version__,
         "requires": wanted,
         "check": _text("presence.py") if wanted else "",
-        "runtime": {
-            name + "." * source.package: shrink(source.text or "")
-            for name, source in sorted(runtime.items())
-        },
+        "runtime": [name + "." * source.package for name, source in ours],
         "modules": {name: _entry(name, sources, contents) for name in sorted(sources)},
     }
-    text = json.dumps(manifest, separators=(",", ":")).encode()
+    texts = [shrink(source.text or "") for _, source in ours]
+    content = "\0".join([_text("boot.py"), json.dumps(manifest, separators=(",", ":")), *texts])
     return Bundle(
-        hashlib.sha256(text).hexdigest()[:32],
-        _compressed(_text("boot.py").encode() + b"\0" + text),
-        _fingerprint(manifest),
+        hashlib.sha256(content.encode()).hexdigest()[:32],
+        _compressed(content.encode()),
+        _fingerprint({**manifest, "texts": texts}),
         {name: _size(source) for name, source in sources.items()},
         {
             # What was written while it was read may be newer than what was read.

@@ -1,4 +1,4 @@
-"""The end of states: swept, replaced by a newer version, left behind by a fork, or with a worker.
+"""The end of states: replaced by a newer version, left behind by a fork, or with a worker.
 
 A worker of HTEX is ended by SIGTERM, and by SIGKILL about a second later; ``atexit`` and
 finalizers do not run. A handler that is installed from inside a task does run. A process pool's
@@ -33,28 +33,6 @@ _registered = False
 
 class _BudgetSpentError(BaseException):
     """Ends a teardown that takes too long; passes through ``except Exception``."""
-
-
-def sweep(*, everything: bool = False) -> int:
-    """Release the states that are past their time and not in use.
-
-    Args:
-        everything: Release also those that are not.
-
-    Returns:
-        How many states that were.
-    """
-    swept = 0
-    owners = [owner for group in all_groups for owner in group.owners]
-    times = {owner: owner.now() for owner in owners if owner.expires}
-    slots = [slot for group in all_groups for slot in list(group.slots)]
-    for slot in sorted(slots, key=lambda slot: slot.order, reverse=True):
-        owner: Any = slot.owner
-        if everything or (owner in times and owner.expired(slot, times[owner])):
-            swept += slot.group.dismiss(lambda other, slot=slot: other is slot)  # type: ignore[attr-defined]
-    for group in all_groups:
-        group.trim()
-    return swept
 
 
 def retire(home: dict[str, Any]) -> None:

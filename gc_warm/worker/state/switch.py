@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from gc_warm.errors.states import RecursiveBuildError
 from gc_warm.worker.state import state as states
-from gc_warm.worker.state.lifetime import sweep
 from gc_warm.worker.state.slot import Slot, end_leases, release
+from gc_warm.worker.state.sweep import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Hashable

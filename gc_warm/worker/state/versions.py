@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_BY_DEFINITION = (types.FunctionType, types.CodeType, types.ModuleType, types.CellType, type)
-_EMPTY = types.CellType()
+_BY_DEFINITION = (types.FunctionType, types.CodeType, types.ModuleType, type)
 # What Python makes for each class anew.
 _OF_CLASSES = {"__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__"}
 # A state of more objects than this is built again: to look at all would take seconds.
@@ -38,7 +37,7 @@ def build_the_same(old: object, new: object) -> bool:
             (text, parts), (other_text, other_parts) = _taken_apart(a), _taken_apart(b)
         except Exception:  # noqa: BLE001  (what cannot be looked at may be anything)
             return False
-        if type(a) is not type(b) or text != other_text or len(parts) != len(other_parts):
+        if text != other_text or len(parts) != len(other_parts):
             return False
         pairs += zip(parts, other_parts, strict=True)
     return True
@@ -46,35 +45,32 @@ def build_the_same(old: object, new: object) -> bool:
 
 def _taken_apart(value: Any) -> tuple[object, list[Any]]:
     """Return what can be compared of a value, and the further values that it is made of."""
+    if hasattr(value, "lease") or (
+        hasattr(value, "__wrapped__") and not isinstance(value, types.FunctionType)
+    ):  # warm, self-contained or such as functools.lru_cache makes
+        return type(value), [value.__wrapped__]
     if isinstance(value, types.FunctionType):
         names = [name for name in _names(value.__code__) if name in value.__globals__]
-        cells = [*(value.__closure__ or ())]
+        cells = [cell.cell_contents for cell in value.__closure__ or ()]
         named = [value.__globals__[name] for name in names]
-        given = [value.__code__, value.__defaults__, value.__kwdefaults__]
-        return (names, len(cells)), [*given, *cells, *named]
-    if isinstance(value, types.CellType):
-        return "", [value.cell_contents]
-    if isinstance(value, types.CodeType):
-        counts = (value.co_argcount, value.co_posonlyargcount, value.co_kwonlyargcount)
-        all_names = (value.co_names, value.co_varnames, value.co_freevars, value.co_cellvars)
-        caught = getattr(value, "co_exceptiontable", b"")  # Python 3.11 and newer
-        return (value.co_code, caught, value.co_flags, counts, all_names), [*value.co_consts]
+        given = [value.__defaults__, value.__kwdefaults__]
+        return (_without_lines(value.__code__), names), [*given, *cells, *named]
     if isinstance(value, type):
         own = {name: each for name, each in vars(value).items() if name not in _OF_CLASSES}
         return (value.__qualname__, [*own]), [*value.__bases__, *own.values()]
-    if isinstance(value, (staticmethod, classmethod)):
-        return "", [value.__func__]
     if isinstance(value, property):
-        return "", [value.fget, value.fset, value.fdel]
-    if hasattr(value, "initialiser"):  # what stands behind a warm initialiser
-        return "", [value.initialiser]
-    if hasattr(value, "__wrapped__"):  # such as functools.lru_cache
-        return "", [value.__wrapped__]
+        return property, [value.fget, value.fset, value.fdel]
     written = hashlib.sha256()
     pickler = _Pickler(types.SimpleNamespace(write=written.update), protocol=4)
     pickler.value, pickler.parts = value, []
     pickler.dump(value)
-    return written.digest(), pickler.parts
+    return (type(value).__qualname__, written.digest()), pickler.parts
+
+
+def _without_lines(code: types.CodeType) -> types.CodeType:
+    """Return code as it would be in another place of a file."""
+    inner = (_without_lines(c) if isinstance(c, types.CodeType) else c for c in code.co_consts)
+    return code.replace(co_filename="", co_firstlineno=1, co_linetable=b"", co_consts=(*inner,))
 
 
 def _names(code: types.CodeType) -> Iterator[str]:
@@ -116,8 +112,7 @@ def is_made_of_what_went(value: object, home: dict[str, Any]) -> bool:
         if each is home or _went(each if is_definition else type(each), home):
             return True
         if isinstance(each, types.FunctionType):
-            cells = [cell.cell_contents for cell in each.__closure__ or () if cell != _EMPTY]
-            waiting += [*cells, each.__defaults__, each.__kwdefaults__]
+            waiting += [*(each.__closure__ or ()), each.__defaults__, each.__kwdefaults__]
         elif not is_definition and gc.is_tracked(each) and id(each) not in seen:
             seen.add(id(each))
             waiting += gc.get_referents(each)

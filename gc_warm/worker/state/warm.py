@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import inspect
 import time
 from typing import (
     TYPE_CHECKING,
@@ -177,7 +177,10 @@ def warm(
 
 
 def _decorate(options: Options, initialiser: Callable[..., Any], /) -> Warm[..., Any]:
-    _require_initialiser(initialiser)
+    with contextlib.suppress(ImportError):  # on a worker: it was checked before it was sent
+        from gc_warm.shipping.acceptance import require_initialiser
+
+        require_initialiser(initialiser)
     state = State(initialiser, options)
     function: Any = functools.update_wrapper(state.make_front(), initialiser, _COPIED, ())
     function.lease, function.info = state.lease, state.info
@@ -219,32 +222,3 @@ def _group_of(given: str | Group | None) -> Group | None:
     if given is None or isinstance(given, Group):
         return given
     return _groups.get(given) or group(given)
-
-
-def _require_initialiser(initialiser: object) -> None:
-    if isinstance(initialiser, (staticmethod, classmethod)):
-        raise UsageError("Put @staticmethod above @warm; @classmethod cannot be kept warm.")
-    if not callable(initialiser) or not hasattr(initialiser, "__qualname__"):
-        raise UsageError(
-            "@warm decorates a function, a generator function or a class, not "
-            f"{initialiser!r}. Options are given by keyword: @warm(maxsize=2)."
-        )
-    if _is_method(initialiser):
-        raise UsageError(
-            f"@warm cannot be used on the method {initialiser.__qualname__!r}: the instance would "
-            "be part of every key. Move it out of the class, or put @staticmethod above @warm."
-        )
-    if inspect.iscoroutinefunction(initialiser) or inspect.isasyncgenfunction(initialiser):
-        raise UsageError(
-            f"@warm cannot decorate the asynchronous {initialiser.__qualname__!r}: tasks of Globus "
-            "Compute run synchronously. Use a plain function."
-        )
-
-
-def _is_method(function: Any) -> bool:
-    """Say whether a function is defined in a class body and takes the instance or class."""
-    if not inspect.isfunction(function):
-        return False
-    where = function.__qualname__.rpartition(".")[0]
-    first = next(iter(inspect.signature(function).parameters), "")
-    return bool(where) and not where.endswith("<locals>") and first in {"self", "cls"}
