@@ -167,7 +167,8 @@ class Template:
 
     def forget(self) -> None:
         """Drop this process's copy of the connection, in a fork of the client."""
-        os.close(self._control.detach())
+        with contextlib.suppress(OSError):  # it was closed
+            os.close(self._control.detach())
 
 
 def find_python(python: str | os.PathLike[str] | None) -> str:

@@ -20,6 +20,7 @@ of their own, like another version.
 from __future__ import annotations
 
 import base64
+import gc
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -83,8 +84,12 @@ def load(names: dict[str, Any]) -> Any:
             if len(bundle.functions) > MADE:
                 del bundle.functions[next(iter(bundle.functions))]
         _bundles[names["digest"]] = _bundles.pop(names["digest"])
-        _let_go(bundle)
-        return function
+        gone = _let_go(bundle)
+    if gone:  # outside of the lock, for teardowns are users' code
+        while gone:
+            retire(gone.pop())
+        gc.collect()  # modules refer to themselves: else their tables would stay
+    return function
 
 
 def _unpack(names: dict[str, Any]) -> Bundle:
@@ -114,8 +119,12 @@ def _unpack(names: dict[str, Any]) -> Bundle:
     return bundle
 
 
-def _let_go(bundle: Bundle) -> None:
-    """Drop the rivals of a bundle that nobody seems to want any more."""
+def _let_go(bundle: Bundle) -> list[types.ModuleType]:
+    """Drop the rivals of a bundle that nobody seems to want any more.
+
+    Returns:
+        The modules that no call will use again.
+    """
     bundle.calls_in_a_row += 1
     for rival in bundle.rivals:
         rival.calls_in_a_row = 0
@@ -126,11 +135,13 @@ def _let_go(bundle: Bundle) -> None:
             surplus -= 1
             del _bundles[digest]
             old.drop()
+    gone = []
     for leaving in list(_leaving):
         module, made = leaving
         if not any(map(_runs, [*vars(module).values(), *made])):
             _leaving.remove(leaving)
-            retire(module)
+            gone.append(module)
+    return gone
 
 
 class Bundle:

@@ -177,23 +177,27 @@ tasks = runpy.run_path(sys.argv[1])
 executor = LocalExecutor(workers=2)
 where = executor.submit(tasks["where"]).result()
 print(where["pid"], where["parent"], where["folder"], flush=True)
+sys.stdin.readline()  # go on when the test has found these processes
 """
 
 
 class Client:
     """A client in a process of its own."""
 
-    def __init__(self, code):
+    def __init__(self, code, stderr=None):
         tasks = Path(__file__).with_name("tasks.py")
         self._process = subprocess.Popen(
             [sys.executable, "-c", CLIENT + code, tasks],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=stderr,
             text=True,
             start_new_session=True,
         )
         worker, template, folder = self.read().split()
         self.processes = [psutil.Process(int(worker)), psutil.Process(int(template))]
         self.folder = Path(folder).parent
+        print(file=self._process.stdin, flush=True)
 
     def read(self):
         return self._process.stdout.readline()
@@ -272,6 +276,14 @@ executor.shutdown()
 """)
     assert ["7", str(client.processes[1].pid)] == client.read().split()
     assert client.wait() == 0
+
+
+def test_fork_of_the_client_after_the_end_of_the_executor_says_nothing(tmp_path):
+    with (tmp_path / "stderr").open("w+") as stderr:
+        client = Client("executor.shutdown()\nif os.fork():\n    os.wait()", stderr)
+        assert client.wait() == 0
+        stderr.seek(0)
+        assert "" == stderr.read()
 
 
 def test_fork_of_the_client_does_not_keep_the_workers_alive():
