@@ -71,8 +71,9 @@ def _build_once(state: states.State, holder: Holder | None, key: Hashable, argum
         raise RecursiveBuildError(f"{state.name} asked for the state that it is building.")
     slot = Slot(state.group, state, key, arguments)
     if holder is None:
-        release(_outside)
-        _outside.append(slot)
+        old = [each for each in _outside if each.owner is state]
+        _outside[:] = [slot, *(each for each in _outside if each not in old)]
+        release(old)
     else:
         holder.let_go = end_leases
         holder.leftovers.append(slot)
