@@ -72,8 +72,12 @@ class KeyMaker:
         plain = key is None and all(p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters)
         # So many arguments, if none is a keyword, are all there are in their order.
         self.count = len(self._names) if plain else -1
+        defaults = [p.default for p in parameters]
+        # The key of a call without arguments, if it is always the same.
+        fixed = plain and all(type(default) in ATOMS for default in defaults)
+        self.of_no_arguments = self.of((), {}) if fixed else None
 
-    def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Hashable:
+    def of(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Hashable:
         """Return the key of a call.
 
         Raises:
@@ -168,7 +172,7 @@ def _rule_for(kind: Any) -> Callable[[Any], Hashable]:
     if kind is frozenset:
         return lambda value: frozenset(_freeze_all((item,), _AN_ITEM) for item in value)
     if issubclass(kind, tuple) and kind.__eq__ is tuple.__eq__:
-        return lambda value: _freeze_all(tuple(value), "[{}]".format)
+        return lambda value: _freeze_all(tuple(value), _AN_INDEX)
     parameters = getattr(kind, "__dataclass_params__", None)
     code = getattr(kind.__eq__, "__code__", None)
     generated = code is not None and code.co_filename == "<string>"
@@ -181,6 +185,7 @@ def _rule_for(kind: Any) -> Callable[[Any], Hashable]:
 
 
 _AN_ITEM = " has an item".format
+_AN_INDEX = "[{}]".format
 
 
 def _by_its_own_comparison(value: Any) -> Hashable:

@@ -91,12 +91,19 @@ class State:
 
         A hit is one look-up. It takes no lock: see `gc_warm.worker.state.slot.Slot.lease`.
         """
-        key_of, slots, group, of_context = self._key, self.slots, self.group, scope.in_context.get
-        takes_one = key_of.count == 1
+        key_of, slots, group, of_context = (
+            self._key.of,
+            self.slots,
+            self.group,
+            scope.in_context.get,
+        )
+        takes_one, of_no_arguments = self._key.count == 1, self._key.of_no_arguments
 
         def front(*args: Any, **kwargs: Any) -> Any:
-            if takes_one and len(args) == 1 and type(args[0]) in ATOMS and not kwargs:
-                key: Hashable = (type(args[0]), args[0])  # the most common call: at once
+            if takes_one and len(args) == 1 and (kind := type(args[0])) in ATOMS and not kwargs:
+                key: Hashable = (kind, args[0])  # the most common call: at once
+            elif of_no_arguments is not None and not args and not kwargs:
+                key = of_no_arguments
             else:
                 key = key_of(args, kwargs)
             reference = of_context()
@@ -121,7 +128,7 @@ class State:
         """Keep the state for these arguments alive inside a ``with`` block."""
         holder = scope.Holder(f"a lease in {threading.current_thread().name}")
         try:
-            yield self._obtain(holder, self._key(args, kwargs), (args, kwargs))
+            yield self._obtain(holder, self._key.of(args, kwargs), (args, kwargs))
         finally:
             if holder.let_go is not None:
                 holder.let_go(holder)
@@ -137,7 +144,7 @@ class State:
 
     def invalidate(self, *args: Any, **kwargs: Any) -> bool:
         """Release the state for these arguments; say whether there was one."""
-        key = self._key(args, kwargs)
+        key = self._key.of(args, kwargs)
         self._failed.pop(key, None)
         found = self.slots.get(key)
         return bool(self.group.dismiss(lambda slot: slot is found))

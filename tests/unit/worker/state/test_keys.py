@@ -115,18 +115,18 @@ def initialiser(name, size=1, *, fast=False):
     ],
 )
 def test_all_ways_to_write_a_call_give_one_key(args, kwargs):
-    key = KeyMaker(initialiser, "initialiser")
+    key = KeyMaker(initialiser, "initialiser").of
     assert key(("a",), {}) == key(args, kwargs)
 
 
 def test_extra_keywords_count_whatever_their_order():
-    key = KeyMaker(lambda **options: options, "f")
+    key = KeyMaker(lambda **options: options, "f").of
     assert key((), {"a": 1, "b": 2}) == key((), {"b": 2, "a": 1})
     assert key((), {"a": 1}) != key((), {"a": 2})
 
 
 def test_extra_positional_arguments_count():
-    key = KeyMaker(lambda *names: names, "f")
+    key = KeyMaker(lambda *names: names, "f").of
     assert key(("a", "b"), {}) != key(("a",), {})
 
 
@@ -142,7 +142,7 @@ def test_extra_positional_arguments_count():
     ],
 )
 def test_what_cannot_be_hashed_is_named_with_advice(value, argument, advice):
-    key = KeyMaker(initialiser, "initialiser")
+    key = KeyMaker(initialiser, "initialiser").of
     with pytest.raises(UnhashableArgumentError, match="cannot be part of a key") as caught:
         key((value,), {})
     assert argument == caught.value.argument
@@ -152,11 +152,11 @@ def test_what_cannot_be_hashed_is_named_with_advice(value, argument, advice):
 
 def test_wrong_arguments_are_refused_in_the_name_of_the_initialiser():
     with pytest.raises(TypeError, match=r"initialiser\(\) got wrong arguments: missing a required"):
-        KeyMaker(initialiser, "initialiser")((), {})
+        KeyMaker(initialiser, "initialiser").of((), {})
 
 
 def test_a_key_function_replaces_the_arguments():
-    key = KeyMaker(initialiser, "initialiser", key=lambda name, *_, **__: name.lower())
+    key = KeyMaker(initialiser, "initialiser", key=lambda name, *_, **__: name.lower()).of
     assert key(("A",), {"size": 1}) == key(("a",), {"size": 2})
 
 
