@@ -92,6 +92,7 @@ class Group:
         token = Token()
         caller = token.thread if holder is None else holder.thread
         mine: Slot | None = None  # that a thread builds for this call
+        awaited: Slot | None = None
         while True:
             _raise_error_of(mine)
             patient = time.monotonic() > begin + _PATIENCE
@@ -100,6 +101,8 @@ class Group:
             with waiting.lock:
                 victims = self._expire(times, token, holder, mine)
                 slot = None if victims else self._find(owner, key)
+                if awaited is not None and awaited is not slot:
+                    awaited.wanted.clear()  # it was dismissed meanwhile: nobody gets it
                 if slot is not None and slot.phase is READY:
                     value = _use(slot, holder, times.get(owner))
                 elif slot is not None:
@@ -109,6 +112,7 @@ class Group:
                         Slot(self, owner, key, arguments, size), token, caller, patient=patient
                     )
             if sleeper is not None:
+                awaited = slot
                 self._sleep(sleeper, owner, slot, begin + owner.wait)
                 _raise_error_of(slot)
             elif slot is None:
@@ -116,7 +120,7 @@ class Group:
             elif slot.phase is not BUILDING:
                 return slot, value, mine is not None
             elif owner.background:
-                mine = slot
+                mine = awaited = slot
                 mine.joined = True
                 mine.wanted.add(weakref.ref(token))
                 self._build_in_background(slot, victims)
@@ -134,10 +138,10 @@ class Group:
     def _join(self, slot: Slot, token: Token, caller: int, *, patient: bool) -> threading.Lock:
         """Prepare to wait for another's build."""
         slot.disown(patient=patient)
-        if not waiting.would_deadlock(slot.alternatives, caller):
+        if not waiting.would_deadlock(slot.alternatives, caller, yields=False):
             slot.joined = True
             slot.wanted.add(weakref.ref(token))
-            return waiting.enlist(slot.alternatives)
+            return waiting.enlist(slot.alternatives, yields=False)
         builder = slot.token()
         if builder is not None and builder.thread == threading.get_ident():
             message = f"{slot.owner.name} asked for the state that it is building."
@@ -156,8 +160,8 @@ class Group:
                 other.disown(patient=patient)
             victims = self._choose_victims(slot.size)
         if not self._fits(slot.size, victims):
-            if not waiting.would_deadlock(self._alternatives, caller):
-                return None, [], waiting.enlist(self._alternatives)
+            if not waiting.would_deadlock(self._alternatives, caller, yields=True):
+                return None, [], waiting.enlist(self._alternatives, yields=True)
             self.overdrafts += 1
         claimed = self._claim(victims, token, yields=True)
         self.evictions += len(claimed)

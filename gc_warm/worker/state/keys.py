@@ -149,17 +149,18 @@ def freeze(value: Any) -> Hashable:
     return exact or kind, rule(value)
 
 
-# How values of a class are compared, by the id of the class: what stands for the class, if that
-# has a comparison of its own; what stands for a value; what forgets this with the class.
+# How values of a class are compared, by the id of the class: what stands for the class, if that has
+# a comparison of its own; what makes what stands for a value; what forgets this with the class.
 _rules: dict[int, tuple[Hashable, Callable[[Any], Hashable], object]] = {}
 
 
 def _learn(kind: Any) -> tuple[Hashable, Callable[[Any], Hashable], object]:
+    rule = _rule_for(kind)
     maker: Any = type(kind)
-    usual = maker.__eq__ is type.__eq__ and maker.__hash__ is type.__hash__
+    if maker.__eq__ is not type.__eq__ or maker.__hash__ is not type.__hash__:
+        return _stand_in(kind), rule, None  # which, if it were kept, would keep the class
     number = id(kind)
-    gone = weakref.ref(kind, lambda _: _rules.pop(number, None))
-    _rules[number] = (None if usual else _stand_in(kind), _rule_for(kind), gone)
+    _rules[number] = None, rule, weakref.ref(kind, lambda _: _rules.pop(number, None))
     return _rules[number]
 
 

@@ -28,6 +28,7 @@ Need = Callable[[], list[set[int]]]
 lock = threading.RLock()
 _sleepers: list[threading.Lock] = []
 _needs: dict[int, Need] = {}
+_yielding: set[int] = set()  # the threads that wait in no circle: they do without what they need
 
 
 def is_mine() -> bool:
@@ -45,12 +46,14 @@ def require_free() -> None:
         raise BusyError
 
 
-def enlist(need: Need) -> threading.Lock:
+def enlist(need: Need, *, yields: bool) -> threading.Lock:
     """Announce that this thread is about to sleep (lock held); pass the result to `sleep`."""
     sleeper = threading.Lock()
     sleeper.acquire()
     _sleepers.append(sleeper)
     _needs[threading.get_ident()] = need
+    if yields:
+        _yielding.add(threading.get_ident())
     return sleeper
 
 
@@ -60,6 +63,7 @@ def sleep(sleeper: threading.Lock, seconds: float) -> None:
         sleeper.acquire(timeout=max(0.0, min(seconds, SLICE)))
     finally:
         _needs.pop(threading.get_ident(), None)
+        _yielding.discard(threading.get_ident())
 
 
 def wake() -> None:
@@ -70,7 +74,7 @@ def wake() -> None:
         sleeper.release()
 
 
-def would_deadlock(need: Need, caller: int) -> bool:
+def would_deadlock(need: Need, caller: int, *, yields: bool) -> bool:
     """Say whether this thread, waiting for a need, would wait in a circle (lock held).
 
     A thread gets on if one alternative of its need names only threads that get on. A call may wait
@@ -79,9 +83,12 @@ def would_deadlock(need: Need, caller: int) -> bool:
     Args:
         need: What this thread would wait for.
         caller: The thread of the call that it works for; or itself.
+        yields: Whether it can do without. One that cannot may wait for those that can: they look
+            again soon, and find the circle.
     """
     me = threading.get_ident()
-    stuck: dict[int, Need] = {**_needs, caller: lambda: [{me}], me: need}
+    others = {each: theirs for each, theirs in _needs.items() if yields or each not in _yielding}
+    stuck: dict[int, Need] = {**others, caller: lambda: [{me}], me: need}
     while True:
         freed = [
             thread
@@ -100,3 +107,4 @@ def after_fork() -> None:
     lock = threading.RLock()
     _sleepers = []
     _needs.clear()
+    _yielding.clear()
