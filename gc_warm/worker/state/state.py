@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import reprlib
 import sys
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from gc_warm.worker.scope import Holder
     from gc_warm.worker.state.options import Options
     from gc_warm.worker.state.slot import Slot
-    from gc_warm.worker.state.stats import WarmInfo
 
 # What answers every call while warmth is disabled: see `gc_warm.worker.state.switch`.
 instead: Callable[[State, Holder | None, Hashable, Any], Any] | None = None
@@ -132,10 +130,6 @@ class State:
         finally:
             if holder.let_go is not None:
                 holder.let_go(holder)
-
-    def info(self) -> WarmInfo:
-        """Return the counts and the living states."""
-        return cast("WarmInfo", importlib.import_module(_STATS).info_of(self))
 
     def clear(self) -> None:
         """Release every state of this initialiser, newest first."""
@@ -266,7 +260,6 @@ class State:
 
 
 _SIZES_KEPT = 1024
-_STATS = "gc_warm.worker.state.stats"
 _orphans: list[State] = []
 
 

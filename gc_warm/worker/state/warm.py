@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import time
 from typing import (
     TYPE_CHECKING,
@@ -183,9 +184,15 @@ def _decorate(options: Options, initialiser: Callable[..., Any], /) -> Warm[...,
         require_initialiser(initialiser)
     state = State(initialiser, options)
     function: Any = functools.update_wrapper(state.make_front(), initialiser, _COPIED, ())
-    function.lease, function.info = state.lease, state.info
+    function.lease, function.info = state.lease, functools.partial(_info_of, state)
     function.clear, function.invalidate = state.clear, state.invalidate
     return cast("Warm[..., Any]", function)
+
+
+def _info_of(state: State) -> WarmInfo:
+    # Travels with what mentions it: see gc_warm/shipping/bundle.py.
+    stats = importlib.import_module("gc_warm.worker.state.stats")
+    return cast("WarmInfo", stats.info_of(state))
 
 
 _groups: dict[str, Group] = {}
