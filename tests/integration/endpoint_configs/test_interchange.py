@@ -99,7 +99,12 @@ def run(tmp_path):
             children = set()
             try:
                 with listener.accept() as connection:
-                    yield Endpoint(process, connection)
+                    endpoint = Endpoint(process, connection)
+                    # A process pool forks its workers at the first task. Were the first heartbeat
+                    # being made at that moment, in another thread, a worker would inherit the lock
+                    # that pydantic holds when it is first used, and hang.
+                    endpoint.wait_for_heartbeats(1)
+                    yield endpoint
                     if process.poll() is None:
                         children = {*psutil.Process(process.pid).children(recursive=True)}
                         process.terminate()
