@@ -304,13 +304,16 @@ class CarriedLoader(importlib.abc.InspectLoader):
         if self._source:
             lines = self._source.splitlines(keepends=True)
             linecache.cache[self._file] = (len(lines), None, lines, self._file)
-        if self.module is None:
-            sys.modules.pop(name, None)
-            return
-        sys.modules[name] = self.module
         parent, _, child = name.rpartition(".")
-        if parent in sys.modules:
-            setattr(sys.modules[parent], child, self.module)
+        above = vars(sys.modules.get(parent, sys))
+        if self.module is not None:
+            sys.modules[name] = self.module
+            if parent in sys.modules:
+                above[child] = self.module
+        else:
+            sys.modules.pop(name, None)
+            if _is_carried(above.get(child)):  # another version's: `from parent import` takes it
+                del above[child]
 
     def get_source(self, fullname: str) -> str:  # noqa: ARG002  (the import system's signature)
         """Return the text of the module."""

@@ -10,6 +10,7 @@ outlive its call, in the traceback of an exception that somebody keeps.
 
 from __future__ import annotations
 
+import _thread
 import itertools
 import threading
 import time
@@ -64,7 +65,7 @@ class Group:
         self.owners: WeakBag[Any] = WeakBag()  # whose states it holds
         self.timed = False  # whether any of them expire
         self.slots: dict[Slot, None] = {}  # whoever asks may get
-        self.going: list[Slot] = []
+        self.going: dict[Slot, None] = {}
         self.evictions = 0
         self.overdrafts = 0
         all_groups.add(self)
@@ -100,10 +101,10 @@ class Group:
             sleeper, value = None, None
             with waiting.lock:
                 victims = self._expire(times, token, holder, mine)
-                slot = None if victims else self._find(owner, key)
+                slot = None if victims else self._find(owner, key, holder)
                 if awaited is not None and awaited is not slot:
                     awaited.wanted.clear()  # it was dismissed meanwhile: nobody gets it
-                if slot is not None and slot.phase is READY:
+                if slot is not None and slot.phase is not BUILDING:
                     value = _use(slot, holder, times.get(owner))
                 elif slot is not None:
                     sleeper = self._join(slot, token, caller, patient=patient)
@@ -127,8 +128,14 @@ class Group:
             else:
                 return slot, self._build(slot, victims, token, holder), True
 
-    def _find(self, owner: Owner, key: Hashable) -> Slot | None:
-        """Return the slot of a key, if there is one that was not abandoned."""
+    def _find(self, owner: Owner, key: Hashable, holder: Holder | None) -> Slot | None:
+        """Return the slot of a key, if there is one that was not abandoned.
+
+        What a call has got, it keeps, though it is past its time for others.
+        """
+        for held in holder.slots if holder is not None else ():
+            if held.owner is owner and held.key == key and not held.stale:
+                return held  # type: ignore[no-any-return]
         slot = owner.slots.get(key)
         if slot is None or slot.phase is READY or (slot.phase is BUILDING and slot.token()):
             return slot
@@ -225,17 +232,19 @@ class Group:
 
         def run(token: Token) -> None:
             _hand_over(token)
+            threading.current_thread().name = f"gc-warm build of {slot.owner.name}"
             try:
                 self._build(slot, victims, token)
             except BaseException:  # noqa: BLE001  (whoever waits raises it)
                 _log().info("background build of %s failed", slot.owner.name, exc_info=True)
 
         token = Token()
+        token.thread = 0
         for each in (slot, *victims):
             each.token = weakref.ref(token)
-        threading.Thread(
-            target=run, args=(token,), name=f"gc-warm build of {slot.owner.name}", daemon=True
-        ).start()
+        # `threading.Thread` would wait for it to begin, and for ever if an exception that was
+        # injected into this thread hits that one.
+        _thread.start_new_thread(run, (token,))
 
     def _abandon(self, slot: Slot, token: Token, error: BaseException, *, lost: bool) -> None:
         """Clean up after a build that raised."""
@@ -320,8 +329,7 @@ class Group:
     def _send_off(self, slot: Slot) -> None:
         """Give a slot out no more. It keeps its place until it is released."""
         slot.phase = GOING
-        if slot not in self.going:
-            self.going.append(slot)
+        self.going[slot] = None
         if slot in self.slots:
             del self.slots[slot]
             del slot.owner.slots[slot.key]

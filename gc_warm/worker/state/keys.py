@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import math
+import numbers
 import operator
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -64,9 +65,8 @@ class KeyMaker:
     ) -> None:
         self._name = name
         self._key = key
-        self._signature = signature = inspect.signature(initialiser)
-        # A decorator may give the initialiser more arguments than calls have.
-        self._outer = inspect.signature(initialiser, follow_wrapped=False)
+        # A decorator below may give the initialiser other arguments than it is called with.
+        self._signature = signature = inspect.signature(initialiser, follow_wrapped=False)
         parameters = signature.parameters.values()
         self._names = tuple(parameter.name for parameter in parameters)
         plain = key is None and all(p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters)
@@ -105,10 +105,7 @@ class KeyMaker:
         try:
             bound = self._signature.bind(*args, **kwargs)
         except TypeError as error:
-            try:
-                bound = self._outer.bind(*args, **kwargs)
-            except TypeError:
-                raise TypeError(f"{self._name}() got wrong arguments: {error}") from None
+            raise TypeError(f"{self._name}() got wrong arguments: {error}") from None
         bound.apply_defaults()
         return bound
 
@@ -194,12 +191,20 @@ def _by_its_own_comparison(value: Any) -> Hashable:
         hash(value)
     except TypeError:
         raise _NotHashableError(value) from None
-    if hasattr(value, "__float__") and not isinstance(value, int):  # such as numpy's, or Decimal
-        if value != value:  # noqa: PLR0124  (that is what nan is)
-            return "nan"
-        if value == 0:
-            return _stand_in(value), math.copysign(1, value)
+    if isinstance(value, numbers.Number) and not hasattr(type(value).__eq__, "__code__"):
+        return _exact_number(value)
     return _stand_in(value)
+
+
+def _exact_number(number: Any) -> Hashable:
+    """Tell the two zeros apart, and let nan equal itself: for numpy's, Decimal and others."""
+    if number != number:  # noqa: PLR0124  (that is what nan is)
+        return "nan"
+    if isinstance(number, numbers.Complex) and not isinstance(number, numbers.Real):
+        return freeze(number.real), freeze(number.imag)
+    if number == 0 and not isinstance(number, numbers.Integral):
+        return _stand_in(number), math.copysign(1, number)
+    return _stand_in(number)
 
 
 class _StandIn:

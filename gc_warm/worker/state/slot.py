@@ -46,7 +46,7 @@ if TYPE_CHECKING:
         """Where slots are: a group."""
 
         slots: dict[Slot, None]
-        going: list[Slot]
+        going: dict[Slot, None]
 
         def trim(self) -> None:
             """Release what has to go and is not in use."""
@@ -57,7 +57,11 @@ _clock = itertools.count()
 
 
 class Token:
-    """Lives as long as the frame of whoever builds or tears down, which makes it."""
+    """Lives as long as the frame of whoever builds or tears down, which makes it.
+
+    Attributes:
+        thread: Where that is; 0 until it begins.
+    """
 
     __slots__ = ("__weakref__", "_frame", "thread")
 
@@ -71,7 +75,9 @@ class Token:
         self._frame = id(sys._getframe(2))  # noqa: SLF001
 
     def at_work(self) -> bool:
-        """Say whether the frame that holds it is still running."""
+        """Say whether the frame that holds it is still running, or has yet to begin."""
+        if not self.thread:
+            return True
         frame = sys._current_frames().get(self.thread)  # noqa: SLF001
         while frame is not None:
             if id(frame) == self._frame:
@@ -156,7 +162,8 @@ class Slot:
             self.wanted = {each for each in self.wanted if (who := each()) and who.at_work()}
             threads = set(sys._current_frames())  # noqa: SLF001  (documented, despite its name)
             for holder in self.live_holders():
-                if holder.thread not in threads:
+                # A lease is nobody's in particular, and ends with its block.
+                if hasattr(holder, "code") and holder.thread not in threads:
                     self.holders.discard(holder.reference)
 
     def idle(self) -> bool:
@@ -189,8 +196,7 @@ def release(slots: list[Slot]) -> None:
             if begun:
                 slot.teardown = None
                 with waiting.lock:
-                    if slot in slot.group.going:
-                        slot.group.going.remove(slot)
+                    slot.group.going.pop(slot, None)
                     waiting.wake()
         del slots[-1], slot
 

@@ -18,7 +18,12 @@ from gc_warm.worker.state.build import builder
 from gc_warm.worker.state.group import Group, all_groups
 from gc_warm.worker.state.keys import ATOMS, KeyMaker
 from gc_warm.worker.state.slot import READY, is_injected
-from gc_warm.worker.state.versions import build_the_same, is_made_of_what_went
+from gc_warm.worker.state.versions import (
+    build_the_same,
+    data_of,
+    is_made_of_what_went,
+    is_version,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
@@ -77,10 +82,15 @@ class State:
 
     def _versions(self, groups: Any) -> list[State]:
         """Return the same initialiser of other versions of its module."""
-        if "<locals>" in self.name:  # each call of what it is in makes another
+        # Each call of what a nested one is in makes another.
+        if "<locals>" in self.name or not is_version(self.home):
             return []
         owners = [each for group in groups for each in group.owners]
-        return [each for each in owners if each.name == self.name and each.home is not self.home]
+        return [
+            each
+            for each in owners
+            if each.name == self.name and each.home is not self.home and is_version(each.home)
+        ]
 
     # What users call
 
@@ -221,19 +231,31 @@ class State:
             task.cold_starts += 1
             task.build_seconds += slot.seconds
 
+    def what_builds(self) -> list[Any]:
+        """Return what decides on which states there are, and on what they are."""
+        options = self.options
+        return [self.initialiser, options.key, options.size, options.maxbytes, options.timer]
+
     def _take_over(self, key: Hashable) -> None:
         """Take what another version has built, if it can be used."""
-        for other in self._versions([self.group]):
+        for other in self._versions(all_groups):
+            if other.group is not self.group:  # an edit has put it into another group
+                other.clear()
+                continue
             slot = other.slots.get(key)
-            if (
-                slot is not None
-                and slot.phase is READY
-                and build_the_same(other.initialiser, self.initialiser)
-                and not is_made_of_what_went(slot.value, other.home or {})
-                and self.group.hand_over(slot, self)
-            ):
+            usable = slot is not None and slot.phase is READY and self._can_use(slot, other)
+            if slot is not None and usable and self.group.hand_over(slot, self):
                 self.handed_over += 1
                 return
+
+    def _can_use(self, slot: Slot, other: State) -> bool:
+        """Say whether a state of another version is what this one would build."""
+        old, new = other.home or {}, self.home or {}
+        return (
+            data_of(old) == data_of(new)
+            and build_the_same(other.what_builds(), self.what_builds())
+            and not is_made_of_what_went(slot.value, old, new)
+        )
 
     def _note_size(self, key: Hashable, measured: Any) -> int:
         """Remember what was measured, for the next build; the oldest is forgotten."""

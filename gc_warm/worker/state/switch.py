@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _disabled = 0  # how many times
 _outside: list[Slot] = []  # built outside any call
-_building: set[tuple[int, Hashable]] = set()
+_building: set[tuple[int, states.State, Hashable]] = set()
 _inherited: list[Slot] = []  # by a child: they are its parent's to tear down
 
 
@@ -66,21 +66,26 @@ def enable() -> None:
 
 def _build_once(state: states.State, holder: Holder | None, key: Hashable, arguments: Any) -> Any:
     """Build, and tear down when the call ends; outside a call, before the next build."""
-    building = (threading.get_ident(), key)
+    building = (threading.get_ident(), state, key)
     if building in _building:
         raise RecursiveBuildError(f"{state.name} asked for the state that it is building.")
-    slot = Slot(state.group, state, key, arguments)
     if holder is None:
-        old = [each for each in _outside if each.owner is state]
-        _outside[:] = [slot, *(each for each in _outside if each not in old)]
+        old = [slot for slot in _outside if slot.owner is state]
+        _outside[:] = [slot for slot in _outside if slot not in old]
         release(old)
-    else:
-        holder.let_go = end_leases
-        holder.leftovers.append(slot)
+    slot = Slot(state.group, state, key, arguments)
     _building.add(building)
     try:
         state.make(slot)
+    except BaseException:
+        release([slot])
+        raise
     finally:
         _building.discard(building)
+    if holder is None:
+        _outside.append(slot)
+    else:
+        holder.let_go = end_leases
+        holder.leftovers.append(slot)
     state.count_build(slot)
     return slot.value

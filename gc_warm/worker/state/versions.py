@@ -1,17 +1,20 @@
 """Versions of an initialiser: may a new one have what an old one has built?
 
 It may if it would build the same: if both, and all that they name, are the same, down through
-functions, classes and values. What they take from elsewhere (files, the environment, settings of
-libraries) is not looked at. And what was built must not be made of classes or functions of the old
-version, for the new one would not know them.
+functions, classes and values. What cannot be seen so, such as what code looks up by names that it
+makes, counts as changed. What they take from elsewhere (files, the environment, settings of
+libraries) is not looked at. And what was built must not be made of what the old version defined:
+the new one would not know that.
 """
 
 from __future__ import annotations
 
+import dis
 import gc
 import hashlib
 import pickle
 import sys
+import threading
 import types
 from typing import TYPE_CHECKING, Any
 
@@ -19,52 +22,118 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _BY_DEFINITION = (types.FunctionType, types.CodeType, types.ModuleType, type)
+_SIMPLE = (str, bytes, int, float, complex, bool, type(None), tuple, frozenset)
+_LOCKS = (type(threading.Lock()), type(threading.RLock()))
 # What Python makes for each class anew.
-_OF_CLASSES = {"__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__"}
+_OF_CLASSES = {
+    *("__dict__", "__weakref__", "__module__", "__firstlineno__", "_abc_impl"),
+    *("__dataclass_fields__", "__dataclass_params__"),
+}
+# Code that names one of these may depend on anything.
+_REACHING_OUT = {
+    *("globals", "locals", "vars", "eval", "exec", "__import__", "import_module", "modules"),
+    *("__subclasses__", "getsource", "get_data"),
+}
 # A state of more objects than this is built again: to look at all would take seconds.
 _MANY = 1_000_000
 
 
+def is_version(home: dict[str, Any] | None) -> bool:
+    """Say whether these are the globals of a module that has travelled: it may have versions."""
+    return home is not None and _has_travelled(home.get("__loader__"))
+
+
+def _has_travelled(loader: Any) -> bool:
+    return hasattr(loader, "payload")
+
+
+def data_of(home: dict[str, Any]) -> Any:
+    """Return the data files that a module has brought along."""
+    return getattr(home["__loader__"], "data", None)
+
+
 def build_the_same(old: object, new: object) -> bool:
     """Say whether two versions of a definition do the same, as far as that can be seen."""
-    pairs, seen = [(old, new)], set()
-    while pairs:
-        a, b = pairs.pop()
-        if a is b or (id(a), id(b)) in seen:
+    pairs = [(old, new)]
+    twins: dict[int, int] = {}
+    for a, b in pairs:  # it grows meanwhile, and keeps alive what it compares
+        if twins.get(id(a)) == id(b):
             continue
-        seen.add((id(a), id(b)))
+        if twins.setdefault(id(a), id(b)) != id(b):  # two that were one, or one that was two
+            return False
         try:
             (text, parts), (other_text, other_parts) = _taken_apart(a), _taken_apart(b)
         except Exception:  # noqa: BLE001  (what cannot be looked at may be anything)
             return False
         if text != other_text or len(parts) != len(other_parts):
             return False
-        pairs += zip(parts, other_parts, strict=True)
+        pairs += [pair for pair in zip(parts, other_parts, strict=True) if not _is_one(*pair)]
     return True
+
+
+def _is_one(a: Any, b: Any) -> bool:
+    """Say whether two are one and the same, which includes what is below a package."""
+    return a is b and not (
+        isinstance(a, types.ModuleType) and hasattr(a, "__path__") and _has_travelled(a.__loader__)
+    )
 
 
 def _taken_apart(value: Any) -> tuple[object, list[Any]]:
     """Return what can be compared of a value, and the further values that it is made of."""
-    if hasattr(value, "lease") or (
-        hasattr(value, "__wrapped__") and not isinstance(value, types.FunctionType)
-    ):  # warm, self-contained or such as functools.lru_cache makes
-        return type(value), [value.__wrapped__]
+    lease = getattr(value, "lease", None)
+    state: Any = getattr(lease, "__self__", None)
+    if hasattr(state, "what_builds"):
+        return "warm", state.what_builds()
+    if hasattr(value, "cache_parameters"):  # by functools.lru_cache
+        return value.cache_parameters(), [value.__wrapped__]
+    if hasattr(value, "receipted"):  # self-contained
+        return (value.modules, value.requires, value.data), [value.function]
     if isinstance(value, types.FunctionType):
-        names = [name for name in _names(value.__code__) if name in value.__globals__]
-        cells = [cell.cell_contents for cell in value.__closure__ or ()]
-        named = [value.__globals__[name] for name in names]
-        given = [value.__defaults__, value.__kwdefaults__]
-        return (_without_lines(value.__code__), names), [*given, *cells, *named]
+        return _function_taken_apart(value)
     if isinstance(value, type):
         own = {name: each for name, each in vars(value).items() if name not in _OF_CLASSES}
-        return (value.__qualname__, [*own]), [*value.__bases__, *own.values()]
+        return (value.__qualname__, [*own]), [type(value), *value.__bases__, *own.values()]
+    if isinstance(value, (staticmethod, classmethod)):
+        return type(value), [value.__func__]
     if isinstance(value, property):
-        return property, [value.fget, value.fset, value.fdel]
+        return "property", [value.fget, value.fset, value.fdel]
+    if isinstance(value, _LOCKS):
+        return "lock", [type(value)]
     written = hashlib.sha256()
     pickler = _Pickler(types.SimpleNamespace(write=written.update), protocol=4)
-    pickler.value, pickler.parts = value, []
+    pickler.value, pickler.parts = value, [type(value)]
     pickler.dump(value)
-    return (type(value).__qualname__, written.digest()), pickler.parts
+    if getattr(value, "__dict__", None):  # of which the class may have written nothing
+        pickler.dump(vars(value))
+    return written.digest(), pickler.parts
+
+
+def _function_taken_apart(function: types.FunctionType) -> tuple[object, list[Any]]:
+    codes = [*_codes_in(function.__code__)]
+    names = {name: None for code in codes for name in code.co_names}
+    if not names.keys().isdisjoint(_REACHING_OUT) or any(map(_imports_what_travels, codes)):
+        raise LookupError
+    named = {name: function.__globals__[name] for name in names if name in function.__globals__}
+    given = [function.__defaults__, function.__kwdefaults__]
+    attributes = [*function.__dict__.items(), function.__annotations__, function.__name__]
+    cells = [cell.cell_contents for cell in function.__closure__ or ()]
+    parts = [*given, *attributes, *cells, *named.values()]
+    return (_without_lines(function.__code__), [*named]), parts
+
+
+def _imports_what_travels(code: types.CodeType) -> bool:
+    """Say whether code imports what may be another version now."""
+    return any(
+        each.opname == "IMPORT_NAME"
+        and _has_travelled(getattr(sys.modules.get(each.argval), "__loader__", _Unknown))
+        for each in dis.get_instructions(code)
+    )
+
+
+class _Unknown:
+    """The loader of what is not imported here, and so has travelled."""
+
+    payload = None
 
 
 def _without_lines(code: types.CodeType) -> types.CodeType:
@@ -73,12 +142,11 @@ def _without_lines(code: types.CodeType) -> types.CodeType:
     return code.replace(co_filename="", co_firstlineno=1, co_linetable=b"", co_consts=(*inner,))
 
 
-def _names(code: types.CodeType) -> Iterator[str]:
-    """Yield the names of globals that some code, or code inside it, may look up."""
-    yield from code.co_names
+def _codes_in(code: types.CodeType) -> Iterator[types.CodeType]:
+    yield code
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            yield from _names(constant)
+            yield from _codes_in(constant)
 
 
 class _Pickler(pickle.Pickler):
@@ -90,26 +158,32 @@ class _Pickler(pickle.Pickler):
     def persistent_id(self, value: Any) -> int | None:
         """Return the number of a definition; None for what is to be written."""
         if value is self.value or not (
-            isinstance(value, _BY_DEFINITION) or hasattr(value, "__wrapped__")
+            isinstance(value, (*_BY_DEFINITION, *_LOCKS)) or hasattr(value, "__wrapped__")
         ):
             return None
         self.parts.append(value)
         return len(self.parts)
 
 
-def is_made_of_what_went(value: object, home: dict[str, Any]) -> bool:
+def is_made_of_what_went(value: object, old: dict[str, Any], new: dict[str, Any]) -> bool:
     """Say whether a state's objects are, or refer to, what only an old version has defined.
 
     Args:
         value: The state.
-        home: The globals of the module of the old version.
+        old: The globals of the module of the old version.
+        new: Those of the new one.
     """
+    theirs = {
+        id(each): None
+        for name, each in old.items()
+        if new.get(name) is not each and not isinstance(each, _SIMPLE)
+    }
     seen: set[int] = set()
     waiting = [value]
     while waiting:
         each = waiting.pop()
         is_definition = isinstance(each, _BY_DEFINITION)
-        if each is home or _went(each if is_definition else type(each), home):
+        if each is old or id(each) in theirs or _went(each if is_definition else type(each), old):
             return True
         if isinstance(each, types.FunctionType):
             waiting += [*(each.__closure__ or ()), each.__defaults__, each.__kwdefaults__]
@@ -121,14 +195,18 @@ def is_made_of_what_went(value: object, home: dict[str, Any]) -> bool:
     return False
 
 
-def _went(definition: Any, home: dict[str, Any]) -> bool:
+def _went(definition: Any, old: dict[str, Any]) -> bool:
     """Say whether a definition of a module that travels is not what has its name there now."""
+    if isinstance(definition, types.ModuleType):
+        return _has_travelled(getattr(definition, "__loader__", None))
     module = getattr(definition, "__module__", None)
-    if module is None or module == home.get("__name__"):
-        return module is not None
-    there = sys.modules.get(module)
-    if not hasattr(getattr(there, "__loader__", None), "payload"):
+    there = sys.modules.get(str(module))
+    if isinstance(definition, types.FunctionType):
+        return there is None or definition.__globals__ is not vars(there)
+    if module == old.get("__name__"):
+        return True
+    if not _has_travelled(getattr(there, "__loader__", None)):
         return False
-    for name in definition.__qualname__.split("."):
+    for name in getattr(definition, "__qualname__", "").split("."):
         there = getattr(there, name, None)
     return there is not definition
