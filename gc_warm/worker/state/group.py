@@ -15,6 +15,7 @@ import itertools
 import threading
 import time
 import weakref
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from gc_warm.errors.states import CapacityError, RecursiveBuildError, WarmTimeoutError
@@ -42,6 +43,8 @@ _PATIENCE = 0.5
 
 _order = itertools.count(1)
 all_groups: WeakBag[Group] = WeakBag()
+# Inside of which builds some code runs: also threads that get their context from there.
+_builds: ContextVar[tuple[Slot, ...]] = ContextVar("gc_warm_builds", default=())
 
 
 def _hand_over(token: Token) -> None:
@@ -145,10 +148,15 @@ class Group:
     def _join(self, slot: Slot, token: Token, caller: int, *, patient: bool) -> threading.Lock:
         """Prepare to wait for another's build."""
         slot.disown(patient=patient)
-        if not waiting.would_deadlock(slot.alternatives, caller, yields=False):
+        me = threading.get_ident()
+        # A call does not wait for its threads while it builds, unless the build has started them.
+        in_a_build = any(caller in each.keepers() for each in _builds.get())
+        if not waiting.would_deadlock(
+            slot.alternatives, caller if in_a_build else me, yields=False
+        ):
             slot.joined = True
             slot.wanted.add(weakref.ref(token))
-            return waiting.enlist(slot.alternatives, yields=False)
+            return waiting.enlist(slot.alternatives, caller, yields=False)
         builder = slot.token()
         if builder is not None and builder.thread == threading.get_ident():
             message = f"{slot.owner.name} asked for the state that it is building."
@@ -168,7 +176,7 @@ class Group:
             victims = self._choose_victims(slot.size)
         if not self._fits(slot.size, victims):
             if not waiting.would_deadlock(self._alternatives, caller, yields=True):
-                return None, [], waiting.enlist(self._alternatives, yields=True)
+                return None, [], waiting.enlist(self._alternatives, caller, yields=True)
             self.overdrafts += 1
         claimed = self._claim(victims, token, yields=True)
         self.evictions += len(claimed)
@@ -209,7 +217,11 @@ class Group:
         lost = bool(victims)
         try:
             release(victims)
-            slot.owner.make(slot)
+            before = _builds.set((*_builds.get(), slot))
+            try:
+                slot.owner.make(slot)
+            finally:
+                _builds.reset(before)
             self._require_possible(slot)
             with waiting.lock:
                 slot.order = next(_order)

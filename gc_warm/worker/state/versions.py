@@ -99,12 +99,13 @@ def _taken_apart(value: Any) -> tuple[object, list[Any]]:
         return "property", [value.fget, value.fset, value.fdel]
     if isinstance(value, _LOCKS):
         return "lock", [type(value)]
+    given = getattr(value, "__dict__", None)  # first, for to look may change what is written
     written = hashlib.sha256()
     pickler = _Pickler(types.SimpleNamespace(write=written.update), protocol=4)
     pickler.value, pickler.parts = value, [type(value)]
     pickler.dump(value)
-    if getattr(value, "__dict__", None):  # of which the class may have written nothing
-        pickler.dump(vars(value))
+    if given:  # of which the class may have written nothing
+        pickler.dump(given)
     return written.digest(), pickler.parts
 
 
@@ -177,6 +178,7 @@ def is_made_of_what_went(value: object, old: dict[str, Any], new: dict[str, Any]
         id(each): None
         for name, each in old.items()
         if new.get(name) is not each and not isinstance(each, _SIMPLE)
+        if gc.is_tracked(each) or type(each) is object  # what may change, and what is unique
     }
     seen: set[int] = set()
     waiting = [value]
@@ -184,6 +186,8 @@ def is_made_of_what_went(value: object, old: dict[str, Any], new: dict[str, Any]
         each = waiting.pop()
         is_definition = isinstance(each, _BY_DEFINITION)
         if each is old or id(each) in theirs or _went(each if is_definition else type(each), old):
+            return True
+        if getattr(getattr(each, "dtype", None), "hasobject", False):  # numpy does not say which
             return True
         if isinstance(each, types.FunctionType):
             waiting += [*(each.__closure__ or ()), each.__defaults__, each.__kwdefaults__]

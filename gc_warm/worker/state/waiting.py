@@ -12,6 +12,7 @@ block, which cannot be said of `threading.Condition`, whose methods are Python.
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable
 
@@ -27,8 +28,9 @@ Need = Callable[[], list[set[int]]]
 
 lock = threading.RLock()
 _sleepers: list[threading.Lock] = []
-_needs: dict[int, Need] = {}
-_yielding: set[int] = set()  # the threads that wait in no circle: they do without what they need
+_needs: dict[int, Need] = {}  # of threads that sleep
+_callers: dict[int, int] = {}  # the threads of the calls that they work for
+_yielding: set[int] = set()  # those that wait in no circle: they do without what they need
 
 
 def is_mine() -> bool:
@@ -46,24 +48,27 @@ def require_free() -> None:
         raise BusyError
 
 
-def enlist(need: Need, *, yields: bool) -> threading.Lock:
+def enlist(need: Need, caller: int, *, yields: bool) -> threading.Lock:
     """Announce that this thread is about to sleep (lock held); pass the result to `sleep`."""
     sleeper = threading.Lock()
     sleeper.acquire()
     _sleepers.append(sleeper)
-    _needs[threading.get_ident()] = need
+    me = threading.get_ident()
+    _needs[me], _callers[me] = need, caller
     if yields:
-        _yielding.add(threading.get_ident())
+        _yielding.add(me)
     return sleeper
 
 
 def sleep(sleeper: threading.Lock, seconds: float) -> None:
     """Sleep until something changed, or for a slice of time (lock not held)."""
+    me = threading.get_ident()
     try:
         sleeper.acquire(timeout=max(0.0, min(seconds, SLICE)))
     finally:
-        _needs.pop(threading.get_ident(), None)
-        _yielding.discard(threading.get_ident())
+        _needs.pop(me, None)
+        _callers.pop(me, None)
+        _yielding.discard(me)
 
 
 def wake() -> None:
@@ -87,8 +92,13 @@ def would_deadlock(need: Need, caller: int, *, yields: bool) -> bool:
             again soon, and find the circle.
     """
     me = threading.get_ident()
-    others = {each: theirs for each, theirs in _needs.items() if yields or each not in _yielding}
-    stuck: dict[int, Need] = {**others, caller: lambda: [{me}], me: need}
+    stuck: dict[int, Need] = {}
+    if yields:
+        for each in _callers.values():
+            stuck[each] = functools.partial(_helpers_of, each)
+    stuck[caller] = lambda: [{me}]
+    stuck |= {each: theirs for each, theirs in _needs.items() if yields or each not in _yielding}
+    stuck[me] = need
     while True:
         freed = [
             thread
@@ -101,10 +111,16 @@ def would_deadlock(need: Need, caller: int, *, yields: bool) -> bool:
             del stuck[thread]
 
 
+def _helpers_of(caller: int) -> list[set[int]]:
+    """Be what a call waits for whose threads sleep: these."""
+    return [{each for each, theirs in _callers.items() if theirs == caller}]
+
+
 def after_fork() -> None:
     """Begin anew in a child: its parent's other threads are not there to release anything."""
     global lock, _sleepers  # noqa: PLW0603
     lock = threading.RLock()
     _sleepers = []
     _needs.clear()
+    _callers.clear()
     _yielding.clear()

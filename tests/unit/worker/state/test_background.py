@@ -111,3 +111,40 @@ def test_what_a_build_raises_is_raised_whatever_it_is(error):
     with pytest.raises(error, match="no license"):
         model()
     assert 1 == len(builds)
+
+
+def test_more_keys_than_places_are_built_once_each(in_threads):
+    built = []
+
+    @warm(background=True, wait=20)
+    def model(name):
+        built.append(name)
+        yield [name]
+
+    for number in range(5):
+        names = [(number, index) for index in range(8)]
+        assert [[name] for name in names] == in_threads(8, lambda i, names=names: model(names[i]))
+        assert names == sorted(built)
+        built.clear()
+    assert 0 == model.info().overdrafts
+
+
+def test_calls_that_hold_what_was_built_for_them_take_turns(in_threads):
+    built, alive = [], []
+
+    @warm(background=True, wait=20)
+    def model(name):
+        built.append(name)
+        alive.append(name)
+        assert [name] == alive
+        yield [name]
+        alive.remove(name)
+
+    def work(index):
+        with task_scope():
+            state = model(index)
+            assert [index] == alive
+            return state
+
+    assert [[index] for index in range(8)] == in_threads(8, work)
+    assert list(range(8)) == sorted(built)

@@ -70,7 +70,7 @@ class World:
         self.part.clear()
         self.whole.clear()
         self.group.trim()
-        assert (len(self.group.slots), self.group.going) == (0, [])
+        assert (len(self.group.slots), self.group.going) == (0, {})
         gc.collect()  # of tracebacks that refer to themselves
         assert [state.what for made in self.made if (state := made())] == []
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import decimal
 import enum
+import gc
 import math
+import weakref
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
@@ -14,7 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gc_warm import warm
 from gc_warm.errors import UnhashableArgumentError
+from gc_warm.worker.state import keys
 from gc_warm.worker.state.keys import KeyMaker, freeze
 
 
@@ -221,3 +225,140 @@ def test_numbers_of_other_kinds(make):
     assert freeze(make("nan")) == freeze(make("nan"))
     assert freeze(make("0.0")) != freeze(make("-0.0"))
     assert freeze(make("1.5")) == freeze(make("1.5"))
+
+
+class Bag:
+    """Mutable, and yet hashable."""
+
+    def __init__(self, content):
+        self.content = content
+
+    def __eq__(self, other):
+        return self.content == other.content
+
+    def __hash__(self):
+        return hash(self.content)
+
+
+@pytest.fixture
+def model():
+    @warm(maxsize=None)
+    def model(bag):
+        return [bag.content]
+
+    return model
+
+
+def test_what_has_changed_is_another_state(model):
+    bag = Bag("a")
+    first = model(bag)
+    bag.content = "b"
+    second = model(bag)
+    assert (["a"], ["b"]) == (first, second)
+    assert second is model(Bag("b"))
+    bag.content = "a"
+    assert first is model(bag)
+
+
+def test_what_has_changed_is_never_taken_for_what_it_was(model):
+    bag = Bag("a")
+    model(bag)
+    for content in "bacab":
+        bag.content = content
+        assert [content] == model(bag)
+        for other in "abcd":
+            assert [other] == model(Bag(other))
+
+
+class ByName(type):
+    """Makes classes that are equal if their names are."""
+
+    def __eq__(cls, other):
+        return cls.__name__ == other.__name__
+
+    def __hash__(cls):
+        return hash(cls.__name__)
+
+
+def named(name, **names):
+    return ByName(name, (), names)
+
+
+def test_classes_with_a_comparison_of_their_own():
+    assert freeze(named("One")) == freeze(named("One"))
+    assert freeze(named("One")) != freeze(named("Two"))
+    assert freeze((named("One"), 1)) == freeze((named("One"), 1))
+
+
+def test_instances_of_classes_with_a_comparison_of_their_own():
+    one = named("One")
+    first, second = one(), one()
+    assert freeze(first) == freeze(first)
+    assert freeze(first) != freeze(second)
+    assert freeze(first) != freeze(named("Two")())
+
+
+def test_nothing_is_kept_of_values_that_are_gone():
+    before = set(keys._stand_ins)
+
+    @warm
+    def model(key):
+        return [1]
+
+    for number in range(10):
+        model(PurePosixPath(f"gone-{number}"))
+        model(Bag(f"gone-{number}"))
+    assert len(set(keys._stand_ins) - before) == 1
+    model.clear()
+    gc.collect()
+    assert set(keys._stand_ins) <= before
+
+
+def make_usual():
+    class Usual:
+        pass
+
+    return Usual
+
+
+def make_frozen():
+    @dataclass(frozen=True)
+    class Frozen:
+        number: int = 1
+
+    return Frozen
+
+
+def make_compared():
+    return named("Compared")
+
+
+@pytest.mark.parametrize("make", [make_usual, make_frozen, make_compared])
+def test_nothing_is_kept_of_classes_that_are_gone(make):
+    freeze((int, named("Other")))  # the classes of classes stay
+    gc.collect()
+    rules, stand_ins = set(keys._rules), set(keys._stand_ins)
+    made = make()
+    gone = weakref.ref(made)
+    freeze(made())
+    freeze((made(), made))
+    del made
+    gc.collect()
+    assert gone() is None
+    assert set(keys._rules) <= rules
+    assert set(keys._stand_ins) <= stand_ins
+
+
+def test_a_rule_is_learned_anew_for_a_class_in_the_place_of_another():
+    """As when the id of a class is used again."""
+    for number in range(50):
+
+        @dataclass(frozen=True)
+        class Config:
+            first: int
+            second: int = field(compare=bool(number % 2))
+
+        left, right = freeze(Config(1, 1)), freeze(Config(1, 2))
+        assert (left == right) is (number % 2 == 0)
+        del Config, left, right
+        gc.collect()

@@ -12,6 +12,7 @@ import threading
 import pytest
 
 from gc_warm import LocalExecutor, disable, enable, warm
+from gc_warm.worker.scope import task_scope
 from gc_warm.worker.state import waiting
 
 MODULE = """
@@ -267,3 +268,98 @@ def test_a_child_leaves_what_was_built_while_disabled_to_its_parent():
     assert in_child(lambda: (enable(), freed)[1]) == "[]"
     enable()
     assert freed == [os.getpid()]
+
+
+def fork():
+    """Fork; a child that hangs is ended."""
+    pid = os.fork()
+    if not pid:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(20)
+    return pid
+
+
+def assert_child_agrees(pid, claim):
+    """Evaluate a claim here and in the child, which ends."""
+    if not pid:
+        agreed = False
+        try:
+            agreed = claim()
+        finally:
+            os._exit(0 if agreed else 1)
+    assert (pid, 0) == os.waitpid(pid, 0)
+    assert claim()
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_a_build_that_forks_gives_a_state_to_both(background):
+    pids = []
+
+    @warm(background=background)
+    def model(name):
+        if name == "a":
+            pids.append(fork())
+            if background and not pids[0]:
+                os._exit(0)  # the thread is all there is of it: nobody waits
+        yield [name, os.getpid()]
+
+    model("a")
+    state = model("a")
+    assert_child_agrees(
+        pids[0],
+        lambda: (
+            state == model("a") == ["a", os.getpid()]
+            and model("b") == ["b", os.getpid()]
+            and model.info().currsize == 1
+        ),
+    )
+
+
+def test_a_build_that_forks_goes_on_in_a_call_of_both():
+    pids, freed = [], []
+
+    @warm
+    def part(name):
+        yield [name, os.getpid()]
+        freed.append(name)
+
+    @warm
+    def whole():
+        pids.append(fork())
+        return [part("a")]
+
+    def call():
+        with task_scope():
+            state = whole()
+            return state[0] is part("a") and freed == [] and whole() is state
+
+    right = call()
+    assert_child_agrees(
+        pids[0],
+        lambda: (
+            right and part("a") == ["a", os.getpid()] and part("b") == ["b", os.getpid()] and freed
+        ),
+    )
+
+
+def test_a_call_that_forks_keeps_its_states_and_the_child_builds_its_own():
+    events = []
+
+    @warm
+    def model(name):
+        events.append(f"build {name}")
+        yield [name]
+        events.append(f"free {name}")
+
+    def call():
+        with task_scope():
+            before = model("a")
+            pid = fork()
+            again = model("a")
+            if pid:
+                model("b")
+                return pid, again is before and events == ["build a", "build b"]
+            return pid, again == before and events == ["build a", "build a"]
+
+    pid, right = call()
+    assert_child_agrees(pid, lambda: right and model("c") == ["c"] and events[-1] == "build c")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import importlib
 import json
 import pickle
+import textwrap
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +18,7 @@ import pytest
 
 from gc_warm import stats, warm
 from gc_warm.errors import RecursiveBuildError, UnhashableArgumentError, UsageError
+from gc_warm.worker.scope import task_scope
 
 
 class Model:
@@ -515,3 +518,186 @@ def test_options_that_would_fail_later_are_refused():
 
     with pytest.raises(UsageError, match="must return a number of bytes, not -5"):
         model()
+
+
+def connected(function):
+    """Give a function a first argument that its callers do not know of."""
+
+    @functools.wraps(function)
+    def wrapper(*args, **kwargs):
+        return function("connection", *args, **kwargs)
+
+    return wrapper
+
+
+def test_a_decorator_below_may_give_further_arguments():
+    built = []
+
+    @warm(maxsize=None)
+    @connected
+    def model(connection, name, size=3):
+        built.append((connection, name, size))
+        return [name, size]
+
+    assert model("a") is model("a")
+    assert ["a", 4] == model("a", 4)
+    assert ["a", 5] == model("a", size=5)
+    assert ["b", 3] == model("b")
+    assert ["a", 3] == model("a")
+    every = [("a", 3), ("a", 4), ("a", 5), ("b", 3)]
+    assert [("connection", *each) for each in every] == built
+
+
+@pytest.mark.parametrize(("args", "options"), [((), {}), (("a", 1, 2), {}), (("a", 1), {"c": 1})])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_wrong_arguments_are_refused(args, options, wrapped):
+    built = []
+
+    def model(connection, name):
+        built.append(name)
+
+    model = warm(connected(model) if wrapped else model)
+    with pytest.raises(TypeError):
+        model(*args, **options)
+    assert built == []
+
+
+DEFINITION = """
+    from gc_warm import warm
+    {start}
+    @warm
+    def model(name):
+        events.append("build {number}")
+        yield [name, {number}]
+        events.append("free {number}")
+"""
+
+
+def test_a_module_that_is_reloaded_lets_its_old_state_go_first(user_module):
+    events = user_module("journal", "events = []").events
+    start = "from journal import events"
+    module = user_module("reloaded", DEFINITION.format(number=1, start=start))
+    assert ["a", 1] == module.model("a")
+    user_module("reloaded", DEFINITION.format(number=22, start=start))
+    importlib.reload(module)
+    assert ["a", 22] == module.model("a")
+    assert ["build 1", "free 1", "build 22"] == events
+
+
+def test_a_definition_that_is_made_anew_lets_the_old_state_go_first():
+    events = []
+    names = {"__name__": "made_anew", "events": events}
+    for number in (1, 2):
+        exec(textwrap.dedent(DEFINITION.format(number=number, start="")), names)
+        assert ["a", number] == names["model"]("a")
+    assert ["build 1", "free 1", "build 2"] == events
+
+
+def test_what_nobody_can_ask_for_any_more_goes_before_the_next_build():
+    events = []
+
+    @warm
+    def model():
+        events.append("build")
+        yield ["state"]
+        events.append("free")
+
+    @warm
+    def other():
+        events.append("build another")
+
+    model()
+    del model
+    other()
+    assert ["build", "free", "build another"] == events
+
+
+def test_what_is_used_though_its_definition_is_gone_stays():
+    events = []
+
+    @warm
+    def model():
+        events.append("build")
+        yield ["state"]
+        events.append("free")
+
+    @warm
+    def other(name):
+        events.append(f"build {name}")
+
+    with model.lease():
+        lease = model.lease
+        del model
+        other("a")
+        assert ["build", "build a"] == events
+    del lease
+    other("b")
+    assert ["build", "build a", "free", "build b"] == events
+
+
+def evict_by_another(model):
+    model("b")
+
+
+def evict_by_clear(model):
+    model.clear()
+
+
+def evict_by_invalidate(model):
+    model.invalidate("a")
+
+
+def make_function():
+    @warm
+    def model(name):
+        return Model(name)
+
+    return model
+
+
+def make_generator():
+    @warm
+    def model(name):
+        yield Model(name)
+
+    return model
+
+
+def make_class():
+    @warm
+    class Closing:
+        def __init__(self, name):
+            self.name = name
+
+        def close(self):
+            self.name = None
+
+    return Closing
+
+
+@pytest.mark.parametrize("evict", [evict_by_another, evict_by_clear, evict_by_invalidate])
+@pytest.mark.parametrize("make", [make_function, make_generator, make_class])
+def test_what_is_evicted_is_freed_at_once(make, evict):
+    """Without a collection, which may be long in coming."""
+    model = make()
+    gc.disable()
+    try:
+        with task_scope():
+            gone = weakref.ref(model("a"))
+            model("a")
+        evict(model)
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("make", [make_function, make_generator, make_class])
+def test_what_a_call_held_beyond_the_capacity_is_freed_at_its_end(make):
+    model = make()
+    gc.disable()
+    try:
+        with task_scope():
+            made = [weakref.ref(model("a")), weakref.ref(model("b"))]
+        assert 1 == [each() for each in made].count(None)
+    finally:
+        gc.enable()
