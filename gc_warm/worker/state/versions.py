@@ -187,8 +187,8 @@ def is_made_of_what_went(value: object, old: dict[str, Any], new: dict[str, Any]
         is_definition = isinstance(each, _BY_DEFINITION)
         if each is old or id(each) in theirs or _went(each if is_definition else type(each), old):
             return True
-        if getattr(getattr(each, "dtype", None), "hasobject", False):  # numpy does not say which
-            return True
+        if getattr(getattr(each, "dtype", None), "hasobject", None) is True:
+            waiting.append(each.tolist())  # numpy does not show them to the collector
         if isinstance(each, types.FunctionType):
             waiting += [*(each.__closure__ or ()), each.__defaults__, each.__kwdefaults__]
         elif not is_definition and gc.is_tracked(each) and id(each) not in seen:
