@@ -137,7 +137,8 @@ class Group:
         What a call has got, it keeps, though it is past its time for others.
         """
         for held in holder.slots if holder is not None else ():
-            if held.owner is owner and held.key == key and not held.stale:
+            is_kept = held in self.going and held.token() is None and not held.stale
+            if is_kept and held.owner is owner and held.key == key:
                 return held  # type: ignore[no-any-return]
         slot = owner.slots.get(key)
         if slot is None or slot.phase is READY or (slot.phase is BUILDING and slot.token()):

@@ -181,7 +181,7 @@ def is_made_of_what_went(value: object, old: dict[str, Any], new: dict[str, Any]
         if gc.is_tracked(each) or type(each) is object  # what may change, and what is unique
     }
     seen: set[int] = set()
-    waiting = [value]
+    waiting: list[Any] = [value]
     while waiting:
         each = waiting.pop()
         is_definition = isinstance(each, _BY_DEFINITION)
