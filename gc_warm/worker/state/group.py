@@ -15,7 +15,6 @@ import itertools
 import threading
 import time
 import weakref
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from gc_warm.errors.states import CapacityError, RecursiveBuildError, WarmTimeoutError
@@ -43,8 +42,6 @@ _PATIENCE = 0.5
 
 _order = itertools.count(1)
 all_groups: WeakBag[Group] = WeakBag()
-# Inside of which builds some code runs: also threads that get their context from there.
-_builds: ContextVar[tuple[Slot, ...]] = ContextVar("gc_warm_builds", default=())
 
 
 def _hand_over(token: Token) -> None:
@@ -149,12 +146,8 @@ class Group:
     def _join(self, slot: Slot, token: Token, caller: int, *, patient: bool) -> threading.Lock:
         """Prepare to wait for another's build."""
         slot.disown(patient=patient)
-        me = threading.get_ident()
-        # A call does not wait for its threads while it builds, unless the build has started them.
-        in_a_build = any(caller in each.keepers() for each in _builds.get())
-        if not waiting.would_deadlock(
-            slot.alternatives, caller if in_a_build else me, yields=False
-        ):
+        # A call that builds need not wait for its threads: who asks for that waits, for a time.
+        if not waiting.would_deadlock(slot.alternatives, token.thread, yields=False):
             slot.joined = True
             slot.wanted.add(weakref.ref(token))
             return waiting.enlist(slot.alternatives, caller, yields=False)
@@ -218,11 +211,7 @@ class Group:
         lost = bool(victims)
         try:
             release(victims)
-            before = _builds.set((*_builds.get(), slot))
-            try:
-                slot.owner.make(slot)
-            finally:
-                _builds.reset(before)
+            slot.owner.make(slot)
             self._require_possible(slot)
             with waiting.lock:
                 slot.order = next(_order)

@@ -6,7 +6,6 @@ import contextlib
 import functools
 import random
 import threading
-import time
 import types
 
 import numpy as np
@@ -209,22 +208,6 @@ def test_a_lease_outlives_the_thread_that_opened_it(background):
         assert [] == log
     assert "b" == model("b")
     assert ["free a"] == log
-
-
-def test_many_states_are_released_in_a_time_that_grows_with_their_number_only():
-    @warm(maxsize=None)
-    def model(number):
-        return number
-
-    def seconds(number):
-        for each in range(number):
-            model(each)
-        begin = time.perf_counter()
-        model.clear()
-        return time.perf_counter() - begin
-
-    seconds(100)
-    assert seconds(16_000) < 40 * max(seconds(2000), 0.001)
 
 
 def test_complex_numbers_of_numpy_are_as_exact_as_pythons():
