@@ -291,6 +291,31 @@ def test_states_are_torn_down_wherever_a_module_has_them_and_nothing_else_is(pro
     assert torn_down == sorted(before_the_end.splitlines())
 
 
+def test_what_an_old_version_keeps_in_its_globals_is_freed_with_it(project, in_worker):
+    text = """
+        from gc_warm import self_contained
+        class Table:
+            def __del__(self):
+                print("freed NUMBER", flush=True)
+        table = Table()
+        @self_contained
+        def work():
+            return NUMBER, table is not None
+    """
+    codes = [
+        packed(project({"tables.py": text.replace("NUMBER", str(number))}).work)
+        for number in (1, 2)
+    ]
+    program = f"""
+        gc.disable()  # nothing else collects
+        run(tasks[0])
+        for _ in range({PATIENCE}):
+            run(tasks[1])
+        print("end", flush=True)
+    """
+    assert "freed 1\nend\n" == in_worker(program, *codes).partition("freed 2")[0]
+
+
 @pytest.mark.parametrize("name", ["work", "made", "receipted"])
 def test_state_is_not_torn_down_under_a_running_call(project, in_worker, name):
     text = """
