@@ -94,10 +94,11 @@ def would_deadlock(need: Need, caller: int, *, yields: bool) -> bool:
     me = threading.get_ident()
     stuck: dict[int, Need] = {}
     if yields:
-        for each in _callers.values():
+        for each in [*_callers.values()]:  # who wakes up takes no lock
             stuck[each] = functools.partial(_helpers_of, each)
     stuck[caller] = lambda: [{me}]
-    stuck |= {each: theirs for each, theirs in _needs.items() if yields or each not in _yielding}
+    needs = {**_needs}
+    stuck |= {each: theirs for each, theirs in needs.items() if yields or each not in _yielding}
     stuck[me] = need
     while True:
         freed = [
@@ -113,7 +114,7 @@ def would_deadlock(need: Need, caller: int, *, yields: bool) -> bool:
 
 def _helpers_of(caller: int) -> list[set[int]]:
     """Be what a call waits for whose threads sleep: these."""
-    return [{each for each, theirs in _callers.items() if theirs == caller}]
+    return [{each for each, theirs in [*_callers.items()] if theirs == caller}]
 
 
 def after_fork() -> None:
