@@ -2,5 +2,6 @@
 
 from gc_warm.commands.check import check
 from gc_warm.commands.register import functions, register
+from gc_warm.commands.serve import serve
 
-__all__ = ["check", "functions", "register"]
+__all__ = ["check", "functions", "register", "serve"]

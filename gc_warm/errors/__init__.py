@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from gc_warm.errors.programs import ProgramStartError as ProgramStartError
     from gc_warm.errors.programs import ProgramTimeoutError as ProgramTimeoutError
     from gc_warm.errors.programs import RequestFailedError as RequestFailedError
+    from gc_warm.errors.service import AmqpError as AmqpError
+    from gc_warm.errors.service import BrokerStartError as BrokerStartError
     from gc_warm.errors.states import BusyError as BusyError
     from gc_warm.errors.states import CapacityError as CapacityError
     from gc_warm.errors.states import RecursiveBuildError as RecursiveBuildError
@@ -35,6 +37,7 @@ _ON_FIRST_USE = {
     name: "gc_warm.errors." + module
     for module, names in {
         "client": "WorkerStartError WorkerLostError RegistryError UnknownFunctionError",
+        "service": "AmqpError BrokerStartError",
         "states": "UnhashableArgumentError RecursiveBuildError CapacityError WarmTimeoutError "
         "BusyError",
         "programs": "ProgramError ProgramMissingError ProgramStartError ProgramDiedError "

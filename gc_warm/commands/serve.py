@@ -1,0 +1,148 @@
+"""``gc-warm serve``: the services of Globus Compute on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import signal
+import socket
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gc_warm.errors import GcWarmError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gc_warm.local.service.service import LocalService
+
+
+@click.command()
+@click.option("--port", default=5000, show_default=True, type=click.IntRange(0, 65535))
+@click.option("--amqp", metavar="URL", help="Use this RabbitMQ.  [default: an embedded broker]")
+@click.option(
+    "--state",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Remember everything in this file.  [default: in memory]",
+)
+@click.option(
+    "--limits",
+    type=click.Choice(["real", "off"]),
+    default="off",
+    show_default=True,
+    help="Whether to refuse more than 20 requests in 10 seconds.",
+)
+@click.option(
+    "--identity",
+    "identities",
+    metavar="NAME",
+    multiple=True,
+    default=("user",),
+    show_default=True,
+    help="Who may use it; give it again for more.",
+)
+@click.option("--env", "only_env", is_flag=True, help="Print what a running one wants exported.")
+def serve(
+    port: int,
+    amqp: str | None,
+    state: Path | None,
+    limits: str,
+    identities: tuple[str, ...],
+    *,
+    only_env: bool,
+) -> int:
+    r"""Stand in for Globus Compute's web services, on this machine only, until Ctrl-C.
+
+    \b
+    In a second terminal:
+        eval "$(gc-warm serve --env)"
+        globus-compute-endpoint start my-endpoint
+    """
+    if only_env:
+        click.echo(_exports(_running(port)[0]))
+        return 0
+    try:
+        from gc_warm.local.service.service import LocalService
+    except ImportError as error:
+        raise GcWarmError(
+            f"{error.name} is missing. Install what the service needs: pip install 'gc-warm[service]'"
+        ) from error
+
+    service = LocalService(
+        port=port,
+        limits=limits == "real",
+        state=state,
+        amqp=amqp,
+        identities=identities,
+        show=_show,
+    )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with service, _announced(service, identities):
+        with contextlib.suppress(KeyboardInterrupt):
+            _introduce(service, identities)
+            threading.Event().wait()
+        click.echo("\nstopping")
+    return 0
+
+
+def _introduce(service: LocalService, identities: tuple[str, ...]) -> None:
+    click.echo(f"The services of Globus Compute, at {service.url}. Ctrl-C stops them.\n")
+    for name in identities:
+        if len(identities) > 1:
+            click.echo(f"# as {name}")
+        click.echo(_exports(service.environment_of(service.identity(name))))
+    click.echo('\nOr: eval "$(gc-warm serve --env)". Then, for example:')
+    click.echo("  globus-compute-endpoint start my-endpoint\n")
+
+
+def _show(method: str, path: str, status: int) -> None:
+    click.echo(f"{method:6} {path}  {click.style(str(status), fg=_colour(status))}")
+
+
+def _colour(status: int) -> str:
+    return "green" if status < 400 else "yellow" if status < 500 else "red"  # noqa: PLR2004
+
+
+def _exports(environment: dict[str, str]) -> str:
+    return "\n".join(f"export {key}={shlex.quote(value)}" for key, value in environment.items())
+
+
+# What `--env` finds: each running service notes its environments in a file of the user's own.
+
+
+def _note(port: int) -> Path:
+    return Path(tempfile.gettempdir(), f"gc-warm-serve-{os.getuid()}-{port}.json")
+
+
+@contextlib.contextmanager
+def _announced(service: LocalService, identities: tuple[str, ...]) -> Iterator[None]:
+    path = _note(service.port)
+    environments = [service.environment_of(service.identity(each)) for each in identities]
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600, exist_ok=False)
+    path.write_text(json.dumps(environments))
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _running(port: int) -> list[dict[str, str]]:
+    path = _note(port)
+    try:
+        if path.stat().st_uid != os.getuid():
+            raise GcWarmError(f"{path} is someone else's.")
+        # One that was killed has left its note.
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        found: list[dict[str, str]] = json.loads(path.read_text())
+    except (FileNotFoundError, ConnectionError) as error:
+        raise GcWarmError(
+            f"No service runs on port {port}. Start one in another terminal: gc-warm serve."
+        ) from error
+    return found

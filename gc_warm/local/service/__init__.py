@@ -1,0 +1,1 @@
+"""A stand-in for the services of Globus Compute: REST, Auth and AMQP, on loopback."""

@@ -1,0 +1,202 @@
+"""The real endpoint agent, started in a private home and stopped without leaving anything."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import psutil
+import yaml
+
+from gc_warm.errors import GcWarmError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+LOOK_SECONDS = 0.05
+STOP_SECONDS = 30.0
+END_SECONDS = 10.0
+_PREFIX = "gc-warm-agent-"
+_FILES = ("user_config_template.yaml.j2", "user_config_schema.json")
+_USER_DIR = "GLOBUS_COMPUTE_USER_DIR"
+
+
+class Agent:
+    """A running ``globus-compute-endpoint``.
+
+    Its home, where it and its user endpoints keep their files, is a temporary folder, also as
+    root: what it would look up in the passwd file stands in its ``user_environment.yaml``.
+
+    Args:
+        config_dir: A folder with ``config.yaml`` and what belongs to it.
+        environment: The variables that make it use a service.
+        stopped: Called with it when it was stopped.
+
+    Attributes:
+        id: The endpoint's id.
+    """
+
+    def __init__(
+        self, config_dir: Path, environment: dict[str, str], *, stopped: Callable[[Agent], None]
+    ) -> None:
+        self.id: UUID
+        self._program = _find_program()
+        self._source = config_dir
+        self._stopped = stopped
+        self._process: subprocess.Popen[bytes] | None = None
+        self.home = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        self._folder = self.home / ".globus_compute" / _name(config_dir)
+        self._environment = {**os.environ, **environment, **self._private()}
+        self._environment.pop("GLOBUS_COMPUTE_ENDPOINT_DIR", None)
+
+    def _private(self) -> dict[str, str]:
+        path = os.pathsep.join([str(self._program.parent), os.environ.get("PATH", os.defpath)])
+        return {
+            "HOME": str(self.home),
+            _USER_DIR: str(self.home / ".globus_compute"),
+            "PATH": path,
+            "TMPDIR": tempfile.gettempdir(),
+        }
+
+    def start(self, *, is_online: Callable[[UUID], bool], timeout: float) -> None:
+        """Start it, and wait until it is online.
+
+        Raises:
+            UsageError: Its folder is no config.
+            GcWarmError: It ended, or is not online in time.
+        """
+        try:
+            self._configure()
+            with (self.home / "output.txt").open("wb") as output:
+                self._process = subprocess.Popen(  # noqa: S603 - it is the agent
+                    [self._program, "start", self._folder.name],
+                    env=self._environment,
+                    cwd=self.home,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,  # it ends its whole process group
+                )
+            self._wait(is_online, timeout)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _configure(self) -> None:
+        config = _read_yaml(self._source / "config.yaml")
+        variables = _read_yaml(self._source / "user_environment.yaml")
+        if not (self._source / _FILES[0]).exists():
+            raise UsageError(f"{self._source} has no {_FILES[0]}: is it an endpoint's folder?")
+        if "engine" in config:
+            raise UsageError(
+                f"{self._source}/config.yaml has an engine. It belongs into {_FILES[0]}: "
+                "globus-compute-endpoint migrate-to-template-capable moves it there."
+            )
+        self._folder.mkdir(parents=True, mode=0o700)
+        for name in _FILES:
+            if (self._source / name).exists():
+                shutil.copy(self._source / name, self._folder)
+        # A privileged agent insists on an address.
+        config = {"email": "nobody@localhost", **config, "environment": "local"}
+        variables = {**self._private(), **variables}
+        (self._folder / "config.yaml").write_text(yaml.safe_dump(config))
+        (self._folder / "user_environment.yaml").write_text(yaml.safe_dump(variables))
+
+    def _wait(self, is_online: Callable[[UUID], bool], timeout: float) -> None:
+        assert self._process is not None
+        deadline = time.monotonic() + timeout
+        registered = self._folder / "endpoint.json"
+        while True:
+            with contextlib.suppress(FileNotFoundError, ValueError, KeyError):
+                self.id = UUID(json.loads(registered.read_text())["endpoint_id"])
+                if is_online(self.id):
+                    return
+            try:
+                code = self._process.wait(LOOK_SECONDS)
+            except subprocess.TimeoutExpired:
+                code = None
+            if code is not None:
+                raise GcWarmError(f"The endpoint ended with {code}.\n{self.log()}")
+            if time.monotonic() > deadline:
+                text = f"The endpoint is not online after {timeout:g} s.\n{self.log()}"
+                raise GcWarmError(text)
+
+    def log(self, *, lines: int = 40) -> str:
+        """Return the end of what the endpoint and its user endpoints wrote."""
+        paths = [self.home / "output.txt", *sorted(self.home.glob(".globus_compute/*/*.log"))]
+        return "\n".join(_tail(path, lines) for path in paths if path.exists())
+
+    def stop(self) -> None:
+        """Stop it and all that it started, and remove its files."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(self._process.pid, signal.SIGKILL)
+                self._process.wait()
+        # Where the agent was killed, what it started is still there.
+        self._end_the_rest(psutil.Process.terminate)
+        self._end_the_rest(psutil.Process.kill)
+        shutil.rmtree(self.home, ignore_errors=True)
+        self._process = None
+        with contextlib.suppress(ValueError):
+            self._stopped(self)
+
+    def _end_the_rest(self, end: Callable[[psutil.Process], None]) -> None:
+        left = list(self._left())
+        for process in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                end(process)
+        psutil.wait_procs(left, timeout=END_SECONDS)
+
+    def _left(self) -> Iterator[psutil.Process]:
+        """Find what belongs to it, wherever its parents went.
+
+        All have its folder in their environment; those that changed their titles have lost that,
+        but write to files there.
+        """
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                inside = process.environ().get(_USER_DIR) == self._environment[_USER_DIR]
+                if inside or any(self.home in Path(f.path).parents for f in process.open_files()):
+                    yield process
+
+
+def _find_program() -> Path:
+    beside = Path(sys.executable).parent / "globus-compute-endpoint"
+    found = beside if beside.exists() else shutil.which("globus-compute-endpoint")
+    if not found:
+        raise UsageError(
+            "There is no globus-compute-endpoint here. Install it: pip install 'gc-warm[endpoint]'."
+        )
+    return Path(found)
+
+
+def _name(folder: Path) -> str:
+    return folder.resolve().name.replace(" ", "-").lstrip(".") or "endpoint"
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        found = yaml.safe_load(path.read_text()) if path.exists() else {}
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path} is no YAML: {error}") from error
+    if not isinstance(found, dict | None):
+        raise UsageError(f"{path} is no mapping.")
+    return found or {}
+
+
+def _tail(path: Path, lines: int) -> str:
+    text = path.read_text(errors="replace").splitlines()[-lines:]
+    return "\n".join([f"--- {path.name} ({path.parent.name})", *text])

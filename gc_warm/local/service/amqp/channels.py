@@ -1,0 +1,436 @@
+"""Channels: what a peer asks of exchanges and queues, and what it has not yet acknowledged."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pamqp import base, commands
+
+from gc_warm.errors.service import AmqpError
+from gc_warm.local.service.amqp.hosts import VirtualHost, unique_name
+from gc_warm.local.service.amqp.queues import Consumer, Entry, Exchange, Message, Queue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gc_warm.local.service.amqp.wire import ContentHeader
+
+Basic = commands.Basic
+
+
+class Link(ABC):
+    """What a channel needs of its connection."""
+
+    host: VirtualHost
+    user: str
+    largest_message: int
+    notify_of_deleted: bool
+    """Whether the peer wants to hear of consumers that lost their queues."""
+
+    @abstractmethod
+    def send(self, channel: int, *methods: base.Frame) -> None:
+        """Send methods."""
+
+    @abstractmethod
+    def send_content(self, channel: int, method: base.Frame, message: Message) -> None:
+        """Send a method, and the message that belongs to it."""
+
+    @abstractmethod
+    def can_send(self) -> bool:
+        """Return whether the peer keeps up with what it is sent."""
+
+
+@dataclass
+class _Arriving:
+    method: commands.Basic.Publish
+    header: ContentHeader | None = None
+    body: bytearray = field(default_factory=bytearray)
+
+
+class Subscription(Consumer):
+    """A consumer on a channel.
+
+    Args:
+        channel: The channel.
+        queue: What it takes from.
+        method: What it asked for.
+        prefetch: How many messages it may have that are not acknowledged; 0 is any number.
+    """
+
+    def __init__(
+        self, channel: Channel, queue: Queue, method: commands.Basic.Consume, prefetch: int
+    ) -> None:
+        self.channel = channel
+        self.queue = queue
+        self.tag: str = method.consumer_tag
+        self.exclusive = method.exclusive
+        self.no_ack = method.no_ack
+        self.prefetch = 0 if method.no_ack else prefetch
+        self.unsettled = 0
+
+    def is_ready(self) -> bool:
+        """Return whether another message may be delivered now."""
+        full = self.prefetch and self.unsettled >= self.prefetch
+        return not full and self.channel.is_ready(self)
+
+    def deliver(self, entry: Entry) -> None:
+        """Send a message to the peer."""
+        self.channel.deliver(self, entry)
+
+    def queue_deleted(self) -> None:
+        """Tell the peer that no more messages will come."""
+        self.channel.lose(self)
+
+
+@dataclass
+class _Delivery:
+    queue: Queue
+    entry: Entry
+    subscription: Subscription | None
+
+
+class Channel:
+    """One channel of a connection.
+
+    Args:
+        number: Its number.
+        link: Its connection.
+    """
+
+    def __init__(self, number: int, link: Link) -> None:
+        self.number = number
+        self.closing = False
+        """Whether the peer was told to close it, and has not confirmed that."""
+        self._link = link
+        self._host = link.host
+        self._arriving: _Arriving | None = None
+        self._subscriptions: dict[str, Subscription] = {}
+        self._unsettled: dict[int, _Delivery] = {}
+        self._last_tag = 0
+        self._prefetch = 0
+        self._shared_prefetch = 0
+        self._confirming = False
+        self._published = 0
+        self._queue_name = ""
+
+    # What comes in
+
+    def take_method(self, method: base.Frame) -> None:
+        """Do what a peer asks.
+
+        Raises:
+            AmqpError: It may not be done, or not now.
+        """
+        if self._arriving:
+            raise AmqpError(505, f"content is expected, and not {method.name}")
+        handler = self._handlers.get(type(method))
+        if handler is None:
+            raise AmqpError(540, f"{method.name} is not implemented")
+        try:
+            method.validate()
+        except ValueError as error:
+            raise AmqpError(406, f"{method.name}: {error}") from error
+        reply = handler(self, method)
+        if reply is not None and not getattr(method, "nowait", False):
+            self._link.send(self.number, reply)
+
+    def take_header(self, header: ContentHeader) -> None:
+        """Take the header of a message that is being published.
+
+        Raises:
+            AmqpError: It is not expected, or the message is too large.
+        """
+        if not self._arriving or self._arriving.header:
+            raise AmqpError(505, "a content header is not expected")
+        limit = self._link.largest_message
+        if header.body_size > limit:
+            raise AmqpError(406, f"a message of {header.body_size} bytes is larger than {limit}")
+        self._arriving.header = header
+        self._publish_if_complete(self._arriving, header)
+
+    def take_body(self, part: bytes) -> None:
+        """Take a part of the body of a message that is being published.
+
+        Raises:
+            AmqpError: It is not expected, or more than was announced.
+        """
+        if not self._arriving or not self._arriving.header:
+            raise AmqpError(505, "content is not expected")
+        if len(self._arriving.body) + len(part) > self._arriving.header.body_size:
+            raise AmqpError(501, "there is more content than was announced")
+        self._arriving.body += part
+        self._publish_if_complete(self._arriving, self._arriving.header)
+
+    def _publish_if_complete(self, arriving: _Arriving, header: ContentHeader) -> None:
+        if len(arriving.body) < header.body_size:
+            return
+        self._arriving = None
+        method = arriving.method
+        message = Message(method.exchange, method.routing_key, header.payload, bytes(arriving.body))
+        if header.names_user and message.properties.user_id != self._link.user:
+            raise AmqpError(406, f"user_id is not that of the authenticated user {self._link.user}")
+        if not self._host.publish(message) and method.mandatory:
+            returned = Basic.Return(312, "NO_ROUTE", method.exchange, method.routing_key)
+            self._link.send_content(self.number, returned, message)
+        if self._confirming:
+            self._published += 1
+            self._link.send(self.number, Basic.Ack(self._published))
+
+    # What goes out
+
+    def is_ready(self, subscription: Subscription) -> bool:
+        """Return whether one of its consumers may be sent another message now."""
+        full = self._shared_prefetch and len(self._unsettled) >= self._shared_prefetch
+        return (subscription.no_ack or not full) and self._link.can_send()
+
+    def deliver(self, subscription: Subscription, entry: Entry) -> None:
+        """Send a message to one of its consumers."""
+        tag = self._next_tag(subscription.queue, entry, subscription, keep=not subscription.no_ack)
+        message = entry.message
+        method = Basic.Deliver(
+            subscription.tag, tag, entry.redelivered, message.exchange, message.routing_key
+        )
+        self._link.send_content(self.number, method, message)
+
+    def serve(self) -> None:
+        """Deliver what was held back."""
+        for subscription in list(self._subscriptions.values()):
+            subscription.queue.serve()
+
+    def lose(self, subscription: Subscription) -> None:
+        """Forget a consumer whose queue was deleted, and tell the peer if it wants to know."""
+        self._subscriptions.pop(subscription.tag, None)
+        if self._link.notify_of_deleted and not self.closing:
+            self._link.send(self.number, Basic.Cancel(subscription.tag, nowait=True))
+
+    def close(self) -> None:
+        """End its consumers, and return what they have not acknowledged to its queues."""
+        self._arriving = None
+        subscriptions, self._subscriptions = self._subscriptions, {}
+        for subscription in subscriptions.values():
+            self._host.leave(subscription.queue, subscription)
+        self._return(list(self._unsettled))
+
+    def _next_tag(
+        self, queue: Queue, entry: Entry, subscription: Subscription | None, *, keep: bool
+    ) -> int:
+        self._last_tag += 1
+        if keep:
+            self._unsettled[self._last_tag] = _Delivery(queue, entry, subscription)
+        if keep and subscription:
+            subscription.unsettled += 1
+        return self._last_tag
+
+    def _settle(self, tags: list[int]) -> list[_Delivery]:
+        settled = [self._unsettled.pop(tag) for tag in tags]
+        for delivery in settled:
+            if delivery.subscription:
+                delivery.subscription.unsettled -= 1
+        return settled
+
+    def _return(self, tags: list[int]) -> None:
+        by_queue: dict[Queue, list[Entry]] = {}
+        for delivery in self._settle(tags):
+            by_queue.setdefault(delivery.queue, []).append(delivery.entry)
+        for queue, entries in by_queue.items():
+            queue.put_back(entries)
+
+    def _named(self, tag: int, *, multiple: bool) -> list[int]:
+        if multiple and tag == 0:
+            return list(self._unsettled)
+        if tag not in self._unsettled:
+            raise AmqpError(406, f"unknown delivery tag {tag}")
+        return [*takewhile(lambda each: each <= tag, self._unsettled)] if multiple else [tag]
+
+    # Exchanges
+
+    def _declare_exchange(self, method: commands.Exchange.Declare) -> base.Frame:
+        _refuse_default(method.exchange)
+        if method.passive:
+            self._host.find_exchange(method.exchange)
+        else:
+            _refuse_arguments(method.arguments)
+            wanted = Exchange(
+                method.exchange,
+                method.exchange_type,
+                durable=method.durable,
+                auto_delete=method.auto_delete,
+                internal=method.internal,
+            )
+            self._host.declare_exchange(wanted)
+        return commands.Exchange.DeclareOk()
+
+    def _delete_exchange(self, method: commands.Exchange.Delete) -> base.Frame:
+        _refuse_default(method.exchange)
+        self._host.delete_exchange(method.exchange, if_unused=method.if_unused)
+        return commands.Exchange.DeleteOk()
+
+    # Queues
+
+    def _find_queue(self, name: str) -> Queue:
+        if not (name or self._queue_name):
+            raise AmqpError(404, "no previously declared queue")
+        return self._host.find_queue(name or self._queue_name, self._link)
+
+    def _declare_queue(self, method: commands.Queue.Declare) -> base.Frame:
+        if method.passive:
+            queue = self._host.find_queue(method.queue, self._link)
+        else:
+            _refuse_arguments(method.arguments)
+            queue = self._host.declare_queue(
+                method.queue,
+                user=self._link,
+                durable=method.durable,
+                auto_delete=method.auto_delete,
+                exclusive=method.exclusive,
+            )
+        self._queue_name = queue.name
+        return commands.Queue.DeclareOk(queue.name, len(queue), len(queue.consumers))
+
+    def _bind(self, method: commands.Queue.Bind) -> base.Frame:
+        queue = self._find_queue(method.queue)
+        _refuse_default(method.exchange)
+        # Without any name, it is the last declared queue, and its name the key.
+        key = method.routing_key or ("" if method.queue else queue.name)
+        self._host.bind(queue, self._host.find_exchange(method.exchange), key)
+        return commands.Queue.BindOk()
+
+    def _unbind(self, method: commands.Queue.Unbind) -> base.Frame:
+        queue = self._find_queue(method.queue)
+        _refuse_default(method.exchange)
+        key = method.routing_key or ("" if method.queue else queue.name)
+        self._host.unbind(queue, self._host.find_exchange(method.exchange), key)
+        return commands.Queue.UnbindOk()
+
+    def _purge(self, method: commands.Queue.Purge) -> base.Frame:
+        return commands.Queue.PurgeOk(self._find_queue(method.queue).purge())
+
+    def _delete_queue(self, method: commands.Queue.Delete) -> base.Frame:
+        if method.queue and method.queue not in self._host.queues:
+            return commands.Queue.DeleteOk(0)
+        queue = self._find_queue(method.queue)
+        if method.if_unused and queue.consumers:
+            raise AmqpError(406, f"queue '{queue.name}' in use")
+        if method.if_empty and len(queue):
+            raise AmqpError(406, f"queue '{queue.name}' is not empty")
+        return commands.Queue.DeleteOk(self._host.delete_queue(queue))
+
+    # Messages
+
+    def _limit(self, method: commands.Basic.Qos) -> base.Frame:
+        if method.prefetch_size:
+            raise AmqpError(540, "prefetch_size is not implemented")
+        if method.global_:
+            self._shared_prefetch = method.prefetch_count
+            self.serve()
+        else:
+            self._prefetch = method.prefetch_count
+        return Basic.QosOk()
+
+    def _consume(self, method: commands.Basic.Consume) -> None:
+        if method.consumer_tag in self._subscriptions:
+            raise AmqpError(530, f"attempt to reuse consumer tag '{method.consumer_tag}'")
+        queue = self._find_queue(method.queue)
+        method.consumer_tag = method.consumer_tag or unique_name("amq.ctag-")
+        subscription = Subscription(self, queue, method, self._prefetch)
+        queue.add(subscription)
+        self._subscriptions[subscription.tag] = subscription
+        if not method.nowait:
+            self._link.send(self.number, Basic.ConsumeOk(subscription.tag))
+        queue.serve()
+
+    def _cancel(self, method: commands.Basic.Cancel) -> base.Frame:
+        if subscription := self._subscriptions.pop(method.consumer_tag or "", None):
+            self._host.leave(subscription.queue, subscription)
+        return Basic.CancelOk(method.consumer_tag)
+
+    def _publish(self, method: commands.Basic.Publish) -> None:
+        if method.immediate:
+            raise AmqpError(540, "immediate=true is not implemented")
+        self._arriving = _Arriving(method)
+
+    def _get(self, method: commands.Basic.Get) -> base.Frame | None:
+        queue = self._find_queue(method.queue)
+        entry = queue.take()
+        if entry is None:
+            return Basic.GetEmpty()
+        tag = self._next_tag(queue, entry, None, keep=not method.no_ack)
+        message = entry.message
+        found = Basic.GetOk(
+            tag, entry.redelivered, message.exchange, message.routing_key, len(queue)
+        )
+        self._link.send_content(self.number, found, message)
+        return None
+
+    def _acknowledge(self, method: commands.Basic.Ack) -> None:
+        self._settle(self._named(method.delivery_tag, multiple=method.multiple))
+        self.serve()
+
+    def _reject(self, method: commands.Basic.Nack | commands.Basic.Reject) -> None:
+        tags = self._named(method.delivery_tag or 0, multiple=getattr(method, "multiple", False))
+        if method.requeue:
+            self._return(tags)
+        else:
+            self._settle(tags)
+        self.serve()
+
+    def _recover_now(self, method: commands.Basic.Recover) -> None:
+        if not method.requeue:
+            raise AmqpError(540, "requeue=false is not implemented")
+        self._return(list(self._unsettled))
+        self.serve()
+
+    def _recover(self, method: commands.Basic.Recover) -> base.Frame:
+        self._recover_now(method)
+        return Basic.RecoverOk()
+
+    def _confirm(self, _method: commands.Confirm.Select) -> base.Frame:
+        self._confirming = True
+        return commands.Confirm.SelectOk()
+
+    def _flow(self, method: commands.Channel.Flow) -> base.Frame:
+        if not method.active:
+            raise AmqpError(540, "active=false is not implemented")
+        return commands.Channel.FlowOk(active=True)
+
+    # What does each of the methods that a peer may send on a channel.
+    _handlers: ClassVar[dict[type[base.Frame], Callable[[Channel, Any], base.Frame | None]]] = {
+        commands.Exchange.Declare: _declare_exchange,
+        commands.Exchange.Delete: _delete_exchange,
+        commands.Queue.Declare: _declare_queue,
+        commands.Queue.Bind: _bind,
+        commands.Queue.Unbind: _unbind,
+        commands.Queue.Purge: _purge,
+        commands.Queue.Delete: _delete_queue,
+        Basic.Qos: _limit,
+        Basic.Consume: _consume,
+        Basic.Cancel: _cancel,
+        Basic.Publish: _publish,
+        Basic.Get: _get,
+        Basic.Ack: _acknowledge,
+        Basic.Nack: _reject,
+        Basic.Reject: _reject,
+        Basic.Recover: _recover,
+        Basic.RecoverAsync: _recover_now,
+        commands.Confirm.Select: _confirm,
+        commands.Channel.Flow: _flow,
+    }
+
+
+_IGNORED_ARGUMENTS = {"x-queue-mode", "x-queue-version"}
+
+
+def _refuse_default(exchange: str) -> None:
+    if not exchange:
+        raise AmqpError(403, "operation not permitted on the default exchange")
+
+
+def _refuse_arguments(arguments: dict[str, Any]) -> None:
+    """Refuse what would silently not be done. Others, brokers ignore."""
+    for name, value in arguments.items():
+        known = name in _IGNORED_ARGUMENTS or (name, value) == ("x-queue-type", "classic")
+        if name == "alternate-exchange" or (name.startswith("x-") and not known):
+            raise AmqpError(540, f"argument '{name}' is not implemented")

@@ -1,0 +1,193 @@
+"""The virtual host: which exchanges and queues there are, and who may make or remove them."""
+
+from __future__ import annotations
+
+import base64
+import uuid
+from typing import TYPE_CHECKING
+
+from gc_warm.errors.service import AmqpError
+from gc_warm.local.service.amqp.queues import Exchange, Message, Queue
+
+if TYPE_CHECKING:
+    from gc_warm.local.service.amqp.queues import Consumer
+
+_KINDS = ("direct", "fanout", "topic")
+_RESERVED = "amq."
+
+
+class VirtualHost:
+    """All exchanges and queues by name, and the rules for making and removing them."""
+
+    def __init__(self) -> None:
+        self.queues: dict[str, Queue] = {}
+        standing = [Exchange("", "direct"), *(Exchange(_RESERVED + kind, kind) for kind in _KINDS)]
+        self.exchanges = {exchange.name: exchange for exchange in standing}
+
+    def publish(self, message: Message) -> bool:
+        """Put a message into the queues it is for, and return whether there were any."""
+        exchange = self.find_exchange(message.exchange)
+        if exchange.internal:
+            raise AmqpError(403, f"cannot publish to internal exchange '{exchange.name}'")
+        if exchange.name:
+            queues = list(exchange.route(message.routing_key))
+        else:
+            queues = [self.queues[name] for name in [message.routing_key] if name in self.queues]
+        for queue in queues:
+            queue.put(message)
+        return bool(queues)
+
+    # Exchanges
+
+    def find_exchange(self, name: str) -> Exchange:
+        """Return an exchange.
+
+        Raises:
+            AmqpError: There is none of that name.
+        """
+        if name not in self.exchanges:
+            raise AmqpError(404, f"no exchange '{name}'")
+        return self.exchanges[name]
+
+    def declare_exchange(self, wanted: Exchange) -> None:
+        """Add an exchange, unless there is the same already.
+
+        Raises:
+            AmqpError: There is a different one of that name, or it may not or cannot be made.
+        """
+        if wanted.kind not in _KINDS:
+            raise AmqpError(503, f"unknown exchange type '{wanted.kind}'")
+        if found := self.exchanges.get(wanted.name):
+            for name in ("kind", "durable", "auto_delete", "internal"):
+                _compare(f"exchange '{wanted.name}'", name, found, wanted)
+        elif wanted.name.startswith(_RESERVED):
+            raise AmqpError(403, f"exchange name '{wanted.name}' is reserved")
+        else:
+            self.exchanges[wanted.name] = wanted
+
+    def delete_exchange(self, name: str, *, if_unused: bool) -> None:
+        """Remove an exchange and its bindings, if there is one.
+
+        Raises:
+            AmqpError: It always exists, or is in use.
+        """
+        if name.startswith(_RESERVED):
+            raise AmqpError(403, f"exchange '{name}' cannot be deleted")
+        exchange = self.exchanges.get(name)
+        if exchange is None:
+            return
+        if if_unused and exchange.bindings:
+            raise AmqpError(406, f"exchange '{name}' in use")
+        del self.exchanges[name]
+        for key, queues in exchange.bindings.items():
+            for queue in queues:
+                del queue.bindings[exchange, key]
+
+    # Queues
+
+    def find_queue(self, name: str, user: object) -> Queue:
+        """Return a queue.
+
+        Args:
+            name: Its name.
+            user: Who wants to use it.
+
+        Raises:
+            AmqpError: There is none of that name, or it belongs to someone else.
+        """
+        if name not in self.queues:
+            raise AmqpError(404, f"no queue '{name}'")
+        queue = self.queues[name]
+        if queue.owner not in {None, user}:
+            raise AmqpError(405, f"cannot obtain exclusive access to locked queue '{name}'")
+        return queue
+
+    def declare_queue(
+        self, name: str, *, user: object, durable: bool, auto_delete: bool, exclusive: bool
+    ) -> Queue:
+        """Return a queue; make it, if there is none of that name.
+
+        Args:
+            name: Its name; without one it gets one that nothing else has.
+            user: Who declares it.
+            durable: Kept to be compared when it is declared again.
+            auto_delete: Whether it goes with its last consumer.
+            exclusive: Whether it is for this user only, and goes with it.
+
+        Raises:
+            AmqpError: There is a different one of that name, or someone else's, or the name is
+                reserved.
+        """
+        owner = user if exclusive else None
+        # An exclusive queue outlives nothing.
+        durable = durable and not exclusive
+        wanted = Queue(
+            name or unique_name("amq.gen-"), durable=durable, auto_delete=auto_delete, owner=owner
+        )
+        if wanted.name in self.queues:
+            found = self.find_queue(name, user)
+            for each in ("durable", "auto_delete"):
+                _compare(f"queue '{name}'", each, found, wanted)
+            if found.owner is not owner:
+                raise AmqpError(405, f"cannot obtain exclusive access to queue '{name}'")
+            return found
+        if name.startswith(_RESERVED):
+            raise AmqpError(403, f"queue name '{name}' is reserved")
+        self.queues[wanted.name] = wanted
+        return wanted
+
+    def delete_queue(self, queue: Queue) -> int:
+        """Remove a queue with its bindings and messages, tell its consumers, return its length."""
+        queue.deleted = True
+        del self.queues[queue.name]
+        for exchange, key in list(queue.bindings):
+            self.unbind(queue, exchange, key)
+        consumers = list(queue.consumers)
+        queue.consumers.clear()
+        for consumer in consumers:
+            consumer.queue_deleted()
+        return queue.purge()
+
+    def leave(self, queue: Queue, consumer: Consumer) -> None:
+        """Remove a consumer from its queue, which goes if it was to go with its last one."""
+        if queue.deleted:
+            return
+        queue.consumers.remove(consumer)
+        if queue.auto_delete and not queue.consumers:
+            self.delete_queue(queue)
+
+    def forget(self, owner: object) -> None:
+        """Remove the queues that belong to someone."""
+        for queue in [each for each in self.queues.values() if each.owner is owner]:
+            self.delete_queue(queue)
+
+    # Bindings
+
+    def bind(self, queue: Queue, exchange: Exchange, key: str) -> None:
+        """Let an exchange give a queue the messages for a routing key."""
+        exchange.bindings.setdefault(key, {})[queue] = None
+        queue.bindings[exchange, key] = None
+
+    def unbind(self, queue: Queue, exchange: Exchange, key: str) -> None:
+        """Undo `bind`, if it was done; an exchange may go with its last binding."""
+        if (exchange, key) not in queue.bindings:
+            return
+        del queue.bindings[exchange, key]
+        del exchange.bindings[key][queue]
+        if not exchange.bindings[key]:
+            del exchange.bindings[key]
+        if exchange.auto_delete and not exchange.bindings:
+            self.exchanges.pop(exchange.name, None)
+
+
+def unique_name(prefix: str) -> str:
+    """Return a name that nothing else has."""
+    return prefix + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+
+
+def _compare(what: str, name: str, found: object, wanted: object) -> None:
+    old, new = getattr(found, name), getattr(wanted, name)
+    if old != new:
+        raise AmqpError(
+            406, f"inequivalent arg '{name}' for {what}: received '{new}' but current is '{old}'"
+        )

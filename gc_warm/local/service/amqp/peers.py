@@ -1,0 +1,443 @@
+"""Peers: one connection each, from the greeting to the close, and what it may cost."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pamqp import base, commands, common, constants
+
+from gc_warm.errors.service import AmqpError
+from gc_warm.local.service.amqp import wire
+from gc_warm.local.service.amqp.channels import Channel, Link
+from gc_warm.local.service.amqp.hosts import VirtualHost
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from gc_warm.local.service.amqp.queues import Message
+    from gc_warm.local.service.amqp.wire import Piece
+
+log = logging.getLogger(__name__)
+
+_PRODUCT: common.FieldTable = {
+    "product": "gc-warm",
+    "capabilities": {
+        "publisher_confirms": True,
+        "basic.nack": True,
+        "consumer_cancel_notify": True,
+        "per_consumer_qos": True,
+        "authentication_failure_close": True,
+    },
+}
+# More than this is not collected for one peer in one turn of the loop: the others have theirs.
+_ENOUGH = 64 * 1024
+_Expected = TypeVar("_Expected", bound=base.Frame)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What peers may take.
+
+    Args:
+        connections: Connections at a time; further ones are dropped.
+        channels: Channels of a connection.
+        frame_bytes: Size of a frame.
+        message_bytes: Size of a message's body.
+        handshake_seconds: Time to say who one is.
+        closing_seconds: Time to confirm that a connection is closed.
+    """
+
+    connections: int = 1000
+    channels: int = 128
+    frame_bytes: int = 128 * 1024
+    message_bytes: int = 16 * 1024 * 1024
+    handshake_seconds: float = 10
+    closing_seconds: float = 1
+
+
+@dataclass
+class Site:
+    """What all peers of a broker share.
+
+    Args:
+        credentials: Passwords of users.
+        virtual_host: The name by which the virtual host is known, besides ``/``.
+        heartbeat: The interval that is proposed, in seconds; 0 for none.
+        limits: What peers may take.
+    """
+
+    credentials: Mapping[str, str]
+    virtual_host: str
+    heartbeat: int
+    limits: Limits
+    host: VirtualHost = field(default_factory=VirtualHost)
+    peers: set[Peer] = field(default_factory=set)
+    on_empty: Callable[[], None] = lambda: None
+    """Called when the last peer has gone."""
+
+
+class Peer(asyncio.Protocol, Link):
+    """The connection of one client.
+
+    Args:
+        site: What it shares with others.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self.host = site.host
+        self.user = ""
+        self.largest_message = site.limits.message_bytes
+        self.notify_of_deleted = False
+        self._site = site
+        self._limits = site.limits
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport
+        self._timer: asyncio.TimerHandle | None = None
+        # The next method for the connection itself is for this.
+        self._next_step: Callable[[base.Frame], None] = self._on_start_ok
+        self._greeted = False
+        self._open = False
+        self._closing = False
+        self._lost_track = False
+        self._channels: dict[int, Channel] = {}
+        self._largest_channel = 0
+        self._largest_frame = wire.SMALLEST_FRAME
+        self._heartbeat = 0
+        self._heard = self._sent = self._loop.time()
+        self._inbox = bytearray()
+        self._outbox: list[bytes] = []
+        self._outbox_size = 0
+        self._held_back = False
+
+    # From and to the network
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the connection, or drop it if there are too many."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._full = False
+        self._site.peers.add(self)
+        if len(self._site.peers) > self._limits.connections:
+            log.warning("dropped a connection: there are %d already", self._limits.connections)
+            self.drop()
+        self._call_later(self._limits.handshake_seconds, self._give_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Return what the peer has not acknowledged."""
+        log.debug("connection of %s lost: %s", self.user or "nobody", exc)
+        self._release()
+        self._outbox.clear()
+        if self._timer:
+            self._timer.cancel()
+        self._site.peers.discard(self)
+        if not self._site.peers:
+            self._site.on_empty()
+
+    def data_received(self, data: bytes) -> None:
+        """Do what can be done with what has come."""
+        self._heard = self._loop.time()
+        if not self._lost_track:
+            self._inbox += data
+            self._read()
+
+    def pause_writing(self) -> None:
+        """Deliver nothing, and do nothing that would be answered, until the peer has caught up."""
+        self._full = True
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        self._full = False
+        self._heard = self._loop.time()
+        self._go_on()
+
+    def drop(self) -> None:
+        """End the connection without a word."""
+        self._transport.abort()
+
+    def _call_later(self, seconds: float, callback: Callable[[], None]) -> None:
+        if self._timer:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(seconds, callback)
+
+    def _give_up(self) -> None:
+        log.info("dropped a connection that did not finish its handshake or close in time")
+        self.drop()
+
+    # Sending
+
+    def can_send(self) -> bool:
+        """Return whether the peer keeps up with what it is sent."""
+        ready = not self._full and self._outbox_size < _ENOUGH
+        self._held_back = self._held_back or not ready
+        return ready and not self._closing
+
+    def send(self, channel: int, *methods: base.Frame) -> None:
+        """Send methods."""
+        self._write(wire.encode(channel, *methods))
+
+    def send_content(self, channel: int, method: base.Frame, message: Message) -> None:
+        """Send a method, and the message that belongs to it."""
+        for part in wire.encode_content(
+            channel, method, message.header, message.body, self._largest_frame
+        ):
+            self._write(part)
+
+    def _write(self, data: bytes) -> None:
+        # What is sent in one turn of the loop goes out in one piece.
+        if not self._outbox:
+            self._loop.call_soon(self._flush)
+        self._outbox.append(data)
+        self._outbox_size += len(data)
+
+    def _flush(self) -> None:
+        if not self._outbox:
+            return
+        data = b"".join(self._outbox)
+        self._outbox.clear()
+        self._outbox_size = 0
+        self._sent = self._loop.time()
+        self._transport.write(data)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._held_back and not self._full:
+            self._held_back = False
+            self._read()
+            for channel in list(self._channels.values()):
+                channel.serve()
+
+    # Receiving
+
+    def _read(self) -> None:
+        place = 0
+        try:
+            if not self._greeted:
+                place = self._greet()
+            while self._greeted and (self.can_send() or self._closing):
+                piece = wire.take_frame(self._inbox, place, self._largest_frame)
+                if piece is None:
+                    break
+                place += wire.frame_size(piece)
+                self._take(piece)
+        except AmqpError as error:
+            # Where one frame is wrong, the next cannot be found.
+            self._lost_track = error.code == 501  # noqa: PLR2004 - FRAME_ERROR
+            self._refuse(error)
+        del self._inbox[: len(self._inbox) if self._lost_track else place]
+        self._heed_pace()
+
+    def _heed_pace(self) -> None:
+        """Read no more than is answered; the network then holds back the peer."""
+        if self.can_send() or self._closing:
+            self._transport.resume_reading()
+        else:
+            self._transport.pause_reading()
+
+    def _greet(self) -> int:
+        size = len(wire.GREETING)
+        if self._inbox[:size] == wire.GREETING:
+            self._greeted = True
+            self.send(0, commands.Connection.Start(0, 9, _PRODUCT, "PLAIN", "en_US"))
+            return size
+        if len(self._inbox) >= size or not wire.GREETING.startswith(self._inbox):
+            # The answer that the specification prescribes: the greeting that would be right.
+            self._write(wire.GREETING)
+            self._lost_track = True
+            self._finish()
+        return 0
+
+    def _take(self, piece: Piece) -> None:
+        if self._closing:
+            self._take_while_closing(piece)
+        elif piece.kind == constants.FRAME_HEARTBEAT:
+            if piece.channel or piece.payload:
+                raise AmqpError(501, "a heartbeat has content")
+        elif piece.channel:
+            self._take_for_channel(piece)
+        elif piece.kind == constants.FRAME_METHOD:
+            self._next_step(wire.decode_method(piece.payload))
+        else:
+            raise AmqpError(505, "content is not expected on channel 0")
+
+    def _take_while_closing(self, piece: Piece) -> None:
+        if piece.channel or piece.kind != constants.FRAME_METHOD:
+            return
+        method = wire.decode_method(piece.payload)
+        if isinstance(method, commands.Connection.Close):
+            self.send(0, commands.Connection.CloseOk())
+        if isinstance(method, (commands.Connection.Close, commands.Connection.CloseOk)):
+            self._finish()
+
+    # The connection itself
+
+    def _on_start_ok(self, method: base.Frame) -> None:
+        start = _expect(method, commands.Connection.StartOk)
+        if start.mechanism != "PLAIN":
+            raise AmqpError(503, "the only authentication mechanism is PLAIN")
+        self.user = self._authenticate(start.response)
+        capabilities: Any = start.client_properties.get("capabilities")
+        if isinstance(capabilities, dict):
+            self.notify_of_deleted = capabilities.get("consumer_cancel_notify") is True
+        self._next_step = self._on_tune_ok
+        limits = self._limits
+        tune = commands.Connection.Tune(limits.channels, limits.frame_bytes, self._site.heartbeat)
+        self.send(0, tune)
+
+    def _authenticate(self, response: str | bytes) -> str:
+        text = response if isinstance(response, str) else ""
+        _, _, login = text.partition("\0")
+        user, _, password = login.partition("\0")
+        expected = self._site.credentials.get(user)
+        if expected is None or not hmac.compare_digest(password.encode(), expected.encode()):
+            log.warning("refused the login of %r", user)
+            raise AmqpError(403, "login was refused using authentication mechanism PLAIN")
+        return user
+
+    def _on_tune_ok(self, method: base.Frame) -> None:
+        tune = _expect(method, commands.Connection.TuneOk)
+        self._largest_channel = _negotiate(
+            "channel_max", tune.channel_max, 1, self._limits.channels
+        )
+        self._largest_frame = _negotiate(
+            "frame_max", tune.frame_max, wire.SMALLEST_FRAME, self._limits.frame_bytes
+        )
+        self._heartbeat = tune.heartbeat
+        self._next_step = self._on_open
+
+    def _on_open(self, method: base.Frame) -> None:
+        name = _expect(method, commands.Connection.Open).virtual_host
+        if name not in {"/", self._site.virtual_host}:
+            raise AmqpError(530, f"vhost {name} not found")
+        self._next_step = self._on_method
+        self._open = True
+        self.send(0, commands.Connection.OpenOk())
+        self._watch()
+
+    def _on_method(self, method: base.Frame) -> None:
+        _expect(method, commands.Connection.Close)
+        self._release()
+        self.send(0, commands.Connection.CloseOk())
+        self._finish()
+
+    def _watch(self) -> None:
+        """See that the peer lives, and show that this side does."""
+        if not self._heartbeat:
+            if self._timer:
+                self._timer.cancel()
+            return
+        now = self._loop.time()
+        if now - self._heard > 2 * self._heartbeat:
+            log.warning("dropped the connection of %s, silent for two heartbeats", self.user)
+            self.drop()
+            return
+        if now - self._sent >= self._heartbeat / 2 and not self._full:
+            self._write(wire.HEARTBEAT)
+        self._call_later(self._heartbeat / 2, self._watch)
+
+    # Channels
+
+    def _take_for_channel(self, piece: Piece) -> None:
+        if not self._open:
+            raise AmqpError(504, "the connection is not open")
+        if piece.channel > self._largest_channel:
+            raise AmqpError(530, f"channel {piece.channel} is more than {self._largest_channel}")
+        method = wire.decode_method(piece.payload) if piece.kind == constants.FRAME_METHOD else None
+        channel = self._channels.get(piece.channel)
+        if channel is None:
+            self._take_without_channel(piece.channel, method)
+        elif isinstance(method, commands.Channel.CloseOk):
+            del self._channels[piece.channel]
+        elif isinstance(method, commands.Channel.Close):
+            self._close_channel(channel)
+        elif not channel.closing:
+            self._pass_on(channel, piece, method)
+
+    def _take_without_channel(self, number: int, method: base.Frame | None) -> None:
+        if isinstance(method, commands.Channel.Open):
+            self._channels[number] = Channel(number, self)
+            self.send(number, commands.Channel.OpenOk())
+        elif not isinstance(method, commands.Channel.CloseOk):
+            raise AmqpError(504, f"channel {number} is not open")
+
+    def _close_channel(self, channel: Channel) -> None:
+        channel.close()
+        # If both sides close it, the peer's confirmation is still to come.
+        if not channel.closing:
+            del self._channels[channel.number]
+        self.send(channel.number, commands.Channel.CloseOk())
+
+    def _pass_on(self, channel: Channel, piece: Piece, method: base.Frame | None) -> None:
+        if isinstance(method, commands.Channel.Open):
+            raise AmqpError(504, f"channel {channel.number} is open already")
+        try:
+            if method is not None:
+                channel.take_method(method)
+            elif piece.kind == constants.FRAME_HEADER:
+                channel.take_header(wire.decode_content_header(piece.payload))
+            else:
+                channel.take_body(piece.payload)
+        except AmqpError as error:
+            if wire.closes_connection(error):
+                raise
+            self._refuse_on(channel, error, method)
+
+    def _refuse_on(self, channel: Channel, error: AmqpError, method: base.Frame | None) -> None:
+        log.info("closed channel %d of %s: %s", channel.number, self.user, error.text)
+        channel.closing = True
+        channel.close()
+        index = method.index if method is not None else commands.Basic.Publish.index
+        close = commands.Channel.Close(
+            error.code, wire.reply_text(error), index >> 16, index & 0xFFFF
+        )
+        self.send(channel.number, close)
+
+    # The end
+
+    def close(self, error: AmqpError) -> None:
+        """End the connection, saying why; who does not yet know whom it talks to hears nothing."""
+        if not self._open:
+            self.drop()
+        elif not self._closing:
+            self._refuse(error)
+
+    def _refuse(self, error: AmqpError) -> None:
+        log.info("closed the connection of %s: %s", self.user or "nobody", error.text)
+        if self._closing:
+            self._finish()
+            return
+        self._release()
+        self.send(0, commands.Connection.Close(error.code, wire.reply_text(error), 0, 0))
+        self._flush()
+        # The peer confirms, and ends the connection. It is read until then: with something unread,
+        # the system would reset the connection, and the peer might not see why.
+        self._call_later(self._limits.closing_seconds, self._give_up)
+
+    def _finish(self) -> None:
+        self._closing = True
+        self._flush()
+        self._transport.close()
+        self._call_later(self._limits.closing_seconds, self._give_up)
+
+    def _release(self) -> None:
+        self._closing = True
+        channels, self._channels = self._channels, {}
+        for channel in channels.values():
+            channel.closing = True
+            channel.close()
+        self.host.forget(self)
+
+
+def _expect(method: base.Frame, kind: type[_Expected]) -> _Expected:
+    if not isinstance(method, kind):
+        raise AmqpError(503, f"{method.name} is not expected")
+    return method
+
+
+def _negotiate(name: str, value: int, smallest: int, largest: int) -> int:
+    if value < smallest or value > largest:
+        raise AmqpError(530, f"negotiated {name} = {value} is not between {smallest} and {largest}")
+    return value

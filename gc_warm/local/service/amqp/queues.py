@@ -1,0 +1,216 @@
+"""Messages, the queues they wait in, and the exchanges that choose the queues.
+
+Nothing here knows of connections: a consumer is whatever takes messages, an owner any object.
+"""
+
+from __future__ import annotations
+
+import heapq
+from abc import ABC, abstractmethod
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from gc_warm.errors.service import AmqpError
+from gc_warm.local.service.amqp.wire import decode_properties
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pamqp import commands
+
+
+@dataclass(frozen=True)
+class Message:
+    """What was published.
+
+    Args:
+        exchange: Name of the exchange it was published to.
+        routing_key: What exchanges choose queues by.
+        header: The content header's payload, which holds the properties.
+        body: The body.
+    """
+
+    exchange: str
+    routing_key: str
+    header: bytes
+    body: bytes
+
+    @property
+    def properties(self) -> commands.Basic.Properties:
+        """The message's properties, decoded anew each time."""
+        return decode_properties(self.header)
+
+
+@dataclass(order=True)
+class Entry:
+    """A message in a queue, or on its way from there to a consumer.
+
+    Args:
+        position: Where it stands in the queue, and will again if it comes back.
+        message: The message.
+        redelivered: Whether it may have been delivered before.
+    """
+
+    position: int
+    message: Message = field(compare=False)
+    redelivered: bool = field(default=False, compare=False)
+
+
+class Consumer(ABC):
+    """What takes messages from a queue."""
+
+    exclusive: bool
+
+    @abstractmethod
+    def is_ready(self) -> bool:
+        """Return whether another message may be delivered now."""
+
+    @abstractmethod
+    def deliver(self, entry: Entry) -> None:
+        """Take a message."""
+
+    @abstractmethod
+    def queue_deleted(self) -> None:
+        """Take note that no more messages will come."""
+
+
+class Queue:
+    """Messages in order, and who takes them, in turn.
+
+    Args:
+        name: Its name.
+        durable: Kept to be compared when it is declared again.
+        auto_delete: Whether it goes with its last consumer.
+        owner: Who alone may use it, and with whom it goes; None is everybody.
+    """
+
+    def __init__(
+        self, name: str, *, durable: bool, auto_delete: bool, owner: object | None
+    ) -> None:
+        self.name = name
+        self.durable = durable
+        self.auto_delete = auto_delete
+        self.owner = owner
+        self.deleted = False
+        self.consumers: deque[Consumer] = deque()
+        self.bindings: dict[tuple[Exchange, str], None] = {}
+        self._fresh: deque[Entry] = deque()
+        # All of these were taken before any of the fresh ones, so they come first.
+        self._returned: list[Entry] = []
+        self._next_position = 0
+
+    def __len__(self) -> int:
+        return len(self._fresh) + len(self._returned)
+
+    def put(self, message: Message) -> None:
+        """Add a message at the end, and deliver what can be."""
+        self._fresh.append(Entry(self._next_position, message))
+        self._next_position += 1
+        self.serve()
+
+    def put_back(self, entries: Iterable[Entry]) -> None:
+        """Return messages to where they stood, and deliver what can be."""
+        if self.deleted:
+            return
+        for entry in entries:
+            entry.redelivered = True
+            heapq.heappush(self._returned, entry)
+        self.serve()
+
+    def take(self) -> Entry | None:
+        """Remove the first message and return it; None if there is none."""
+        if self._returned:
+            return heapq.heappop(self._returned)
+        return self._fresh.popleft() if self._fresh else None
+
+    def purge(self) -> int:
+        """Remove all messages that wait, and return how many."""
+        number = len(self)
+        self._fresh.clear()
+        self._returned.clear()
+        return number
+
+    def add(self, consumer: Consumer) -> None:
+        """Let a consumer take its turns.
+
+        Raises:
+            AmqpError: It wants to be the only one and is not, or another one does.
+        """
+        exclusive = consumer.exclusive or any(each.exclusive for each in self.consumers)
+        if self.consumers and exclusive:
+            raise AmqpError(403, f"queue '{self.name}' is in exclusive use")
+        self.consumers.append(consumer)
+
+    def serve(self) -> None:
+        """Deliver messages, as long as there are some and somebody is ready for them."""
+        while len(self) and (consumer := self._next_ready()):
+            if entry := self.take():
+                consumer.deliver(entry)
+
+    def _next_ready(self) -> Consumer | None:
+        for _ in range(len(self.consumers)):
+            consumer = self.consumers[0]
+            self.consumers.rotate(-1)
+            if consumer.is_ready():
+                return consumer
+        return None
+
+
+class Exchange:
+    """A rule by which messages find queues.
+
+    Args:
+        name: Its name.
+        kind: How: ``"direct"``, ``"fanout"`` or ``"topic"``.
+        durable: Kept to be compared when it is declared again.
+        auto_delete: Whether it goes with its last binding.
+        internal: Whether nobody may publish to it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        kind: str,
+        *,
+        durable: bool = True,
+        auto_delete: bool = False,
+        internal: bool = False,
+    ) -> None:
+        self.name = name
+        self.kind = kind
+        self.durable = durable
+        self.auto_delete = auto_delete
+        self.internal = internal
+        self.bindings: dict[str, dict[Queue, None]] = {}
+
+    def route(self, key: str) -> Iterable[Queue]:
+        """Return the queues for a routing key, each once."""
+        if self.kind == "direct":
+            return self.bindings.get(key, ())
+        found: dict[Queue, None] = {}
+        for pattern, queues in self.bindings.items():
+            if self.kind == "fanout" or matches(pattern, key):
+                found.update(queues)
+        return found
+
+
+def matches(pattern: str, key: str) -> bool:
+    """Return whether a routing key fits a topic: ``*`` is one word, ``#`` any number of them."""
+    topic = pattern.split(".") if pattern else []
+    reached = _skip_any(topic, {0})
+    for word in key.split(".") if key else []:
+        stay = {at for at in reached if at < len(topic) and topic[at] == "#"}
+        step = {at + 1 for at in reached if at < len(topic) and topic[at] in {"*", word}}
+        reached = _skip_any(topic, stay | step)
+    return len(topic) in reached
+
+
+def _skip_any(topic: list[str], places: set[int]) -> set[int]:
+    found = set(places)
+    for place in places:
+        at = place
+        while at < len(topic) and topic[at] == "#":
+            at += 1
+            found.add(at)
+    return found

@@ -1,0 +1,109 @@
+"""The web application: Globus Compute, Globus Auth, and what can go wrong on request."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from gc_warm.local.service.auth import Auth
+from gc_warm.local.service.call import basic, error, parse, refuse
+from gc_warm.local.service.refusals import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.requests import Request
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from gc_warm.local.service.compute import Compute
+    from gc_warm.local.service.faults import Faults
+    from gc_warm.local.service.state import State
+
+log = logging.getLogger(__name__)
+
+
+def build(
+    state: State,
+    compute: Compute,
+    faults: Faults,
+    *,
+    show: Callable[[str, str, int], None] | None = None,
+) -> ASGIApp:
+    """Return the application.
+
+    Args:
+        state: What the services know.
+        compute: The routes of Globus Compute.
+        faults: What can go wrong.
+        show: Called with each request's method, path and status.
+    """
+    routes = [*compute.routes(), *Auth(state).routes(), control(state, faults)]
+    handlers: dict[Any, Any] = {
+        Refusal: _on_refusal,
+        HTTPException: _on_http_error,
+        Exception: _on_accident,
+    }
+    app = Starlette(routes=routes, exception_handlers=handlers)
+    return app if show is None else _Shown(app, show)
+
+
+async def _on_refusal(_: Request, refusal: Refusal) -> JSONResponse:
+    return refuse(refusal)
+
+
+async def _on_http_error(request: Request, found: HTTPException) -> JSONResponse:
+    code = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}.get(found.status_code, "HTTP_ERROR")
+    text = f"{request.method} {request.url.path}: {found.detail}"
+    return JSONResponse(error(found.status_code, code, text), found.status_code, found.headers)
+
+
+async def _on_accident(request: Request, found: Exception) -> JSONResponse:
+    log.error("%s %s failed", request.method, request.url.path, exc_info=found)
+    return JSONResponse(error(500, "INTERNAL_ERROR", "The stand-in has a bug."), 500)
+
+
+class FaultsBody(BaseModel):
+    """What is to go wrong."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    refuse: int = Field(default=0, ge=0, le=1000)
+    server_error: int = Field(default=0, ge=0, le=1000)
+    delay: float = Field(default=0.0, ge=0, le=600)
+    duplicate_result: int = Field(default=0, ge=0, le=1000)
+    expire_tokens: bool = False
+    drop_connections: bool = False
+
+
+def control(state: State, faults: Faults) -> Route:
+    """Return the route by which faults are asked for, with a client's id and secret."""
+
+    async def ask(request: Request) -> JSONResponse:
+        basic(request, state)
+        body = await parse(request, FaultsBody)
+        faults.apply(body.model_dump(exclude_defaults=True))
+        return JSONResponse(body.model_dump(exclude_defaults=True))
+
+    return Route("/control/faults", ask, methods=["POST"])
+
+
+class _Shown:
+    """An application whose requests are shown."""
+
+    def __init__(self, app: ASGIApp, show: Callable[[str, str, int], None]) -> None:
+        self._app = app
+        self._show = show
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._show(scope["method"], scope["path"], message["status"])
+            await send(message)
+
+        await self._app(scope, receive, sending)

@@ -1,0 +1,272 @@
+"""The REST API of Globus Compute: every call that the SDK's ``ComputeClientV2`` and ``V3`` make."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
+
+from pydantic_core import to_json
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gc_warm.local.service import answers, queues
+from gc_warm.local.service.auth import COMPUTE
+from gc_warm.local.service.bodies import (
+    BatchBody,
+    EndpointBody,
+    FunctionBody,
+    OldSubmitBody,
+    SubmitBody,
+)
+from gc_warm.local.service.call import STATUSES, bearer, parse, uuid_in_path
+from gc_warm.local.service.records import Endpoint, Function
+from gc_warm.local.service.refusals import Refusal, Unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from starlette.requests import Request
+
+    from gc_warm.local.service.courier import Courier
+    from gc_warm.local.service.faults import Trouble
+    from gc_warm.local.service.limits import Limits
+    from gc_warm.local.service.records import Identity
+    from gc_warm.local.service.state import State, Submission, Submitted
+
+    Answer = Callable[[Request, Identity], Awaitable[Any]]
+
+
+class Compute:
+    """The routes of Globus Compute.
+
+    Args:
+        state: What the services know.
+        courier: What carries messages.
+        url: How each of the broker's users connects.
+        trouble: What is to go wrong with the next requests.
+        limits: How often one may ask; None for as often as one likes.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        courier: Courier,
+        *,
+        url: Callable[[str], str],
+        trouble: Trouble,
+        limits: Limits | None = None,
+    ) -> None:
+        self._state = state
+        self._courier = courier
+        self._url = url
+        self._trouble = trouble
+        self._limits = limits
+
+    def routes(self) -> list[Route]:
+        """Return them."""
+        id_ = "{id}"
+        table: list[tuple[str, str, Answer]] = [
+            ("GET", "/v2/version", self._version),
+            ("GET", "/v2/get_amqp_result_connection_url", self._amqp_url),
+            ("POST", "/v2/functions", self._register_function),
+            ("POST", "/v3/functions", self._register_function),
+            ("GET", f"/v2/functions/{id_}", self._function),
+            ("DELETE", f"/v2/functions/{id_}", self._delete_function),
+            ("POST", "/v2/endpoints", self._register_direct),
+            ("POST", "/v3/endpoints", self._register),
+            ("PUT", f"/v3/endpoints/{id_}", self._update),
+            ("GET", "/v2/endpoints", self._endpoints),
+            ("GET", f"/v2/endpoints/{id_}", self._endpoint),
+            ("GET", f"/v2/endpoints/{id_}/status", self._status),
+            ("DELETE", f"/v2/endpoints/{id_}", self._delete_endpoint),
+            ("POST", f"/v2/endpoints/{id_}/lock", self._lock),
+            ("POST", f"/v3/endpoints/{id_}/lock", self._lock),
+            ("GET", f"/v3/endpoints/{id_}/allowed_functions", self._allowlist),
+            ("POST", "/v2/submit", self._submit_old),
+            ("POST", f"/v3/endpoints/{id_}/submit", self._submit),
+            ("GET", f"/v2/tasks/{id_}", self._task),
+            ("POST", "/v2/batch_status", self._tasks),
+            ("GET", f"/v2/taskgroup/{id_}", self._group),
+        ]
+        return [Route(path, self._answering(do), methods=[method]) for method, path, do in table]
+
+    def _answering(self, answer: Answer) -> Callable[[Request], Awaitable[Response]]:
+        async def respond(request: Request) -> Response:
+            asker = bearer(request, self._state, COMPUTE)
+            if self._limits is not None:
+                self._limits.count(asker.id)
+            if (failure := await self._trouble.befall()) is not None:
+                return failure
+            # What somebody sent may hold numbers that JSON has no words for.
+            text = to_json(await answer(request, asker), inf_nan_mode="null")
+            return Response(text, media_type="application/json")
+
+        return respond
+
+    # Functions
+
+    async def _register_function(self, request: Request, asker: Identity) -> Any:
+        body = await parse(request, FunctionBody)
+        code = body.function_code
+        if not body.serialized:
+            code = answers.pack_source(code, body.function_name)
+        function = Function(
+            owner=asker.id,
+            name=body.function_name,
+            code=code,
+            **body.model_dump(exclude={"function_name", "function_code", "serialized"}),
+        )
+        self._state.functions.register(function)
+        return {"function_uuid": str(function.id)}
+
+    async def _function(self, request: Request, asker: Identity) -> Any:
+        return answers.function(self._state.functions.find(asker, uuid_in_path(request)))
+
+    async def _delete_function(self, request: Request, asker: Identity) -> Any:
+        self._state.functions.delete(asker, uuid_in_path(request))
+        return answers.DELETED
+
+    # Endpoints
+
+    async def _register(self, request: Request, asker: Identity) -> Any:
+        return await self._register_as(request, asker, direct=False)
+
+    async def _register_direct(self, request: Request, asker: Identity) -> Any:
+        return await self._register_as(request, asker, direct=True)
+
+    async def _register_as(self, request: Request, asker: Identity, *, direct: bool) -> Any:
+        body = await parse(request, EndpointBody)
+        endpoint_id = body.endpoint_uuid if direct else None
+        if endpoint_id is not None and self._state.endpoints.knows(endpoint_id):
+            return await self._update_to(endpoint_id, body, asker)
+        endpoint = Endpoint(
+            id=endpoint_id or uuid4(),
+            owner=asker.id,
+            direct=direct,
+            registration=body.registration(),
+        )
+        self._state.endpoints.register(endpoint)
+        return await self._welcome(endpoint)
+
+    async def _update(self, request: Request, asker: Identity) -> Any:
+        endpoint_id = uuid_in_path(request)
+        return await self._update_to(endpoint_id, await parse(request, EndpointBody), asker)
+
+    async def _update_to(self, endpoint_id: UUID, body: EndpointBody, asker: Identity) -> Any:
+        endpoint = self._state.endpoints.update(asker, endpoint_id, body.registration())
+        return await self._welcome(endpoint)
+
+    async def _welcome(self, endpoint: Endpoint) -> Any:
+        await self._courier.welcome(endpoint)
+        told = queues.credentials(endpoint.id, self._url(str(endpoint.id)))
+        return {**told, "warnings": []}
+
+    async def _endpoints(self, request: Request, asker: Identity) -> Any:
+        everyones = request.query_params.get("role", "owner") == "any"
+        listed = self._state.endpoints.listed(asker, everyones=everyones)
+        return [answers.endpoint_line(each) for each in listed]
+
+    async def _endpoint(self, request: Request, asker: Identity) -> Any:
+        return answers.endpoint(self._state.endpoints.visible(asker, uuid_in_path(request)))
+
+    async def _status(self, request: Request, asker: Identity) -> Any:
+        endpoint = self._state.endpoints.visible(asker, uuid_in_path(request))
+        return answers.endpoint_status(endpoint, self._state.endpoints)
+
+    async def _delete_endpoint(self, request: Request, asker: Identity) -> Any:
+        endpoint_id = uuid_in_path(request)
+        users = self._state.endpoints.delete(asker, endpoint_id)
+        for each in (endpoint_id, *users):
+            self._courier.fail_all(each, f"Endpoint {endpoint_id} was deleted.")
+        await self._courier.dismiss(endpoint_id, users)
+        return answers.DELETED
+
+    async def _lock(self, request: Request, asker: Identity) -> Any:
+        endpoint_id = uuid_in_path(request)
+        until = self._state.endpoints.lock(asker, endpoint_id)
+        await self._courier.dismiss(endpoint_id, [])
+        return {
+            "endpoint_id": str(endpoint_id),
+            "lock_expiration_timestamp": answers.iso(until),
+        }
+
+    async def _allowlist(self, request: Request, asker: Identity) -> Any:
+        return answers.allowlist(self._state.endpoints.visible(asker, uuid_in_path(request)))
+
+    # Tasks
+
+    async def _submit(self, request: Request, asker: Identity) -> Any:
+        endpoint_id = uuid_in_path(request)
+        body = await parse(request, SubmitBody)
+        submitted = await self._send(asker, endpoint_id, body.submission(body.tasks))
+        return {
+            "request_id": str(uuid4()),
+            "task_group_id": str(submitted.group.id),
+            "endpoint_id": str(endpoint_id),
+            "tasks": {str(key): [str(x) for x in ids] for key, ids in submitted.tasks.items()},
+        }
+
+    async def _submit_old(self, request: Request, asker: Identity) -> Any:
+        body = await parse(request, OldSubmitBody)
+        if body.task_group_id is None:
+            body.task_group_id = self._state.tasks.new_group(asker).id
+        results = []
+        for function_id, endpoint_id, payload in body.tasks:
+            try:
+                submission = body.submission({function_id: [payload]})
+                submitted = await self._send(asker, endpoint_id, submission)
+            except Refusal as refusal:  # noqa: PERF203 - each task has its own answer
+                status = STATUSES[type(refusal)]
+                results.append(_old_result(None, status, refusal.message))
+            else:
+                results.append(_old_result(submitted.tasks[function_id][0], 200, None))
+        return {
+            "response": "success",
+            "task_group_id": str(body.task_group_id),
+            "results": results,
+        }
+
+    async def _send(self, asker: Identity, endpoint_id: UUID, submission: Submission) -> Submitted:
+        submitted = self._state.submit(asker, endpoint_id, submission)
+        if submitted.group.queue:
+            # Whoever submitted listens there as soon as this is answered.
+            await self._courier.open_group(submitted.group.id)
+        self._courier.wake()
+        return submitted
+
+    async def _task(self, request: Request, asker: Identity) -> Any:
+        return self._describe(self._state.tasks.find(asker, uuid_in_path(request)))
+
+    async def _tasks(self, request: Request, asker: Identity) -> Any:
+        body = await parse(request, BatchBody)
+        found = {}
+        for task_id in body.task_ids:
+            try:
+                found[str(task_id)] = self._describe(self._state.tasks.find(asker, task_id))
+            except Unknown:  # noqa: PERF203 - the SDK takes what is missing for pending
+                continue
+        return {"response": "batch", "results": found}
+
+    def _describe(self, task: Any) -> dict[str, Any]:
+        return answers.task(task, online=self._state.endpoints.is_online(task.user_endpoint))
+
+    async def _group(self, request: Request, asker: Identity) -> Any:
+        group = self._state.tasks.group(asker, uuid_in_path(request))
+        return answers.group(group, self._state.tasks.members(group))
+
+    # The rest
+
+    async def _version(self, request: Request, _: Identity) -> Any:
+        return answers.VERSIONS if request.query_params.get("service") else answers.API_VERSION
+
+    async def _amqp_url(self, _: Request, asker: Identity) -> Any:
+        return {"queue_prefix": queues.PREFIX, "connection_url": self._url(str(asker.id))}
+
+
+def _old_result(task_id: UUID | None, status: int, reason: str | None) -> dict[str, Any]:
+    return {
+        "status": "success" if task_id else "failed",
+        "task_uuid": str(task_id) if task_id else None,
+        "http_status_code": status,
+        "reason": reason,
+    }

@@ -1,0 +1,389 @@
+"""Carries tasks, commands and results between the state and the broker.
+
+It does what the state says is still to be done, and notes it there once the broker has confirmed
+it. So after a lost connection, or a restart of the service, it simply goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from globus_compute_common import messagepack
+from globus_compute_common.messagepack.message_types import (
+    EPStatusReport,
+    Result,
+    ResultErrorDetails,
+)
+from globus_compute_common.messagepack.message_types import (
+    Task as TaskMessage,
+)
+
+from gc_warm.local.service import queues
+from gc_warm.local.service.connection import Connection, Lost
+from gc_warm.local.service.refusals import Unavailable
+from gc_warm.local.service.tasks import Ended
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from uuid import UUID
+
+    from gc_warm.local.service.records import Endpoint, Task, UserEndpoint
+    from gc_warm.local.service.state import State
+
+log = logging.getLogger(__name__)
+
+RECONNECT_SECONDS = 0.2
+LOOK_SECONDS = 1.0
+"""How often it looks for user endpoints that have gone silent."""
+
+PATIENCE_SECONDS = 30.0
+"""How long a request waits for a broker that is away."""
+
+COMMAND_MILLISECONDS = 120_000
+"""A command that is older than this is useless: endpoints refuse old ones."""
+
+
+class Courier:
+    """Carries messages until it is closed.
+
+    Args:
+        state: What is to be done, and where what was done is noted.
+        url: How each of the broker's users connects.
+
+    Attributes:
+        duplicates: How many results are to be announced twice.
+    """
+
+    def __init__(self, state: State, url: Callable[[str], str]) -> None:
+        self._state = state
+        self._url = url
+        self._work = asyncio.Event()
+        self._connected = asyncio.Event()
+        self._connection: Connection | None = None
+        self._declared: set[str] = set()
+        self._inbox: list[tuple[int, str, bytes]] = []
+        self._held: list[Task] = []
+        self._confirmed: list[tuple[Callable[[list[UUID]], None], UUID]] = []
+        self._running: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
+        self.duplicates = 0
+
+    async def open(self) -> None:
+        """Connect, and start to carry.
+
+        Raises:
+            Lost: There is no broker.
+        """
+        await self._connect()
+        self._running = asyncio.create_task(self._run())
+        self._looking = asyncio.create_task(self._look())
+
+    async def close(self) -> None:
+        """Stop carrying, and disconnect."""
+        for each in (self._running, self._looking):
+            if each is not None:
+                each.cancel()
+                await asyncio.wait([each])
+        if self._connection is not None:
+            await self._connection.close()
+
+    def wake(self) -> None:
+        """Look at what is to be done."""
+        self._work.set()
+
+    # What must have happened before a request is answered
+
+    async def welcome(self, endpoint: Endpoint) -> None:
+        """Have the queues of an endpoint that registers, and no old commands in them."""
+        await self._persist(lambda: self._welcome(endpoint))
+
+    async def _welcome(self, endpoint: Endpoint) -> None:
+        await self._have_endpoint_queues(endpoint.id)
+        await self._have_queue(queues.commands(endpoint.id))
+        await self._open_connection.purge(queues.commands(endpoint.id))
+
+    async def open_group(self, group_id: UUID) -> None:
+        """Have the queue of a group."""
+        await self._persist(lambda: self._have_queue(queues.group(group_id)))
+
+    async def dismiss(self, endpoint_id: UUID, user_endpoint_ids: list[UUID]) -> None:
+        """Delete the queues of an endpoint: who reads from them notices."""
+        names = [queues.commands(endpoint_id), queues.tasks(endpoint_id)]
+        names += [queues.tasks(each) for each in user_endpoint_ids]
+
+        async def delete() -> None:
+            for name in names:
+                self._declared.discard(name)
+                await self._open_connection.delete_queue(name)
+
+        await self._persist(delete)
+
+    async def _persist(self, do: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do something, again after a lost connection.
+
+        Raises:
+            Unavailable: The broker stays away.
+        """
+        try:
+            await asyncio.wait_for(self._keep_trying(do), PATIENCE_SECONDS)
+        except asyncio.TimeoutError as error:
+            raise Unavailable("BROKER_UNAVAILABLE", "The message broker is away.") from error
+
+    async def _keep_trying(self, do: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        while True:
+            await self._connected.wait()
+            try:
+                await do()
+            except Lost:
+                await asyncio.sleep(RECONNECT_SECONDS)
+            else:
+                return
+
+    # Connecting
+
+    @property
+    def _open_connection(self) -> Connection:
+        if self._connection is None:
+            raise Lost("There is no connection.")
+        return self._connection
+
+    async def _connect(self) -> None:
+        self._connected.clear()
+        self._declared.clear()
+        self._inbox.clear()
+        self._held.clear()
+        self._state.tasks.start_over()
+        connection = Connection()
+        await connection.open(self._url(queues.SERVICE))
+        self._connection = connection
+        await connection.declare_exchange(queues.EXCHANGE)
+        for name in (queues.RESULTS, queues.HEARTBEATS):
+            await self._have_queue(name)
+            await connection.consume(name, self._receive)
+        for group in self._state.tasks.groups_with_queues():
+            await self._have_queue(queues.group(group.id))
+        for endpoint in self._state.endpoints.every():
+            await self._have_endpoint_queues(endpoint.id)
+            await self._have_queue(queues.commands(endpoint.id))
+            for user in self._state.endpoints.users_of(endpoint.id):
+                await self._have_endpoint_queues(user.id)
+        self._connected.set()
+        self._work.set()
+
+    async def _have_queue(self, name: str) -> None:
+        if name not in self._declared:
+            await self._open_connection.declare_queue(name)
+            self._declared.add(name)
+
+    async def _have_endpoint_queues(self, endpoint_id: UUID) -> None:
+        name = queues.tasks(endpoint_id)
+        if name in self._declared:
+            return
+        for queue in (queues.RESULTS, queues.HEARTBEATS):
+            key = queues.key(endpoint_id, queue)
+            await self._open_connection.bind(queue, queues.EXCHANGE, key)
+        await self._have_queue(name)
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._carry()
+            except Lost:
+                log.info("the broker is gone; connecting again")
+            except Exception:
+                log.exception("the courier stumbled")
+                await self._open_connection.close()
+            await self._reconnect()
+
+    async def _reconnect(self) -> None:
+        while True:
+            await asyncio.sleep(RECONNECT_SECONDS)
+            try:
+                await self._connect()
+            except Lost as error:
+                log.debug("no broker: %s", error)
+            else:
+                return
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            if any(self._starts()):
+                self.wake()
+
+    # Carrying
+
+    async def _carry(self) -> None:
+        connection = self._open_connection
+        while True:
+            await self._some_work(connection)
+            if connection.lost.done():
+                raise Lost("The broker closed the connection.")
+            self._work.clear()
+            await self._send_tasks(connection)
+            self._announce(connection)
+            await self._send_starts(connection)
+
+    async def _some_work(self, connection: Connection) -> None:
+        work: asyncio.Future[Any] = asyncio.ensure_future(self._work.wait())
+        try:
+            await asyncio.wait([work, connection.lost], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            work.cancel()
+
+    async def _send_tasks(self, connection: Connection) -> None:
+        state = self._state
+        tasks, self._held = [*self._held, *state.tasks.take_waiting()], []
+        for task in tasks:
+            if task.endpoint in state.endpoints.held_offline:
+                self._held.append(task)
+                continue
+            await self._have_endpoint_queues(task.user_endpoint)
+            buffer = state.functions.code(task.function) + state.tasks.payload(task)
+            body = messagepack.pack(TaskMessage(task_id=task.id, task_buffer=buffer))
+            confirmed = connection.publish(
+                "", queues.tasks(task.user_endpoint), body, headers=_headers(task)
+            )
+            self._note(confirmed, state.tasks.delivered, task)
+
+    def _announce(self, connection: Connection) -> None:
+        for task in self._state.tasks.take_unannounced():
+            assert task.outcome is not None
+            body, when = task.outcome.message.encode(), int(task.outcome.completed)
+            if self.duplicates:
+                self.duplicates -= 1
+                connection.publish("", queues.group(task.group), body, timestamp=when)
+            confirmed = connection.publish("", queues.group(task.group), body, timestamp=when)
+            self._note(confirmed, self._state.tasks.announced, task)
+
+    def _note(
+        self, confirmed: asyncio.Future[None], note: Callable[[list[UUID]], None], task: Task
+    ) -> None:
+        """Once a message is confirmed, note so; many at once, for each time costs a write."""
+
+        def settle(future: asyncio.Future[None]) -> None:
+            if future.exception() is not None:
+                return
+            if not self._confirmed:
+                future.get_loop().call_soon(self._note_all)
+            self._confirmed.append((note, task.id))
+
+        confirmed.add_done_callback(settle)
+
+    def _note_all(self) -> None:
+        confirmed, self._confirmed = self._confirmed, []
+        for note in dict.fromkeys(note for note, _ in confirmed):
+            note([task_id for each, task_id in confirmed if each == note])
+
+    def _starts(self) -> list[UserEndpoint]:
+        endpoints = self._state.endpoints
+        users = [endpoints.user(each) for each in self._state.tasks.busy()]
+        return [each for each in users if each is not None and endpoints.wants_start(each)]
+
+    async def _send_starts(self, connection: Connection) -> None:
+        for user in self._starts():
+            await self._have_endpoint_queues(user.id)
+            self._state.endpoints.asked_to_start(user)
+            connection.publish(
+                "",
+                queues.commands(user.parent),
+                json.dumps(self._command(user)).encode(),
+                content_type="application/json",
+                timestamp=int(time.time()),
+                expiration=str(COMMAND_MILLISECONDS),
+            )
+
+    def _command(self, user: UserEndpoint) -> dict[str, Any]:
+        owner = self._state.identities.get(user.owner)
+        assert owner is not None
+        everyone = self._state.identities.all_of(owner)
+        return {
+            "command": "cmd_start_endpoint",
+            "kwargs": {
+                "name": f"uep.{user.parent}.{user.id}",
+                "amqp_creds": queues.credentials(user.id, self._url(str(user.id))),
+                "user_opts": user.config,
+                "user_runtime": user.runtime,
+            },
+            "globus_effective_identity": str(owner.id),
+            "globus_username": owner.username,
+            "globus_identity_set": [
+                {"sub": str(each.id), "username": each.username} for each in everyone
+            ],
+        }
+
+    # What comes
+
+    def _receive(self, tag: int, key: str, body: bytes) -> None:
+        if not self._inbox:
+            asyncio.get_running_loop().call_soon(self._open_mail)
+        self._inbox.append((tag, key, body))
+
+    def _open_mail(self) -> None:
+        mail, self._inbox = self._inbox, []
+        if not mail or self._connection is None:
+            return
+        endings: list[Ended] = []
+        for _, key, body in mail:
+            read = _read(key, body)
+            if read is None:
+                continue
+            sender, message = read
+            if isinstance(message, Result):
+                endings.append(Ended(message.task_id, body.decode(), message.is_error, sender))
+            elif message.endpoint_id == sender:
+                self._hear(message)
+        self._state.tasks.finish(endings)
+        self._connection.acknowledge(max(tag for tag, _, _ in mail))
+        self.wake()
+
+    def _hear(self, report: Any) -> None:
+        said = report.global_state
+        self._state.endpoints.beat(report.endpoint_id, said)
+        if error := said.get("error"):
+            self.fail_all(report.endpoint_id, str(error))
+
+    def fail_all(self, endpoint_id: UUID, reason: str) -> None:
+        """End the tasks of a user endpoint that cannot be started."""
+        endings = [
+            Ended(each, _failure(each, reason), is_error=True)
+            for each in self._state.tasks.open_at(endpoint_id)
+        ]
+        self._state.tasks.finish(endings)
+        if endings and self._connection is not None:
+            # Or else they would run once it is started for other tasks.
+            self._connection.purge_soon(queues.tasks(endpoint_id))
+
+
+def _headers(task: Task) -> dict[str, Any]:
+    headers: dict[str, Any] = {"task_uuid": str(task.id), "function_uuid": str(task.function)}
+    if task.resource_specification is not None:
+        headers["resource_specification"] = json.dumps(task.resource_specification)
+    if task.result_serializers:
+        headers["result_serializers"] = task.result_serializers
+    return headers
+
+
+def _read(key: str, body: bytes) -> tuple[UUID, Any] | None:
+    """Return a message and who sent it, or None if it cannot be read."""
+    try:
+        message = messagepack.unpack(body)
+        sender = queues.sender(key)
+    except Exception as error:  # noqa: BLE001 - whatever somebody sent, others' messages count
+        log.warning("a message of %s could not be read: %s", key, error)
+        return None
+    if not isinstance(message, Result | EPStatusReport):
+        log.warning("a message of %s is neither a result nor a heartbeat", key)
+        return None
+    return sender, message
+
+
+def _failure(task_id: UUID, reason: str) -> str:
+    details = ResultErrorDetails(code="ENDPOINT_START_FAILURE", user_message=reason)
+    message = messagepack.pack(Result(task_id=task_id, data=reason, error_details=details))
+    text: str = message.decode()
+    return text

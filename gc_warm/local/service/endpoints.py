@@ -1,0 +1,269 @@
+"""The endpoints that the services know: who may use them, and which of them are alive."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from gc_warm.local.service.records import Endpoint, UserEndpoint
+from gc_warm.local.service.refusals import Forbidden, Locked, Unknown
+from gc_warm.local.service.store import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from uuid import UUID
+
+    from gc_warm.local.service.records import Identity, Registration
+    from gc_warm.local.service.store import Store
+
+LOCK_SECONDS = 600.0
+"""How long an endpoint stays locked."""
+
+MISSED_HEARTBEATS = 2.5
+"""After this many periods without a heartbeat an endpoint counts as offline."""
+
+START_SECONDS = 60.0
+"""How long a user endpoint may take to start before its endpoint is asked again."""
+
+
+@dataclass
+class Pulse:
+    """What an endpoint's last heartbeat said.
+
+    Attributes:
+        at: When it came.
+        report: What it said of its workers.
+    """
+
+    at: float
+    report: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Endpoints:
+    """The endpoints, and the user endpoints that they start.
+
+    Args:
+        store: What keeps them.
+        clock: What time it is, in seconds.
+
+    Attributes:
+        held_offline: The endpoints that are taken for offline, whatever they say.
+    """
+
+    def __init__(self, store: Store, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._endpoints = Table(store, Endpoint)
+        self._users = Table(store, UserEndpoint)
+        self._by_config = {_key(each): each.id for each in self._users.values()}
+        every = [*self._endpoints.values(), *self._users.values()]
+        self._pulses = {each.id: Pulse(clock()) for each in every if each.was_online}
+        self._asked_to_start: dict[UUID, float] = {}
+        self.held_offline: set[UUID] = set()
+
+    # Registering
+
+    def register(self, endpoint: Endpoint) -> None:
+        """Remember a new endpoint."""
+        self._endpoints.put(endpoint)
+
+    def update(self, asker: Identity, endpoint_id: UUID, registration: Registration) -> Endpoint:
+        """Register an endpoint anew, or for the first time under an id of its own choice.
+
+        Raises:
+            Forbidden: It is someone else's.
+            Locked: It may not register for a while.
+        """
+        if endpoint_id not in self._endpoints:
+            self.register(Endpoint(id=endpoint_id, owner=asker.id, registration=registration))
+        endpoint = self.owned(asker, endpoint_id)
+        if endpoint.locked_until > self._clock():
+            raise Locked("ENDPOINT_LOCKED", f"Endpoint {endpoint_id} is temporarily locked.")
+        endpoint.registration = registration
+        self._endpoints.put(endpoint)
+        return endpoint
+
+    def delete(self, asker: Identity, endpoint_id: UUID) -> list[UUID]:
+        """Forget an endpoint; return the ids of its user endpoints, which go with it.
+
+        Raises:
+            Unknown: There is none.
+            Forbidden: It is someone else's.
+        """
+        self.owned(asker, endpoint_id)
+        users = [each.id for each in self.users_of(endpoint_id)]
+        for each in users:
+            self._by_config.pop(_key(self._users[each]), None)
+        self._users.drop(*users)
+        self._endpoints.drop(endpoint_id)
+        for each in (endpoint_id, *users):
+            self._pulses.pop(each, None)
+        return users
+
+    def lock(self, asker: Identity, endpoint_id: UUID) -> float:
+        """Let an endpoint not register for a while; return until when.
+
+        Raises:
+            Unknown: There is none.
+            Forbidden: It is someone else's.
+        """
+        endpoint = self.owned(asker, endpoint_id)
+        endpoint.locked_until = self._clock() + LOCK_SECONDS
+        self._endpoints.put(endpoint)
+        self.stop(endpoint_id)
+        for each in self.users_of(endpoint_id):
+            self.stop(each.id)
+        return endpoint.locked_until
+
+    # Finding
+
+    def owned(self, asker: Identity, endpoint_id: UUID) -> Endpoint:
+        """Return an endpoint that someone may change.
+
+        Raises:
+            Unknown: There is none.
+            Forbidden: It is someone else's.
+        """
+        endpoint = self._find(endpoint_id)
+        if not _may_change(asker, endpoint):
+            raise _forbidden(endpoint_id)
+        return endpoint
+
+    def visible(self, asker: Identity, endpoint_id: UUID) -> Endpoint:
+        """Return an endpoint that someone may look at and submit to.
+
+        Raises:
+            Unknown: There is none.
+            Forbidden: It is someone else's, and not shared.
+        """
+        endpoint = self._find(endpoint_id)
+        if not _may_see(asker, endpoint):
+            raise _forbidden(endpoint_id)
+        return endpoint
+
+    def listed(self, asker: Identity, *, everyones: bool) -> list[Endpoint]:
+        """Return someone's endpoints, or all that are visible."""
+        may = _may_see if everyones else _is_owner
+        return [each for each in self._endpoints.values() if may(asker, each)]
+
+    def knows(self, endpoint_id: UUID) -> bool:
+        """Return whether there is such an endpoint."""
+        return endpoint_id in self._endpoints
+
+    def every(self) -> list[Endpoint]:
+        """Return all endpoints."""
+        return list(self._endpoints.values())
+
+    def users_of(self, endpoint_id: UUID) -> list[UserEndpoint]:
+        """Return the user endpoints of an endpoint."""
+        return [each for each in self._users.values() if each.parent == endpoint_id]
+
+    def user(self, user_endpoint_id: UUID) -> UserEndpoint | None:
+        """Return a user endpoint."""
+        return self._users.get(user_endpoint_id)
+
+    def user_for(
+        self, asker: Identity, endpoint: Endpoint, config: dict[str, Any], runtime: dict[str, Any]
+    ) -> UserEndpoint:
+        """Return what runs someone's tasks with a configuration; the same for the same."""
+        wanted = UserEndpoint(parent=endpoint.id, owner=asker.id, config=config, runtime=runtime)
+        if endpoint.direct:
+            # The same process for everyone: the endpoint.
+            wanted = UserEndpoint(id=endpoint.id, parent=endpoint.id, owner=endpoint.owner)
+        known = self._by_config.setdefault(_key(wanted), wanted.id)
+        if known not in self._users:
+            self._users.put(wanted)
+        return self._users[known]
+
+    def _find(self, endpoint_id: UUID) -> Endpoint:
+        endpoint = self._endpoints.get(endpoint_id)
+        if endpoint is None:
+            text = f"Endpoint {endpoint_id} could not be resolved."
+            raise Unknown("ENDPOINT_NOT_FOUND", text)
+        return endpoint
+
+    # Heartbeats
+
+    def beat(self, endpoint_id: UUID, report: Mapping[str, Any]) -> None:
+        """Note a heartbeat; one that says so is an endpoint's last."""
+        if endpoint_id not in self._endpoints and endpoint_id not in self._users:
+            return
+        period = report.get("heartbeat_period")
+        period = float(period) if isinstance(period, int | float) else 30.0
+        if period <= 0 or report.get("active") is False or "error" in report:
+            self.stop(endpoint_id)
+            return
+        self._pulses[endpoint_id] = Pulse(self._clock(), report)
+        self._asked_to_start.pop(endpoint_id, None)
+        self._note(endpoint_id, online=True, period=period)
+
+    def stop(self, endpoint_id: UUID) -> None:
+        """Note that an endpoint, or a user endpoint, is offline."""
+        self._pulses.pop(endpoint_id, None)
+        self._asked_to_start.pop(endpoint_id, None)
+        self._note(endpoint_id, online=False)
+
+    def is_online(self, endpoint_id: UUID) -> bool:
+        """Return whether an endpoint, or a user endpoint, has been heard lately."""
+        pulse = self._pulses.get(endpoint_id)
+        user = self._users.get(endpoint_id)
+        living = user or self._endpoints.get(endpoint_id)
+        if pulse is None or living is None:
+            return False
+        if (user.parent if user else endpoint_id) in self.held_offline:
+            return False
+        return self._clock() - pulse.at < MISSED_HEARTBEATS * living.heartbeat_period
+
+    def report(self, endpoint_id: UUID) -> Mapping[str, Any]:
+        """Return what the last heartbeat said."""
+        pulse = self._pulses.get(endpoint_id)
+        return pulse.report if pulse else {}
+
+    def wants_start(self, user: UserEndpoint) -> bool:
+        """Return whether an endpoint should be asked to start a user endpoint, now."""
+        if user.id == user.parent or self.is_online(user.id) or not self.is_online(user.parent):
+            return False
+        return self._clock() - self._asked_to_start.get(user.id, -START_SECONDS) >= START_SECONDS
+
+    def asked_to_start(self, user: UserEndpoint) -> None:
+        """Note that an endpoint has just been asked."""
+        self._asked_to_start[user.id] = self._clock()
+
+    def _note(self, endpoint_id: UUID, *, online: bool, period: float | None = None) -> None:
+        # Only changes are kept: a heartbeat costs no write.
+        for table in (self._endpoints, self._users):
+            living = table.get(endpoint_id)
+            if living is None:
+                continue
+            changed = living.was_online != online
+            living.was_online = online
+            if period is not None and living.heartbeat_period != period:
+                living.heartbeat_period = period
+                changed = True
+            if changed:
+                table.put(living)  # type: ignore[arg-type]  # it came from there
+
+
+def _key(user: UserEndpoint) -> tuple[UUID, UUID, str]:
+    if user.id == user.parent:
+        return user.parent, user.owner, "direct"
+    options = json.dumps([user.config, user.runtime], sort_keys=True)
+    return user.parent, user.owner, options
+
+
+def _is_owner(asker: Identity, endpoint: Endpoint) -> bool:
+    return endpoint.owner in {asker.id, *asker.linked}
+
+
+def _may_change(asker: Identity, endpoint: Endpoint) -> bool:
+    return _is_owner(asker, endpoint) or asker.id in endpoint.registration.admins
+
+
+def _may_see(asker: Identity, endpoint: Endpoint) -> bool:
+    said = endpoint.registration
+    return said.public or said.multi_user or _may_change(asker, endpoint)
+
+
+def _forbidden(endpoint_id: UUID) -> Forbidden:
+    text = f"Unauthorized access to endpoint {endpoint_id}"
+    return Forbidden("ENDPOINT_ACCESS_FORBIDDEN", text)

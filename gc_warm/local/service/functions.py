@@ -1,0 +1,96 @@
+"""The functions that the services know, and who may run them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gc_warm.local.service.records import Function
+from gc_warm.local.service.refusals import Forbidden, TooLarge, Unknown
+from gc_warm.local.service.store import Table
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from gc_warm.local.service.records import Endpoint, Identity
+    from gc_warm.local.service.store import Store
+
+MAX_SUBMISSION_BYTES = 10 * 2**20
+"""More than this in one function, or in one submission, the web services refuse."""
+
+
+def check_size(payload_bytes: int) -> None:
+    """Refuse what is too large.
+
+    Raises:
+        TooLarge: It is.
+    """
+    if payload_bytes > MAX_SUBMISSION_BYTES:
+        text = f"A submission of {payload_bytes} bytes exceeds {MAX_SUBMISSION_BYTES} bytes."
+        raise TooLarge("REQUEST_TOO_LARGE", text)
+
+
+class Functions:
+    """The registered functions.
+
+    Args:
+        store: What keeps them.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._table = Table(store, Function)
+
+    def register(self, function: Function) -> None:
+        """Remember a function.
+
+        Raises:
+            TooLarge: Its code is.
+        """
+        check_size(len(function.code))
+        self._table.put(function)
+
+    def find(self, asker: Identity, function_id: UUID) -> Function:
+        """Return a function that someone may see and run.
+
+        Raises:
+            Unknown: There is none, or it was deleted.
+            Forbidden: It is someone else's, and not shared.
+        """
+        function = self._table.get(function_id)
+        if function is None or function.deleted:
+            text = f"Function {function_id} could not be resolved."
+            raise Unknown("FUNCTION_NOT_FOUND", text)
+        shared = function.public or function.group in asker.groups
+        if not shared and function.owner not in {asker.id, *asker.linked}:
+            text = f"Unauthorized access to function {function_id}"
+            raise Forbidden("FUNCTION_ACCESS_FORBIDDEN", text)
+        return function
+
+    def delete(self, asker: Identity, function_id: UUID) -> None:
+        """Let nobody run a function any more; tasks that were submitted before still run.
+
+        Raises:
+            Unknown: There is none.
+            Forbidden: It is someone else's.
+        """
+        function = self.find(asker, function_id)
+        if function.owner not in {asker.id, *asker.linked}:
+            text = f"Unauthorized access to function {function_id}"
+            raise Forbidden("FUNCTION_ACCESS_FORBIDDEN", text)
+        self._table.put(function.model_copy(update={"deleted": True}))
+
+    def code(self, function_id: UUID) -> str:
+        """Return the code of a function, deleted or not."""
+        return self._table[function_id].code
+
+
+def check_allowed(function: Function, endpoint: Endpoint) -> None:
+    """Refuse a function that an endpoint does not run.
+
+    Raises:
+        Forbidden: It does not.
+    """
+    allowed = endpoint.registration.allowed_functions
+    elsewhere = function.ha_endpoint_id not in {None, endpoint.id}
+    if elsewhere or (allowed is not None and function.id not in allowed):
+        text = f"Function {function.id} not permitted on endpoint {endpoint.id}"
+        raise Forbidden("FUNCTION_NOT_PERMITTED", text)

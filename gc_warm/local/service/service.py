@@ -1,0 +1,382 @@
+"""``LocalService``: the services of Globus Compute on this machine, in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import socket
+import threading
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import UUID, uuid5
+
+import uvicorn
+
+from gc_warm.errors import GcWarmError, UsageError
+from gc_warm.local.service import app, sdk
+from gc_warm.local.service.broker import Broker
+from gc_warm.local.service.compute import Compute
+from gc_warm.local.service.connection import Lost
+from gc_warm.local.service.courier import Courier
+from gc_warm.local.service.faults import Faults, Trouble
+from gc_warm.local.service.limits import Limits
+from gc_warm.local.service.state import State
+from gc_warm.local.service.store import MemoryStore, SqliteStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from globus_compute_sdk import Client, Executor
+    from typing_extensions import Self
+
+    from gc_warm.local.service.agent import Agent
+    from gc_warm.local.service.records import Identity
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+PORT = 5000
+"""Where the SDK looks for the services in its environment ``local``."""
+
+HOST = "127.0.0.1"
+
+_SETTINGS = UUID("6b0d8d0e-6a3f-4a0e-9f0b-2a35c9a1c0de")
+_BROKER_PORT = uuid5(_SETTINGS, "broker port")
+_PASSWORDS = uuid5(_SETTINGS, "broker passwords")
+
+
+class LocalService:
+    """The services of Globus Compute on this machine: REST, Auth and AMQP, on loopback.
+
+    The unmodified SDK and the unmodified endpoint agent use it when they are started with its
+    `environment`; in this process, `client` and `executor` do without.
+
+    Args:
+        port: Where REST and Auth listen. The SDK's environment ``local`` is port 5000; on another
+            one, 0 for any that is free, only `client` and `executor` can be used.
+        limits: Whether more than 20 requests in 10 seconds are refused.
+        state: A file that remembers everything when the service is gone.
+        amqp: The URL of a RabbitMQ to use instead of the embedded broker. Everyone who may use it
+            there may read everything.
+        identities: Names of those who may use the service. The first is who `environment`,
+            `client`, `executor` and `start_endpoint` are, unless told otherwise.
+        show: Called with each request's method, path and status, in the service's thread.
+    """
+
+    def __init__(
+        self,
+        *,
+        port: int = PORT,
+        limits: bool = False,
+        state: Path | str | None = None,
+        amqp: str | None = None,
+        identities: Sequence[str] = ("user",),
+        show: Callable[[str, str, int], None] | None = None,
+    ) -> None:
+        if not identities:
+            raise UsageError("identities is empty: somebody has to use the service.")
+        self._port = port
+        self._limits = limits
+        self._path = None if state is None else Path(state)
+        self._amqp = amqp
+        self._names = tuple(identities)
+        self._show = show
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._agents: list[Agent] = []
+        self._watched: list[UUID] = []
+        self._state: State
+        self._courier: Courier
+        self._faults: Faults
+        self._broker: Broker | None = None
+        self._passwords: dict[str, str] = {}
+
+    # Starting and stopping
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start the service, and wait until it answers.
+
+        Raises:
+            GcWarmError: A port is taken, the state file cannot be used, or RabbitMQ is not there.
+        """
+        if self._thread is not None:
+            raise UsageError("This service is running already.")
+        started: Future[None] = Future()
+        self._thread = threading.Thread(
+            target=self._run, args=(started,), name="gc-warm service", daemon=True
+        )
+        self._thread.start()
+        try:
+            started.result()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop the endpoints that were started here, then the service.
+
+        What `executor`'s executors still wait for is cancelled.
+        """
+        for agent in list(self._agents):
+            agent.stop()
+        for group_id in self._watched:
+            sdk.stop_watching(group_id)
+        self._watched.clear()
+        if self._thread is None:
+            return
+        if self._loop is not None and self._stop is not None:
+            with contextlib.suppress(RuntimeError):  # it is closed already
+                self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+        self._thread = None
+
+    def _run(self, started: Future[None]) -> None:
+        asyncio.run(self._serve(started))
+
+    async def _serve(self, started: Future[None]) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                await self._open(stack)
+                started.set_result(None)
+                await self._stop.wait()
+        except Exception as error:
+            if started.done():
+                raise
+            started.set_exception(_explain(error))
+
+    async def _open(self, stack: contextlib.AsyncExitStack) -> None:
+        listener = _listen(self._port)
+        stack.callback(listener.close)
+        self._port = listener.getsockname()[1]
+        self._state = State(MemoryStore() if self._path is None else SqliteStore(self._path))
+        stack.callback(self._state.store.close)
+        for name in self._names:
+            self._state.identities.named(name)
+        await self._open_broker()
+        stack.push_async_callback(self._close_broker)
+        if self._amqp is None:
+            # What the embedded broker held is gone with it.
+            self._state.tasks.distrust()
+        self._courier = Courier(self._state, self._amqp_url)
+        stack.push_async_callback(self._courier.close)
+        await self._courier.open()
+        server = self._web_server()
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        stack.push_async_callback(_stop_serving, server, serving)
+        listener.listen()  # so that it answers, even if not at once
+
+    def _web_server(self) -> uvicorn.Server:
+        trouble = Trouble()
+        self._faults = Faults(
+            call=self.call,
+            state=self._state,
+            trouble=trouble,
+            courier=self._courier,
+            drop=self._drop_connections,
+        )
+        compute = Compute(
+            self._state,
+            self._courier,
+            url=self._amqp_url,
+            trouble=trouble,
+            limits=Limits(self._state.clock) if self._limits else None,
+        )
+        config = uvicorn.Config(
+            app.build(self._state, compute, self._faults, show=self._show),
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=2,
+        )
+        return uvicorn.Server(config)
+
+    # The broker
+
+    async def _open_broker(self) -> None:
+        self._passwords = dict(self._state.setting(_PASSWORDS, {}))
+        if self._amqp is not None:
+            return
+        port = self._state.setting(_BROKER_PORT, 0)
+        self._broker = Broker(self._passwords, port=port)
+        try:
+            await self._broker.start()
+        except GcWarmError:
+            if not port:
+                raise
+            log.warning("port %s is taken: endpoints that still run will not find the broker", port)
+            self._broker = Broker(self._passwords)
+            await self._broker.start()
+        self._state.set(_BROKER_PORT, self._broker.port)
+
+    async def _close_broker(self) -> None:
+        if self._broker is not None:
+            await self._broker.stop()
+            self._broker = None
+
+    def _amqp_url(self, user: str) -> str:
+        if self._broker is None:
+            assert self._amqp is not None
+            return self._amqp
+        if user not in self._passwords:
+            self._passwords[user] = secrets.token_urlsafe(24)
+            self._state.set(_PASSWORDS, self._passwords)
+        return self._broker.url(user)
+
+    def _drop_connections(self) -> None:
+        if self._broker is None:
+            raise UsageError("Only the embedded broker's connections can be dropped.")
+        self._broker.drop_connections()
+
+    # Using it
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Run a function in the service's thread, where all that it knows is used."""
+        if self._loop is None or self._thread is None:
+            raise UsageError("This service is not running.")
+
+        async def run() -> T:
+            return function()
+
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
+
+    @property
+    def url(self) -> str:
+        """Where REST and Auth are."""
+        return f"http://{HOST}:{self._port}"
+
+    @property
+    def port(self) -> int:
+        """Where REST and Auth listen."""
+        return self._port
+
+    @property
+    def faults(self) -> Faults:
+        """What can go wrong, on request."""
+        return self._faults
+
+    def identity(
+        self, name: str | None = None, *, groups: Iterable[UUID] = (), linked: Iterable[UUID] = ()
+    ) -> Identity:
+        """Return who has a name, made now if nobody has; by default the service's first user.
+
+        Args:
+            name: The name.
+            groups: The Globus groups that it is a member of, besides those that it was before.
+            linked: Ids of other identities of the same person.
+        """
+        wanted = name or self._names[0]
+        named = self._state.identities.named
+        return self.call(lambda: named(wanted, groups=groups, linked=linked))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment variables that make the SDK and the agent use this service."""
+        return self.environment_of(self.identity())
+
+    def environment_of(self, identity: Identity) -> dict[str, str]:
+        """Return the environment variables for someone else."""
+        return sdk.environment(self.url, identity)
+
+    def client(self, identity: Identity | None = None) -> Client:
+        """Return an unmodified SDK client of this service, whatever its port."""
+        return sdk.client(self.url, identity or self.identity())
+
+    def executor(
+        self,
+        endpoint_id: UUID | str,
+        *,
+        user_endpoint_config: dict[str, Any] | None = None,
+        identity: Identity | None = None,
+    ) -> Executor:
+        """Return an unmodified SDK executor, with a task group of its own.
+
+        Args:
+            endpoint_id: The endpoint.
+            user_endpoint_config: What its user endpoint is started with.
+            identity: Whose tasks it submits.
+        """
+        from globus_compute_sdk import Executor
+
+        owner = identity or self.identity()
+        group = self.call(lambda: self._state.tasks.new_group(owner))
+        self._watched.append(group.id)
+        return Executor(
+            endpoint_id=endpoint_id,
+            client=self.client(owner),
+            task_group_id=group.id,
+            user_endpoint_config=user_endpoint_config,
+        )
+
+    def is_online(self, endpoint_id: UUID) -> bool:
+        """Return whether an endpoint, or a user endpoint, has been heard lately."""
+        return self.call(lambda: self._state.endpoints.is_online(endpoint_id))
+
+    def start_endpoint(
+        self,
+        config_dir: Path | str,
+        *,
+        identity: Identity | None = None,
+        timeout: float = 60.0,
+    ) -> Agent:
+        """Start the real endpoint agent with a folder of configuration; wait until it is online.
+
+        Args:
+            config_dir: The folder, as ``globus-compute-endpoint configure`` makes it.
+            identity: Whose endpoint it is.
+            timeout: How many seconds it may take.
+
+        Raises:
+            UsageError: The service is not where agents look for it, or the folder is no config.
+            GcWarmError: The agent ended, or is not online in time.
+        """
+        from gc_warm.local.service.agent import Agent
+
+        if self._port != PORT:
+            raise UsageError(f"Agents look for the services on port {PORT}, not {self._port}.")
+        environment = self.environment_of(identity or self.identity())
+        agent = Agent(Path(config_dir), environment, stopped=self._agents.remove)
+        self._agents.append(agent)
+        agent.start(is_online=self.is_online, timeout=timeout)
+        return agent
+
+
+async def _stop_serving(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
+    server.should_exit = True
+    await serving
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket()
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((HOST, port))
+    except OSError as error:
+        listener.close()
+        hint = " On macOS, AirPlay Receiver uses 5000." if port == PORT else ""
+        raise GcWarmError(
+            f"Port {port} cannot be used ({error.strerror}): does another service run there?{hint}"
+        ) from error
+    return listener
+
+
+def _explain(error: BaseException) -> BaseException:
+    if isinstance(error, Lost):
+        why = f" ({error})" if str(error) else ""
+        return GcWarmError(f"The message broker does not answer{why}: is the URL right?")
+    return error

@@ -1,0 +1,80 @@
+import shlex
+import signal
+import subprocess
+import sys
+
+import pytest
+import requests
+from click.testing import CliRunner
+
+from gc_warm.commands.serve import serve
+from gc_warm.errors import GcWarmError
+
+PROGRAM = "from gc_warm.commands.serve import serve; serve()"
+
+
+@pytest.fixture
+def port():
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
+
+
+@pytest.fixture
+def running(port):
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-c", PROGRAM, "--port", str(port)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    yield process
+    process.terminate()
+    process.wait()
+    process.stdout.close()
+
+
+def exports(lines):
+    found = (shlex.split(line) for line in lines if line.startswith("export "))
+    return dict(each[1].partition("=")[::2] for each in found)
+
+
+def until(process, start):
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if line.strip().startswith(start):
+            break
+    return lines
+
+
+def test_it_says_what_to_export_shows_requests_and_stops(running, port):
+    said = exports(until(running, "globus-compute-endpoint"))
+    assert "local" == said["GLOBUS_SDK_ENVIRONMENT"]
+    assert f"http://127.0.0.1:{port}" == said["GLOBUS_SDK_SERVICE_URL_COMPUTE"]
+
+    result = CliRunner().invoke(serve, ["--env", "--port", str(port)])
+    assert said == exports(result.output.splitlines())
+
+    requests.get(f"http://127.0.0.1:{port}/v2/version", timeout=10)
+    assert "/v2/version  401" in until(running, "GET")[-1]
+
+    running.send_signal(signal.SIGINT)
+    assert 0 == running.wait(20)
+    assert "stopping" in running.stdout.read()
+    result = CliRunner().invoke(serve, ["--env", "--port", str(port)])
+    assert isinstance(result.exception, GcWarmError)
+
+
+def test_it_stops_when_it_is_told_to_end(running):
+    until(running, "globus-compute-endpoint")
+    running.terminate()
+
+    assert 0 == running.wait(20)
+
+
+def test_only_the_user_can_read_the_secrets(running, port):
+    from gc_warm.commands.serve import _note
+
+    until(running, "globus-compute-endpoint")
+    assert 0o600 == _note(port).stat().st_mode & 0o777
