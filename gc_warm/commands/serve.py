@@ -71,7 +71,7 @@ def serve(
         from gc_warm.local.service.service import LocalService
     except ImportError as error:
         raise GcWarmError(
-            f"{error.name} is missing. Install what the service needs: pip install 'gc-warm[service]'"
+            f"{error.name} is missing. The service needs more: pip install 'gc-warm[service]'"
         ) from error
 
     service = LocalService(
