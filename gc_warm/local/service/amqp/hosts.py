@@ -10,17 +10,28 @@ from gc_warm.errors.service import AmqpError
 from gc_warm.local.service.amqp.queues import Exchange, Message, Queue
 
 if TYPE_CHECKING:
-    from gc_warm.local.service.amqp.queues import Consumer
+    from gc_warm.local.service.amqp.queues import Consumer, Journal
 
 _KINDS = ("direct", "fanout", "topic")
 _RESERVED = "amq."
 
 
 class VirtualHost:
-    """All exchanges and queues by name, and the rules for making and removing them."""
+    """All exchanges and queues by name, and the rules for making and removing them.
 
-    def __init__(self) -> None:
+    Args:
+        journal: Keeps what is in durable queues; what it has kept is there again.
+    """
+
+    def __init__(self, journal: Journal | None = None) -> None:
+        self._journal = journal
         self.queues: dict[str, Queue] = {}
+        for number, name, message in journal.load() if journal else ():
+            if name not in self.queues:
+                self.queues[name] = Queue(
+                    name, durable=True, auto_delete=False, owner=None, journal=journal
+                )
+            self.queues[name].restore(number, message)
         standing = [Exchange("", "direct"), *(Exchange(_RESERVED + kind, kind) for kind in _KINDS)]
         self.exchanges = {exchange.name: exchange for exchange in standing}
 
@@ -122,7 +133,11 @@ class VirtualHost:
         # An exclusive queue outlives nothing.
         durable = durable and not exclusive
         wanted = Queue(
-            name or unique_name("amq.gen-"), durable=durable, auto_delete=auto_delete, owner=owner
+            name or unique_name("amq.gen-"),
+            durable=durable,
+            auto_delete=auto_delete,
+            owner=owner,
+            journal=self._journal,
         )
         if wanted.name in self.queues:
             found = self.find_queue(name, user)
@@ -138,7 +153,7 @@ class VirtualHost:
 
     def delete_queue(self, queue: Queue) -> int:
         """Remove a queue with its bindings and messages, tell its consumers, return its length."""
-        queue.deleted = True
+        length = queue.delete()
         del self.queues[queue.name]
         for exchange, key in list(queue.bindings):
             self.unbind(queue, exchange, key)
@@ -146,7 +161,7 @@ class VirtualHost:
         queue.consumers.clear()
         for consumer in consumers:
             consumer.queue_deleted()
-        return queue.purge()
+        return length
 
     def leave(self, queue: Queue, consumer: Consumer) -> None:
         """Remove a consumer from its queue, which goes if it was to go with its last one."""
