@@ -69,7 +69,7 @@ def session(tmp_path):
         return subprocess.run(
             [sys.executable, "-m", "pytest", "-rA", "-p", "no:cacheprovider"],
             cwd=tmp_path,
-            env={**os.environ, **SESSION_ENVIRONMENT, **environment},
+            env={**os.environ, "PYTEST_ADDOPTS": "", **SESSION_ENVIRONMENT, **environment},
             capture_output=True,
             text=True,
             check=False,
