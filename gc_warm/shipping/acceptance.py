@@ -70,6 +70,13 @@ def require_initialiser(initialiser: object) -> None:
             "@warm decorates a function, a generator function or a class, not "
             f"{initialiser!r}. Options are given by keyword: @warm(maxsize=2)."
         )
+    try:
+        inspect.signature(initialiser)
+    except ValueError:
+        raise UsageError(
+            f"@warm cannot know the arguments of {initialiser.__qualname__!r}, which is not "
+            "written in Python. Write a function that calls it."
+        ) from None
     if _is_method(initialiser):
         raise UsageError(
             f"@warm cannot be used on the method {initialiser.__qualname__!r}: the instance would "

@@ -66,7 +66,11 @@ class KeyMaker:
         self._name = name
         self._key = key
         # A decorator below may give the initialiser other arguments than it is called with.
-        self._signature = signature = inspect.signature(initialiser, follow_wrapped=False)
+        try:
+            signature = inspect.signature(initialiser, follow_wrapped=False)
+        except ValueError:  # such as what functools.lru_cache returns
+            signature = inspect.signature(initialiser)
+        self._signature = signature
         parameters = signature.parameters.values()
         self._names = tuple(parameter.name for parameter in parameters)
         plain = key is None and all(p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters)

@@ -254,7 +254,7 @@ class State:
         return (
             data_of(old) == data_of(new)
             and build_the_same(other.what_builds(), self.what_builds())
-            and not is_made_of_what_went(slot.value, old, new)
+            and not is_made_of_what_went(slot.value, old, new, slot.seconds)
         )
 
     def _note_size(self, key: Hashable, measured: Any) -> int:

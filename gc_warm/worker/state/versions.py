@@ -15,6 +15,7 @@ import hashlib
 import pickle
 import sys
 import threading
+import time
 import types
 from typing import TYPE_CHECKING, Any
 
@@ -34,8 +35,8 @@ _REACHING_OUT = {
     *("globals", "locals", "vars", "eval", "exec", "__import__", "import_module", "modules"),
     *("__subclasses__", "getsource", "get_data"),
 }
-# A state of more objects than this is built again: to look at all would take seconds.
-_MANY = 1_000_000
+# To look through a state may take as long as its build did, but so many seconds at least.
+_SECONDS = 0.1
 
 
 def is_version(home: dict[str, Any] | None) -> bool:
@@ -166,14 +167,18 @@ class _Pickler(pickle.Pickler):
         return len(self.parts)
 
 
-def is_made_of_what_went(value: object, old: dict[str, Any], new: dict[str, Any]) -> bool:
+def is_made_of_what_went(
+    value: object, old: dict[str, Any], new: dict[str, Any], seconds: float = 0.0
+) -> bool:
     """Say whether a state's objects are, or refer to, what only an old version has defined.
 
     Args:
         value: The state.
         old: The globals of the module of the old version.
         new: Those of the new one.
+        seconds: How long to look, at the most; what is not known by then counts as made of them.
     """
+    deadline = time.monotonic() + max(seconds, _SECONDS)
     theirs = {
         id(each): None
         for name, each in old.items()
@@ -194,7 +199,7 @@ def is_made_of_what_went(value: object, old: dict[str, Any], new: dict[str, Any]
         elif not is_definition and gc.is_tracked(each) and id(each) not in seen:
             seen.add(id(each))
             waiting += gc.get_referents(each)
-        if len(seen) > _MANY:
+        if time.monotonic() > deadline:
             return True
     return False
 

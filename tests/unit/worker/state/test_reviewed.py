@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from gc_warm import disable, group, warm
+from gc_warm.errors import UsageError
 from gc_warm.worker.scope import task_scope
 from gc_warm.worker.state import waiting
 from gc_warm.worker.state.keys import freeze
@@ -228,3 +229,17 @@ class OnlyValue(float):
 
 def test_a_number_with_a_comparison_of_its_own_is_compared_by_that():
     assert freeze(OnlyValue(0.0)) == freeze(OnlyValue(-0.0))
+
+
+def test_what_a_cache_of_pythons_returns_can_be_kept_warm():
+    @warm
+    @functools.lru_cache
+    def model(name):
+        return [name]
+
+    assert model("a") is model("a")
+
+
+def test_what_is_not_written_in_python_is_refused_with_advice():
+    with pytest.raises(UsageError, match="'dict', which is not written in Python"):
+        warm(dict)
