@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from gc_warm import __version__
-from gc_warm.commands import check, functions, register, serve
+from gc_warm.commands import check, doctor, functions, register, serve
 from gc_warm.commands.arguments import find_self_contained, parse_json
 from gc_warm.errors import GcWarmError, UsageError
 
@@ -51,7 +51,7 @@ def commands() -> None:
     """Keep expensive state warm on Globus Compute workers."""
 
 
-for command in (check, functions, register, serve):
+for command in (check, doctor, functions, register, serve):
     commands.add_command(command)
 
 

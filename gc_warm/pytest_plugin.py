@@ -5,9 +5,12 @@ Installing gc-warm is enough for pytest to find them. They cost nothing until a 
 - ``gc_executor``: a `LocalExecutor` of this test's own, on workers that have just been forked.
 - ``gc_faults``: what can go wrong, on request, in that executor.
 - ``gc_workers``: the workers that the session's executors take turns in.
+- ``gc_service``: the services of Globus Compute on this machine, on port 5000, for the session.
+- ``gc_endpoint``: starts real endpoints there: ``gc_endpoint("laptop").executor()``.
 
 ``--gc-engine=pool|thread|process|htex`` says what runs the tasks, ``@pytest.mark.gc_workers(n)`` by
-how many workers. With pytest-xdist each of its workers has its own.
+how many workers. With pytest-xdist each of its workers has its own; but there is one port 5000, so
+tests with a service belong into one file, and ``--dist=loadfile`` leaves them to one worker.
 """
 
 from __future__ import annotations
@@ -17,15 +20,24 @@ import tempfile
 import threading
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gc_warm.errors import UsageError
+
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator
+    from uuid import UUID
+
+    from globus_compute_sdk import Executor
 
     from gc_warm.local.executor import LocalExecutor
     from gc_warm.local.faults import Faults
+    from gc_warm.local.service.agent import Agent
+    from gc_warm.local.service.records import Identity
+    from gc_warm.local.service.service import LocalService
     from gc_warm.local.workers import Workers
 
 ENGINES = ("pool", "thread", "process", "htex")
@@ -131,6 +143,167 @@ def gc_faults(gc_executor: LocalExecutor) -> Iterator[Faults]:
     """What can go wrong in `gc_executor`; it ends with the test."""
     yield gc_executor.faults
     gc_executor.faults.clear()
+
+
+class Endpoint:
+    """A real endpoint, on the session's service.
+
+    Args:
+        service: The service.
+        agent: The running agent.
+
+    Attributes:
+        id: The endpoint's id.
+        agent: The agent that runs it.
+    """
+
+    def __init__(self, service: LocalService, agent: Agent) -> None:
+        self.id: UUID = agent.id
+        self.agent = agent
+        self._service = service
+        self._executors: list[Executor] = []
+
+    def executor(
+        self,
+        *,
+        user_endpoint_config: dict[str, Any] | None = None,
+        identity: Identity | None = None,
+    ) -> Executor:
+        """Make the SDK's own executor for it; it ends with the test.
+
+        Args:
+            user_endpoint_config: What its user endpoint is started with.
+            identity: Whose tasks it submits.
+        """
+        made = self._service.executor(
+            self.id, user_endpoint_config=user_endpoint_config, identity=identity
+        )
+        self._executors.append(made)
+        return made
+
+    def log(self) -> str:
+        """Return the end of what it and its user endpoints wrote."""
+        return self.agent.log()
+
+    def close(self) -> None:
+        """End its executors, whatever they wait for."""
+        for each in self._executors:
+            stop: Any = each.shutdown
+            stop(wait=False, cancel_futures=True)
+        self._executors.clear()
+
+
+class SessionAgents:
+    """The agents that stay for the session; they end with its service.
+
+    Args:
+        service: The session's service.
+    """
+
+    def __init__(self, service: LocalService) -> None:
+        self.service = service
+        self._kept: dict[Path, Agent] = {}
+
+    def of(self, folder: Path) -> Agent:
+        """Return the agent that runs a folder's config, started now if there is none."""
+        agent = self._kept.get(folder)
+        if agent is None or not agent.home.exists():  # a test may have stopped it
+            agent = self._kept[folder] = self.service.start_endpoint(folder)
+        return agent
+
+
+class Endpoints:
+    """Starts endpoints for one test; most of them stay for the next.
+
+    Args:
+        agents: The session's agents.
+        root: Where the project is.
+    """
+
+    def __init__(self, agents: SessionAgents, root: Path) -> None:
+        self._agents = agents
+        self._service = agents.service
+        self._root = root
+        self._endpoints: list[Endpoint] = []
+        self._fresh: list[Agent] = []
+
+    def __call__(self, config: str | os.PathLike[str], *, fresh: bool = False) -> Endpoint:
+        """Start an endpoint, or find the one that runs already.
+
+        Args:
+            config: Its folder; or the name of one in the project's ``endpoint_configs``, or in that
+                of gc-warm's own checkout.
+            fresh: Start another one, whose workers know nothing of former tests, and which ends
+                with this test. Otherwise it is the same for the whole session.
+
+        Returns:
+            The endpoint, which is online.
+
+        Raises:
+            UsageError: There is no such config, or it is none.
+            GcWarmError: It does not start.
+        """
+        folder = find_config(config, self._root)
+        if fresh:
+            agent = self._service.start_endpoint(folder)
+            self._fresh.append(agent)
+        else:
+            agent = self._agents.of(folder)
+        self._endpoints.append(Endpoint(self._service, agent))
+        return self._endpoints[-1]
+
+    def close(self) -> None:
+        """End the executors, and what was to be fresh."""
+        for endpoint in self._endpoints:
+            endpoint.close()
+        for agent in self._fresh:
+            agent.stop()
+
+
+def find_config(config: str | os.PathLike[str], root: Path) -> Path:
+    """Return the folder of an endpoint's config.
+
+    Args:
+        config: The folder, or the name of a sample.
+        root: Where the project is.
+
+    Raises:
+        UsageError: There is none.
+    """
+    samples = [root / "endpoint_configs", Path(__file__).parents[1] / "endpoint_configs"]
+    for folder in (Path(config), root / config, *(each / config for each in samples)):
+        if (folder / "user_config_template.yaml.j2").is_file():
+            return folder.resolve()
+    known = sorted({path.parent.name for each in samples for path in each.glob("*/*.yaml.j2")})
+    named = f", nor one of {', '.join(known)}" if known else ""
+    raise UsageError(f"{str(config)!r} is no folder with a user_config_template.yaml.j2{named}.")
+
+
+@pytest.fixture(scope="session")
+def gc_service() -> Iterator[LocalService]:
+    """The services of Globus Compute on this machine, where the SDK's environment local is."""
+    try:
+        from gc_warm.local.service.service import LocalService
+    except ImportError as error:
+        if (error.name or "").startswith("gc_warm"):
+            raise
+        pytest.skip(f"{error.name} is missing: gc_service needs pip install 'gc-warm[service]'")
+    with LocalService() as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def _gc_agents(gc_service: LocalService) -> SessionAgents:
+    """Return the agents of the session."""
+    return SessionAgents(gc_service)
+
+
+@pytest.fixture
+def gc_endpoint(request: pytest.FixtureRequest, _gc_agents: SessionAgents) -> Iterator[Endpoints]:
+    """Start real endpoints, by a folder or the name of a sample config."""
+    endpoints = Endpoints(_gc_agents, request.config.rootpath)
+    yield endpoints
+    endpoints.close()
 
 
 def _end(executor: LocalExecutor) -> None:

@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Generator
 from pathlib import Path
 
+import filelock
 import psutil
 import pytest
 
@@ -146,7 +147,42 @@ def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
         report.longrepr = f"GC_WARM_REQUIRE_ALL is set, and this was skipped: {reason}"
 
 
+# What waits for the same port waits in one process
+
+NEED_PORT_5000 = (
+    *("tests/integration/service/", "[service-"),
+    *("tests/unit/test_pytest_plugin.py", "test_example_with_an_agent"),
+)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object | None:
+    """With --dist=loadfile, give one process all that needs port 5000: it is one file to them."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            if any(part in nodeid for part in NEED_PORT_5000):
+                return "port 5000"
+            return super()._split_scope(nodeid)
+
+    return Scheduling(config, log)
+
+
 # Fixtures
+
+
+@pytest.fixture(scope="session")
+def port_5000_lock(tmp_path_factory: pytest.TempPathFactory) -> filelock.FileLock:
+    """Held, by no more than one test of this user's, while the port that the SDK knows is used.
+
+    It can be taken again by who has it. With pytest-xdist, each worker's folder is one deeper.
+    """
+    depth = 1 if "PYTEST_XDIST_WORKER" in os.environ else 0
+    folder = tmp_path_factory.getbasetemp().parents[depth]
+    return filelock.FileLock(folder / "gc-warm-port-5000.lock")
 
 
 @pytest.fixture(scope="session")

@@ -138,12 +138,10 @@ def _register(body: Mapping[str, Any]) -> dict[str, Any]:
     if not body.get("serialized", True):
         code = pack_source(code, name)
     check_size(len(code))
-    function = Function(uuid.uuid4(), code, name, {k: body[k] for k in _DETAILS if k in body})
+    details = {"description": body.get("description"), "metadata": body.get("meta")}
+    function = Function(uuid.uuid4(), code, name, details)
     RECORDS.functions[function.function_id] = function
     return {"function_uuid": str(function.function_id)}
-
-
-_DETAILS = ("description", "meta", "public", "group", "ha_endpoint_id")
 
 
 def pack_source(source: str, name: str) -> str:

@@ -24,7 +24,7 @@ class Function:
         function_id: Its id.
         code: Its code, serialized and packed.
         name: Its name.
-        details: What else was said when it was registered.
+        details: What else the services tell of it.
         needs_mpi: Whether it is an ``MPIFunction``.
     """
 

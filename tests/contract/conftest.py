@@ -1,10 +1,11 @@
 """One suite, several implementations of the same promise: the SDK's ``Executor``.
 
 Each implementation is a way to make an executor. A test that needs what not all of them have says
-so with ``@pytest.mark.only("pool", …)``, and why. To take the SDK's own ``Executor`` in, on a local
-service, add it to `IMPLEMENTATIONS`.
+so with ``@pytest.mark.only("pool", …)``, and why; ``"local"`` stands for all `LocalExecutor`s. The
+others are the promise itself: the SDK's own ``Executor``, and a real endpoint, on a local service.
 """
 
+import functools
 import os
 import runpy
 from collections.abc import Callable, Iterator
@@ -12,9 +13,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import filelock
 import pytest
+from globus_compute_sdk import Executor
 
 from gc_warm.local.executor import LocalExecutor
+from gc_warm.local.service.agent import Agent
+from gc_warm.local.service.service import LocalService
 
 ENGINES = {
     "thread": "engine: {type: ThreadPoolEngine, max_workers: 2}",
@@ -29,9 +34,16 @@ engine:
   provider: {type: LocalProvider, init_blocks: 1, min_blocks: 1, max_blocks: 1}
 """,
 }
+REAL = {
+    "service-threads": ENGINES["thread"],
+    "service-processes": ENGINES["process"],
+    "service-htex": ENGINES["htex"],
+}
+# Of these the others' tests would be minutes of the same.
+FILES = {"service-htex": "test_surroundings.py"}
 IMPLEMENTATIONS = [
     "pool",
-    *(pytest.param(name, marks=pytest.mark.slow) for name in ENGINES),
+    *(pytest.param(name, marks=pytest.mark.slow) for name in (*ENGINES, *REAL)),
 ]
 
 
@@ -43,36 +55,83 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items[:]:
         only = item.get_closest_marker("only")
         spec = getattr(item, "callspec", None)
-        if only and spec and spec.params.get("implementation") not in only.args:
+        name = spec.params.get("implementation") if spec else None
+        if name is None:
+            continue
+        names = {name, "real" if name in REAL else "local"}
+        if (only and not names & {*only.args}) or item.path.name != FILES.get(name, item.path.name):
             items.remove(item)
 
 
-@pytest.fixture(scope="session", params=IMPLEMENTATIONS)
+class Real:
+    """A service and its endpoints, which start when they are needed."""
+
+    def __init__(self, service: LocalService, folder: Path) -> None:
+        self._service = service
+        self._folder = folder
+        self._endpoints: dict[str, Agent] = {}
+
+    def endpoint(self, name: str) -> Agent:
+        """Return the endpoint of an implementation."""
+        if name not in self._endpoints:
+            folder = self._folder / name
+            folder.mkdir()
+            (folder / "config.yaml").touch()
+            (folder / "user_config_template.yaml.j2").write_text(REAL[name])
+            self._endpoints[name] = self._service.start_endpoint(folder)
+        return self._endpoints[name]
+
+    def executor(self, name: str) -> Executor:
+        """Make an executor for an endpoint, that hardly ever waits between two submissions."""
+        executor = self._service.executor(self.endpoint(name).id)
+        executor.api_burst_limit, executor.api_burst_window_s = 8, 1
+        return executor
+
+
+@pytest.fixture(scope="package")
+def real(
+    port_5000_lock: filelock.FileLock, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Real]:
+    with port_5000_lock, LocalService() as service:
+        yield Real(service, tmp_path_factory.mktemp("real"))
+
+
+@pytest.fixture(scope="package", params=IMPLEMENTATIONS)
 def implementation(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def make(
-    implementation: str, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[..., LocalExecutor]:
+    implementation: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Any]:
     """Make an executor of the implementation."""
     if implementation == "pool":
         return LocalExecutor
+    if implementation in REAL:
+        return functools.partial(request.getfixturevalue("real").executor, implementation)
     path = tmp_path_factory.mktemp(implementation) / "config.yaml"
     path.write_text(ENGINES[implementation])
     return lambda **options: LocalExecutor(endpoint_config=path, **options)
 
 
-@pytest.fixture(scope="session")
-def executor(make: Callable[..., LocalExecutor]) -> Iterator[LocalExecutor]:
+@pytest.fixture(scope="package")
+def home(implementation: str, request: pytest.FixtureRequest) -> str:
+    """The home of whoever runs the workers."""
+    if implementation in REAL:
+        return str(request.getfixturevalue("real").endpoint(implementation).home)
+    return os.environ["HOME"]
+
+
+@pytest.fixture(scope="package")
+def executor(make: Callable[..., Any]) -> Iterator[Any]:
     """One executor for all tests that leave it as it was."""
     with make() as shared:
         yield shared
 
 
 @pytest.fixture
-def own(make: Callable[..., LocalExecutor], implementation: str) -> Iterator[LocalExecutor]:
+def own(make: Callable[..., Any], implementation: str) -> Iterator[Any]:
     """An executor that the test may ruin."""
     if implementation == "htex":
         pytest.fail("too slow: mark the test as only for the others")

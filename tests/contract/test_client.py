@@ -25,7 +25,7 @@ def run(executor, client):
     """Run a function by the client and wait until it is done; return the task's id."""
 
     def run_it(function, *args, **kwargs):
-        batch = client.create_batch(task_group_id=group(executor))
+        batch = client.create_batch(task_group_id=group(executor), create_websocket_queue=True)
         function_id = client.register_function(function)
         batch.add(function_id, args, kwargs)
         (task_id,) = client.batch_run(executor.endpoint_id, batch)["tasks"][function_id]
@@ -68,7 +68,7 @@ def test_get_result_of_a_failure(client, run, tasks):
 
 def test_pending(executor, client, tasks, gate):
     function_id = client.register_function(tasks.pass_gate)
-    batch = client.create_batch(task_group_id=group(executor))
+    batch = client.create_batch(task_group_id=group(executor), create_websocket_queue=True)
     batch.add(function_id, gate.paths)
     (task_id,) = client.batch_run(executor.endpoint_id, batch)["tasks"][function_id]
     gate.wait_until_begun()
@@ -142,9 +142,16 @@ def test_deleted_function(client, executor, tasks):
         client.run(1, endpoint_id=executor.endpoint_id, function_id=function_id)
 
 
-def test_functions_of_its_executor(executor, client, run, tasks):
+def test_functions_of_its_executor(executor, client, tasks):
     function_id = executor.register_function(tasks.add)
     assert "add" == client.get_function(function_id)["function_name"]
+
+
+def test_what_is_told_of_a_function(client, tasks):
+    found = dict(client.get_function(client.register_function(tasks.add)))
+    told = {"function_uuid", "function_name", "function_code", "description", "metadata"}
+    assert told == set(found)
+    assert {"python_version", "sdk_version", "serde_identifier"} == set(found["metadata"])
 
 
 def test_version_check(client):
@@ -155,6 +162,7 @@ def test_endpoint_status(client, executor):
     assert "online" == client.get_endpoint_status(executor.endpoint_id)["status"]
 
 
+@pytest.mark.only("local", why="the service does it, and an endpoint that is not there is made")
 def test_what_needs_the_real_services(client):
     with pytest.raises(GlobusAPIError, match="offline"):
         client.register_endpoint("mine", None)

@@ -145,6 +145,7 @@ def test_state_stays_in_the_worker(executor, tasks):
     assert max(counts) >= 3  # two workers
 
 
+@pytest.mark.only("local", "service-threads", why="the SDK's own takes half a minute")
 @pytest.mark.slow
 def test_ten_thousand_tasks_in_flight(executor, tasks):
     futures = [executor.submit(tasks.add, number) for number in range(10_000)]

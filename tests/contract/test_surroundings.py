@@ -44,11 +44,13 @@ def test_clients_environment_is_not_there(executor, tasks, monkeypatch):
     assert "PYTEST_CURRENT_TEST" not in environment
 
 
-def test_home_is_there(executor, tasks):
-    assert os.environ["HOME"] == executor.submit(tasks.environment).result()["HOME"]
+def test_home_is_there(executor, tasks, home):
+    assert home == executor.submit(tasks.environment).result()["HOME"]
 
 
-@pytest.mark.only("pool", "htex", why="the others' workers have no Parsl around them")
+@pytest.mark.only(
+    "pool", "htex", "service-htex", why="the others' workers have no Parsl around them"
+)
 def test_parsls_environment(executor, tasks):
     environment = executor.submit(tasks.environment).result()
     assert environment["PARSL_WORKER_RANK"] in {"0", "1"}
@@ -72,7 +74,9 @@ def test_standard_input_is_empty(executor, tasks):
     assert "" == executor.submit(tasks.read_stdin).result()
 
 
-@pytest.mark.only("pool", "thread", "process", why="an executor of its own takes htex too long")
+@pytest.mark.only(
+    "pool", "thread", "process", why="LocalExecutor's own; and it takes htex too long"
+)
 class TestThatAreGiven:
     def test_folder(self, make, tasks, tmp_path):
         (tmp_path / "contract_given.py").touch()

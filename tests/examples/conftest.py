@@ -1,3 +1,3 @@
-"""Leave the sample project to the tests that run it as a project of its own."""
+"""Leave the sample projects to the tests that run them as projects of their own."""
 
-collect_ignore = ["project"]
+collect_ignore = ["project", "project_service"]

@@ -29,6 +29,8 @@ DOCUMENTS = [
     *sorted((REPOSITORY / "endpoint_configs").rglob("*.md")),
 ]
 SNIPPETS = sorted(path for path in EXAMPLES.glob("*.py") if path.name != Path(__file__).name)
+# They need the port that agents know.
+WITH_AGENT = [path for path in SNIPPETS if "start_endpoint" in path.read_text(encoding="utf-8")]
 SECONDS = 240
 
 FENCE = re.compile(r"^(?P<indent> *)(?P<fence>`{3,}|~{3,})\s*(?P<language>[\w+-]*)")
@@ -109,9 +111,22 @@ def test_python_is_that_of_its_example(block):
     assert not (text := "".join(difference)), f"{block.place} differs:\n{text}"
 
 
-@pytest.mark.parametrize("path", SNIPPETS, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", [each for each in SNIPPETS if each not in WITH_AGENT], ids=lambda path: path.name
+)
 def test_example_runs(path, tmp_path):
-    ended = run([sys.executable, path], tmp_path, stderr=subprocess.PIPE)
+    check_example(path, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", WITH_AGENT, ids=lambda path: path.name)
+def test_example_with_an_agent_runs(path, tmp_path, port_5000_lock):
+    with port_5000_lock:
+        check_example(path, tmp_path)
+
+
+def check_example(path: Path, folder: Path) -> None:
+    ended = run([sys.executable, path], folder, stderr=subprocess.PIPE)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     if (expected := path.with_suffix(".out")).exists():
         check_output(path.name, expected.read_text(encoding="utf-8"), ended.stdout)

@@ -199,3 +199,143 @@ def test_costs_nothing_when_unused(pytester):
     ours = {*sys.stdlib_module_names, "gc_warm", "_virtualenv"}
     assert set() == {name.partition(".")[0] for name in added} - ours
     assert set() == added & {"asyncio", "multiprocessing", "concurrent.futures", "ssl", "http"}
+
+
+# The service, and real endpoints
+
+
+def test_a_service_without_what_it_needs(pytester):
+    pytester.makeconftest("import sys; sys.modules['uvicorn'] = None")
+    pytester.makepyfile("def test_service(gc_service, gc_endpoint): pass")
+    result = pytester.runpytest_subprocess("-rs")
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["*uvicorn is missing: gc_service needs*gc-warm?service?*"])
+
+
+@pytest.mark.slow
+def test_a_service_for_the_session(pytester, port_5000_lock):
+    pytester.makepyfile("""
+        def test_one(gc_service):
+            seen.add(gc_service)
+            assert gc_service.port == 5000
+            assert gc_service.client().get_endpoints() == []
+
+        def test_two(gc_service):
+            assert seen == {gc_service}
+
+        seen = set()
+    """)
+    with port_5000_lock:
+        passed(pytester.runpytest_subprocess(), 2)
+
+
+@pytest.mark.slow
+def test_a_config_that_is_none(pytester, port_5000_lock):
+    pytester.makepyfile("""
+        import pytest
+        from gc_warm.errors import UsageError
+
+        def test_config(gc_endpoint):
+            with pytest.raises(UsageError, match="'desktop' is no folder"):
+                gc_endpoint("desktop")
+    """)
+    with port_5000_lock:
+        passed(pytester.runpytest_subprocess(), 1)
+
+
+def test_configs_are_found(tmp_path):
+    from gc_warm.errors import UsageError
+    from gc_warm.pytest_plugin import find_config
+
+    mine = tmp_path / "endpoint_configs" / "mine"
+    mine.mkdir(parents=True)
+    (mine / "user_config_template.yaml.j2").touch()
+    assert mine == find_config("mine", tmp_path)
+    assert mine == find_config("endpoint_configs/mine", tmp_path)
+    assert mine == find_config(mine, tmp_path / "elsewhere")
+    with pytest.raises(UsageError, match=r"nor one of .*mine"):
+        find_config("yours", tmp_path)
+
+
+@pytest.mark.slow
+def test_with_xdist_one_of_its_workers_has_the_service(pytester, port_5000_lock):
+    pytester.makepyfile(test_others="def test_nothing(): pass")
+    pytester.makepyfile("""
+        import pytest
+
+        @pytest.mark.parametrize("number", range(4))
+        def test_service(gc_service, number):
+            assert gc_service.port == 5000
+    """)
+    with port_5000_lock:
+        passed(pytester.runpytest_subprocess("-n", "2", "--dist=loadfile"), 5)
+
+
+CONFIG = "heartbeat_period: 5\nengine: {type: ProcessPoolEngine, max_workers: 1}\n"
+
+
+@pytest.mark.slow
+def test_endpoints(pytester, port_5000_lock):
+    """They stay for the next test, unless they are to be fresh; nothing stays after all."""
+    folder = pytester.path / "endpoint_configs" / "one-worker"
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text("heartbeat_period: 5\n")
+    (folder / "user_config_template.yaml.j2").write_text(CONFIG)
+    pytester.makepyfile("""
+        import os
+        import pathlib
+        import time
+
+        PATIENCE = 100
+
+        def test_one(gc_endpoint):
+            endpoint = gc_endpoint("one-worker")
+            with endpoint.executor() as executor:
+                kept.append(executor.submit(os.getpid).result(PATIENCE))
+            assert "one-worker" in endpoint.log()
+
+        def test_two(gc_endpoint):
+            endpoint = gc_endpoint("endpoint_configs/one-worker")
+            assert kept == [endpoint.executor().submit(os.getpid).result(PATIENCE)]
+            fresh = gc_endpoint("one-worker", fresh=True)
+            assert fresh.id != endpoint.id
+            kept.append(fresh.executor().submit(os.getpid).result(PATIENCE))
+            endpoint.executor().submit(time.sleep, 600)  # holds up nothing
+
+        def test_three(gc_endpoint, gc_service):
+            one, fresh = kept
+            pathlib.Path("pid").write_text(str(one))
+            assert pathlib.Path("/proc", str(one)).exists()
+            assert not pathlib.Path("/proc", str(fresh)).exists()
+
+        kept = []
+    """)
+    with port_5000_lock:
+        passed(pytester.runpytest_subprocess(), 3)
+    assert not Path("/proc", (pytester.path / "pid").read_text()).exists()
+
+
+@pytest.mark.slow
+def test_a_sample_config(pytester, port_5000_lock):
+    pytester.makepyfile("""
+        import pathlib
+        import shutil
+        import pytest
+        from gc_warm.functions.counter import increase_count
+
+        def test_laptop(gc_endpoint):
+            executor = gc_endpoint("laptop").executor(user_endpoint_config={"workers": 1})
+            counts = [executor.submit(increase_count) for _ in range(5)]
+            assert [1, 2, 3, 4, 5] == sorted(each.result(200)["count"] for each in counts)
+    """)
+    configs = Path(__file__).parents[2] / "endpoint_configs"
+    (pytester.path / "endpoint_configs").symlink_to(configs)
+    with port_5000_lock:
+        passed(pytester.runpytest_subprocess(), 1)
+
+
+@pytest.mark.slow
+def test_sample_project_with_an_endpoint(pytester, port_5000_lock):
+    shutil.copytree(PROJECT.with_name("project_service"), pytester.path, dirs_exist_ok=True)
+    with port_5000_lock:
+        passed(pytester.runpytest_subprocess(), 2)

@@ -12,8 +12,6 @@ from globus_sdk import ClientCredentialsAuthorizer, ConfidentialAppAuthClient
 from gc_warm.local.service.auth import COMPUTE_SCOPE
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from gc_warm.local.service.records import Identity
 
 
@@ -41,8 +39,9 @@ def client(url: str, identity: Identity) -> Client:
     return made
 
 
-def stop_watching(group_id: UUID) -> None:
-    """End the thread that waits for a task group's results, which outlives its executor."""
-    watcher: Any = _RESULT_WATCHERS.get(group_id)
-    if watcher is not None:
-        watcher.shutdown(cancel_futures=True)
+def stop_watching(url: str) -> None:
+    """End the threads that wait for results of a service, which outlive their executors."""
+    watchers: list[Any] = list(_RESULT_WATCHERS.values())
+    for watcher in watchers:
+        if watcher.client.web_service_address == url:
+            watcher.shutdown(cancel_futures=True)

@@ -88,8 +88,8 @@ class LocalService:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
+        self._serving = False
         self._agents: list[Agent] = []
-        self._watched: list[UUID] = []
         self._state: State
         self._courier: Courier
         self._faults: Faults
@@ -123,17 +123,18 @@ class LocalService:
         except BaseException:
             self.stop()
             raise
+        self._serving = True
 
     def stop(self) -> None:
         """Stop the endpoints that were started here, then the service.
 
-        What `executor`'s executors still wait for is cancelled.
+        What this process's executors still wait for is cancelled.
         """
         for agent in list(self._agents):
             agent.stop()
-        for group_id in self._watched:
-            sdk.stop_watching(group_id)
-        self._watched.clear()
+        if self._serving:  # or else they may wait for another service on this port
+            sdk.stop_watching(self.url)
+            self._serving = False
         if self._thread is None:
             return
         if self._loop is not None and self._stop is not None:
@@ -173,7 +174,6 @@ class LocalService:
         server = self._web_server()
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         stack.push_async_callback(_stop_serving, server, serving)
-        listener.listen()  # so that it answers, even if not at once
 
     def _web_server(self) -> uvicorn.Server:
         trouble = Trouble()
@@ -313,7 +313,6 @@ class LocalService:
 
         owner = identity or self.identity()
         group = self.call(lambda: self._state.tasks.new_group(owner))
-        self._watched.append(group.id)
         return Executor(
             endpoint_id=endpoint_id,
             client=self.client(owner),
@@ -364,6 +363,7 @@ def _listen(port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((HOST, port))
+        listener.listen()  # which fails if another has only bound it so far
     except OSError as error:
         listener.close()
         hint = " On macOS, AirPlay Receiver uses 5000." if port == PORT else ""

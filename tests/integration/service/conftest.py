@@ -22,6 +22,13 @@ engine:
 
 
 @pytest.fixture
+def port_5000(port_5000_lock) -> Iterator[None]:
+    """Nobody else's tests use the port that the SDK knows; they may, between these."""
+    with port_5000_lock:
+        yield
+
+
+@pytest.fixture
 def service(port_5000) -> Iterator[LocalService]:
     with LocalService(amqp=os.environ.get("GC_WARM_AMQP_URL")) as running:
         yield running

@@ -83,7 +83,7 @@ def test_no_task_is_lost_when_the_service_is_killed(serve, folder, tmp_path):
         executor.shutdown()
     finally:
         agent.stop()
-        sdk.stop_watching(executor.task_group_id)
+        sdk.stop_watching(url)
     counts = Counter(notes.read_text().split())
     assert TASKS == len(counts)
     # As with RabbitMQ, only those run twice that the agent had taken, and not acknowledged yet.

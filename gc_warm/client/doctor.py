@@ -1,0 +1,237 @@
+"""What is between a script and its warm workers: credentials, the service, an endpoint, tasks.
+
+Only public names of the SDK are used, so that what is found here is what a script would find: in
+the cloud, and on a `gc_warm.local.service.LocalService`.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gc_warm.client.check import Check
+from gc_warm.client.service import LOGIN, explaining
+from gc_warm.client.trial import Trial
+from gc_warm.errors import GcWarmError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from uuid import UUID
+
+    from globus_compute_sdk import Client
+
+REACH_SECONDS = 10.0
+SHOWN_ENDPOINTS = 10
+_ID, _SECRET = "GLOBUS_COMPUTE_CLIENT_ID", "GLOBUS_COMPUTE_CLIENT_SECRET"
+_DISTRIBUTIONS = ("gc-warm", "globus-compute-sdk", "globus-compute-endpoint", "dill")
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What to examine.
+
+    Attributes:
+        probe: What describes the worker that runs it: ``gc_warm.functions.probe.probe``.
+        count: What counts its calls in a worker: ``gc_warm.functions.counter.increase_count``.
+        endpoint_id: The endpoint; None if there is none yet.
+        user_endpoint_config: What its user endpoint is started with.
+        tasks: How many tasks show what its workers are.
+        timeout: How many seconds the first of them may take.
+    """
+
+    probe: Callable[..., dict[str, Any]]
+    count: Callable[[], Any]
+    endpoint_id: UUID | None = None
+    user_endpoint_config: dict[str, Any] | None = None
+    tasks: int = 20
+    timeout: float = 120.0
+
+    def run(self, client: Client | None = None) -> Iterator[Check]:
+        """Give one check after the other; end with the first that makes the others pointless.
+
+        Args:
+            client: The SDK's client; by default one with the credentials of the environment.
+        """
+        yield environment()
+        if client is None:
+            yield (found := credentials())
+            if found.status == "fail":
+                return
+            client = _connect()
+        for check in self._at_service(client):
+            yield check
+            if check.status == "fail":
+                return
+        if self.endpoint_id is not None:
+            yield from Trial(self, client).run()
+
+    def _at_service(self, client: Client) -> Iterator[Check]:
+        yield reachable(client)
+        yield answering(client)
+        if self.endpoint_id is None:
+            yield endpoints_of(client)
+        else:
+            yield from endpoint(client, self.endpoint_id)
+
+
+def _connect() -> Client:
+    from globus_compute_sdk import Client
+
+    return Client(do_version_check=False)
+
+
+# Here
+
+
+def environment() -> Check:
+    """Say what runs here."""
+    versions = {name: _version(name) for name in _DISTRIBUTIONS}
+    python = platform.python_version()
+    listed = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
+    details = {"python": python, "packages": versions}
+    return Check("environment", "ok", f"Python {python}, {listed}", details=details)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def credentials() -> Check:
+    """Say whether there are any, without asking anyone for a login."""
+    client_id, secret = os.environ.get(_ID), os.environ.get(_SECRET)
+    if client_id and secret:
+        return Check("credentials", "ok", f"those of client {client_id}, from the environment")
+    if secret:
+        return Check("credentials", "fail", f"{_SECRET} is set, {_ID} is not", "Set both, or none.")
+    try:
+        app = _connect().app
+        missing = app is None or app.login_required()
+    except Exception as error:  # noqa: BLE001 - whatever keeps them from being read is the answer
+        text = f"they cannot be read: {type(error).__name__}: {error}"
+        return Check("credentials", "fail", text, f"Log in anew with `{LOGIN}`.")
+    if missing:
+        fix = f"Log in with `{LOGIN}`, or set {_ID} and {_SECRET}."
+        return Check("credentials", "fail", "nobody is logged in here", fix)
+    return Check("credentials", "ok", "somebody is logged in here")
+
+
+# The service
+
+
+def reachable(client: Client) -> Check:
+    """Say whether anything answers where the service should be; quickly, if not."""
+    import requests
+
+    address = client.web_service_address
+    try:
+        requests.head(f"{address}/v2/version", timeout=REACH_SECONDS)
+    except requests.RequestException as error:
+        fix = "Is there a network? Is GLOBUS_SDK_ENVIRONMENT, if set, the one you mean?"
+        if "localhost" in address or "127.0.0.1" in address:
+            fix = "Start it: gc-warm serve."
+        message = f"nothing answers at {address} ({type(error).__name__})"
+        return Check("network", "fail", message, fix)
+    return Check("network", "ok", f"something answers at {address}")
+
+
+def answering(client: Client) -> Check:
+    """Say whether the service takes the credentials, and this version of the SDK."""
+    from globus_compute_sdk.errors import VersionMismatch
+
+    begin = time.perf_counter()
+    try:
+        with explaining("ask the service for its version"):
+            client.version_check()
+    except VersionMismatch as error:
+        fix = "pip install --upgrade globus-compute-sdk"
+        return Check("service", "fail", f"the SDK is too old for it: {error}", fix)
+    except GcWarmError as error:
+        return Check("service", "fail", str(error), "See there.")
+    seconds = time.perf_counter() - begin
+    message = f"takes the credentials and this SDK; it answered in {seconds:.2f} s"
+    return Check("service", "ok", message, details={"seconds": seconds})
+
+
+# The endpoint
+
+
+def endpoints_of(client: Client) -> Check:
+    """List one's endpoints, of which none was chosen."""
+    try:
+        with explaining("list your endpoints"):
+            known = [
+                {"id": str(each["uuid"]), "name": str(each.get("display_name") or each["name"])}
+                for each in client.get_endpoints()
+            ]
+    except GcWarmError as error:
+        return Check("endpoint", "fail", str(error), "See there.")
+    details = {"endpoints": known}
+    if not known:
+        fix = "Make one, or take one that is shared with you: gc-warm doctor --endpoint ID."
+        return Check("endpoint", "warn", "you have none", fix, details)
+    listed = ", ".join(f"{each['name']} ({each['id']})" for each in known[:SHOWN_ENDPOINTS])
+    more = f" and {len(known) - SHOWN_ENDPOINTS} more" if len(known) > SHOWN_ENDPOINTS else ""
+    fix = "gc-warm doctor --endpoint ID tries one with a few tasks."
+    return Check("endpoint", "ok", f"yours: {listed}{more}", fix, details)
+
+
+def endpoint(client: Client, endpoint_id: UUID) -> Iterator[Check]:
+    """Say what an endpoint is, and whether it is online."""
+    import globus_sdk
+
+    try:
+        with explaining(f"look at endpoint {endpoint_id}"):
+            try:
+                said = client.get_endpoint_metadata(str(endpoint_id))
+            except globus_sdk.GlobusAPIError as error:
+                if error.http_status not in _REFUSALS:
+                    raise
+                yield Check("endpoint", "fail", *_REFUSALS[error.http_status])
+                return
+            status = client.get_endpoint_status(str(endpoint_id))
+    except GcWarmError as error:
+        yield Check("endpoint", "fail", str(error), "See there.")
+        return
+    yield from _described(said, status)
+
+
+_REFUSALS = {
+    404: ("the service knows no such endpoint", "Look it up: globus-compute-endpoint list."),
+    403: ("it is someone else's, and not shared with you", "Ask its owner."),
+}
+
+
+def _described(said: dict[str, Any], status: dict[str, Any]) -> Iterator[Check]:
+    name = said.get("display_name") or said.get("name") or "it"
+    version = said.get("endpoint_version")
+    details = {
+        "name": name,
+        "endpoint_version": version,
+        "hostname": said.get("hostname"),
+        "multi_user": said.get("multi_user"),
+        **{key: status.get(key) for key in ("status", "details")},
+    }
+    where = f" on {said['hostname']}" if said.get("hostname") else ""
+    what = f"{name}, globus-compute-endpoint {version or 'of unknown version'}{where}"
+    if status.get("status") != "online":
+        fix = "Start it, where it is: globus-compute-endpoint start NAME."
+        state = status.get("status")
+        yield Check("endpoint", "fail", f"{what}: it is {state}, so tasks wait", fix, details)
+        return
+    yield Check("endpoint", "ok", f"{what}: it is online", details=details)
+    ours = _version("globus-compute-sdk")
+    if version and ours and _minor(version) != _minor(ours):
+        message = f"the endpoint has {version}, the SDK here {ours}"
+        fix = "Nothing, if all works; or else bring both to one version."
+        yield Check("versions", "warn", message, fix)
+
+
+def _minor(version: str) -> list[str]:
+    return version.split(".")[:2]

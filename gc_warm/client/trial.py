@@ -1,0 +1,338 @@
+"""A few tasks on an endpoint, and what they tell of its workers."""
+
+from __future__ import annotations
+
+import platform
+import re
+import statistics
+import tempfile
+import time
+from collections import defaultdict
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from gc_warm.client.check import Check
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from concurrent.futures import Future
+
+    from globus_compute_sdk import Client
+
+    from gc_warm.client.doctor import Examination
+
+ROUND_TRIPS = 3
+SLOW_SECONDS = 5.0
+"""The cloud's own part of a round trip is below this."""
+
+STRATEGIES = ("DillCode", "PureSourceTextInspect", "PureSourceDill", "AllCodeStrategies")
+"""The strategies for code that the SDK does not advise against; the first is its default."""
+
+_PLAIN = "def double(x):\n    return 2 * x\n"
+_SHOWN_LINES = 3
+_NAMES_AN_ERROR = re.compile(r"[\w.]*(Error|Exception|Lost|Exceeded|Mismatch)\b: ")
+
+
+class Worker(NamedTuple):
+    """What tells one worker process from another."""
+
+    host: str
+    pid: int
+
+    @classmethod
+    def of(cls, answer: Mapping[str, Any]) -> Worker:
+        """Return which worker gave an answer."""
+        return cls(answer["host"], answer["pid"])
+
+
+class Trial:
+    """Runs a few tasks by the SDK's own executor.
+
+    Args:
+        wanted: What to examine.
+        client: The SDK's client.
+    """
+
+    def __init__(self, wanted: Examination, client: Client) -> None:
+        self._wanted = wanted
+        self._client = client
+
+    def run(self) -> Iterator[Check]:
+        """Give one check after the other; if the first task fails there are no others."""
+        from globus_compute_sdk import Executor
+
+        executor: Any = Executor(
+            endpoint_id=str(self._wanted.endpoint_id),
+            client=self._client,
+            user_endpoint_config=self._wanted.user_endpoint_config,
+            api_burst_limit=8,  # as many submissions as may go out without a pause between them
+        )
+        try:
+            yield (first := self._first(executor))
+            if first.status != "fail":
+                yield from self._others(executor)
+        finally:
+            # What did not come in time is not waited for again.
+            executor.shutdown(wait=False, cancel_futures=True)
+
+    def _first(self, executor: Any) -> Check:
+        """Run one task: it waits for blocks, queues and workers to start."""
+        begin = time.perf_counter()
+        try:
+            future = executor.submit(self._wanted.probe)
+            answer = future.result(self._wanted.timeout)
+        except FutureTimeoutError:
+            return self._late(future)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
+            text = f"it failed: {shorten(error)}"
+            fix = "If that is the endpoint's config: gc-warm check FOLDER says what is wrong in it."
+            return Check("first task", "fail", text, fix)
+        seconds = time.perf_counter() - begin
+        message = f"came back after {seconds:.1f} s, from a worker on {answer['host']}"
+        return Check("first task", "ok", message, details={"seconds": seconds})
+
+    def _late(self, future: Any) -> Check:
+        seconds = f"{self._wanted.timeout:g} s"
+        if future.task_id is None:
+            fix = "Is there a network? Try again in a minute: the service may limit requests."
+            return Check("first task", "fail", f"it could not be sent within {seconds}", fix)
+        try:
+            known = self._client.get_task(future.task_id)
+        except Exception as error:  # noqa: BLE001
+            known = {"status": f"unknown ({shorten(error)})"}
+        status = str(known.get("status"))
+        if known.get("pending", True):
+            message = f"it has not come back after {seconds}; the service says: {status}"
+            fix = (
+                "Do workers wait in a scheduler's queue? Give them time: --timeout. Or else the "
+                "endpoint's logs say why none starts."
+            )
+        else:
+            message = f"the service has had its result ({status}), but it did not come here"
+            fix = (
+                "Results come by AMQP, port 5671. If a firewall forbids that, use "
+                "Executor(amqp_port=443)."
+            )
+        return Check("first task", "fail", message, fix, {"status": status})
+
+    def _others(self, executor: Any) -> Iterator[Check]:
+        try:
+            counts, seconds = self._round_trips(executor)
+            yield round_trip(seconds)
+            pending = []
+            for _ in range(self._wanted.tasks):
+                pending += [
+                    executor.submit(self._wanted.count),
+                    executor.submit(self._wanted.probe),
+                ]
+            answers = self._results(pending)
+        except FutureTimeoutError:
+            text = f"some did not come back within {self._wanted.timeout:g} s"
+            yield Check("tasks", "fail", text, "The endpoint's logs say why.")
+            return
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
+            yield Check("tasks", "fail", shorten(error), "The endpoint's logs may say more.")
+            return
+        counts += answers[::2]
+        yield state(counts)
+        yield from workers(answers[1::2], counts)
+        yield self._strategies(executor)
+
+    def _round_trips(self, executor: Any) -> tuple[list[dict[str, Any]], list[float]]:
+        counts, seconds = [], []
+        for _ in range(ROUND_TRIPS):
+            begin = time.perf_counter()
+            counts.append(executor.submit(self._wanted.count).result(self._wanted.timeout))
+            seconds.append(time.perf_counter() - begin)
+        return counts, seconds
+
+    def _results(self, futures: Sequence[Future[Any]]) -> list[Any]:
+        deadline = time.monotonic() + self._wanted.timeout
+        return [each.result(max(0, deadline - time.monotonic())) for each in futures]
+
+    def _strategies(self, executor: Any) -> Check:
+        """Send a plain function by each strategy; it was the default one that sent the others."""
+        found: dict[str, str] = {}
+        pending = {}
+        for name in STRATEGIES:
+            try:
+                pending[name] = self._send_plain(executor, name)
+            except Exception as error:  # noqa: BLE001, PERF203 - each has its own answer
+                found[name] = shorten(error)
+        for name, future in pending.items():
+            found[name] = self._wrong_with(future)
+        return strategies({name: found[name] for name in STRATEGIES})
+
+    def _wrong_with(self, future: Future[Any]) -> str:
+        try:
+            right = future.result(self._wanted.timeout) == 2  # noqa: PLR2004 - of 1
+        except FutureTimeoutError:
+            return "no result came"
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
+            return shorten(error)
+        return "" if right else "the result is wrong"
+
+    def _send_plain(self, executor: Any, strategy: str) -> Any:
+        from globus_compute_sdk import serialize
+
+        before = executor.serializer
+        chosen = serialize.ComputeSerializer(strategy_code=getattr(serialize, strategy)())
+        executor.serializer = chosen
+        try:
+            with tempfile.TemporaryDirectory(prefix="gc-warm-doctor-") as folder:
+                function_id = self._client.register_function(_plain(Path(folder)))
+        finally:
+            executor.serializer = before
+        return executor.submit_to_registered_function(function_id, args=(1,))
+
+
+def _plain(folder: Path) -> Callable[..., Any]:
+    """Make a function as a script has it: not to be imported, and with its text in a file."""
+    path = folder / "script.py"
+    path.write_text(_PLAIN)
+    # Of "__main__", dill would take the text of the program that runs.
+    space: dict[str, Any] = {"__name__": "gc_warm_doctor_script"}
+    exec(compile(_PLAIN, str(path), "exec"), space)  # noqa: S102 - the text above
+    function: Callable[..., Any] = space["double"]
+    return function
+
+
+def shorten(error: BaseException) -> str:
+    """Return what an error says in a line: of a remote traceback, the line that names it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip(" -=+^~")]
+    named = [line for line in lines if _NAMES_AN_ERROR.match(line)]
+    text = named[-1] if named else " | ".join(lines[:_SHOWN_LINES])
+    return text if named else f"{type(error).__name__}: {text}"
+
+
+# What the answers mean
+
+
+def round_trip(seconds: Sequence[float]) -> Check:
+    """Judge how long one task after the other took."""
+    median = statistics.median(seconds)
+    message = f"{_time(median)} for a task alone (median of {len(seconds)})"
+    details = {"seconds": list(seconds)}
+    if median > SLOW_SECONDS:
+        fix = "Put more into a task, such as a list of items, and submit many at once."
+        return Check("round trip", "warn", message, fix, details)
+    return Check("round trip", "ok", message, details=details)
+
+
+def state(counts: Sequence[Mapping[str, Any]]) -> Check:
+    """Judge whether workers remembered, from one task to the next, how many they had had."""
+    by_worker: dict[Worker, list[int]] = defaultdict(list)
+    for each in counts:
+        by_worker[Worker.of(each)].append(each["count"])
+    told = {worker: found for worker, found in by_worker.items() if len(found) > 1}
+    cold = [worker for worker, found in told.items() if len(set(found)) < len(found)]
+    details = {"tasks": len(counts), "processes": len(by_worker)}
+    if cold:
+        message = f"lost between tasks: process {cold[0].pid} on {cold[0].host} began anew"
+        fix = "Does the endpoint run tasks in forks? gc-warm check FOLDER looks at its config."
+        return Check("state", "fail", message, fix, details)
+    if not told:
+        message = f"{len(counts)} tasks ran in as many processes, so it cannot be told"
+        fix = (
+            "If there are that many workers, try more: --tasks. If not, each task has a new "
+            "process (max_tasks_per_child, or a block that ends), and nothing stays warm."
+        )
+        return Check("state", "warn", message, fix, details)
+    message = f"stays: {len(counts)} tasks in {_many(len(by_worker), 'process', 'processes')}"
+    return Check("state", "ok", f"{message}, each of which counted on", details=details)
+
+
+def workers(
+    probes: Sequence[Mapping[str, Any]], counts: Sequence[Mapping[str, Any]]
+) -> Iterator[Check]:
+    """Judge what workers say of themselves."""
+    seen = {Worker.of(each) for each in (*probes, *counts)}
+    hosts = sorted({each.host for each in seen})
+    said = {each["worker"]["count"] for each in probes} - {None}
+    details: dict[str, Any] = {"processes": len(seen), "hosts": hosts}
+    message = f"{_many(len(seen), 'process', 'processes')} seen on {', '.join(hosts)}"
+    if said:
+        details["of_each_node"] = sorted(said)
+        message += f"; each node has {' or '.join(sorted(said))}, says Parsl"
+    yield Check("workers", "ok", message, details=details)
+    yield pythons(probes)
+    yield accelerators(probes)
+
+
+def pythons(probes: Sequence[Mapping[str, Any]]) -> Check:
+    """Judge workers' Pythons beside the one here."""
+    theirs = sorted({each["python"]["version"] for each in probes})
+    paths = sorted({each["python"]["executable"] for each in probes})
+    dills = sorted({each["packages"].get("dill") or "none" for each in probes})
+    ours = platform.python_version()
+    details = {"versions": theirs, "executables": paths, "dill": dills, "here": ours}
+    message = f"Python {', '.join(theirs)} with dill {', '.join(dills)} ({', '.join(paths)})"
+    if {each.split(".")[1] for each in theirs} == {ours.split(".")[1]}:
+        return Check("pythons", "ok", message, details=details)
+    fix = (
+        "Plain functions are pickled by default, which only the same Python can undo. Use "
+        "@self_contained, or Executor(serializer=ComputeSerializer(AllCodeStrategies()))."
+    )
+    return Check("pythons", "warn", f"{message}; here it is {ours}", fix, details)
+
+
+_VISIBLE = ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK")
+
+
+def accelerators(probes: Sequence[Mapping[str, Any]]) -> Check:
+    """Judge whether workers have accelerators, each its own."""
+    machines: dict[str, list[str]] = {}
+    visible: dict[Worker, list[str]] = {}
+    for each in probes:
+        found = each["accelerators"]
+        machines[each["host"]] = found["nvidia"] or []
+        visible[Worker.of(each)] = [f"{key}={found[key]}" for key in _VISIBLE if found[key]]
+    gpus = sum(map(len, machines.values()))
+    details = {
+        "nvidia": machines,
+        "visible": {f"{worker.host}:{worker.pid}": has for worker, has in visible.items()},
+    }
+    pinned = [" ".join(has) for has in visible.values() if has]
+    if not gpus and not pinned:
+        return Check("accelerators", "ok", "none, as far as can be seen", details=details)
+    message = _many(gpus, "NVIDIA GPU", "NVIDIA GPUs")
+    if pinned:
+        message += f"; workers have {', '.join(sorted(set(pinned)))}"
+    several = max(sum(worker.host == host for worker in visible) for host in machines)
+    distinct = len({(worker.host, *has) for worker, has in visible.items()})
+    if several > 1 and distinct < len(visible):
+        fix = "In the engine's config, available_accelerators gives each worker one of its own."
+        return Check("accelerators", "warn", f"{message}; workers share them", fix, details)
+    return Check("accelerators", "ok", message, details=details)
+
+
+def strategies(found: Mapping[str, str]) -> Check:
+    """Judge which strategies a plain function of a script can be sent by.
+
+    Args:
+        found: For each strategy what went wrong; empty if nothing did.
+    """
+    working = [name for name, wrong in found.items() if not wrong]
+    failing = {name: wrong for name, wrong in found.items() if wrong}
+    details = {"working": working, "failing": failing}
+    if not failing:
+        message = f"all work: {', '.join(working)}"
+        return Check("strategies", "ok", message, details=details)
+    listed = "; ".join(f"{name} fails ({wrong})" for name, wrong in failing.items())
+    if not working:
+        fix = "See the endpoint's logs; self-contained functions ran."
+        return Check("strategies", "fail", listed, fix, details)
+    fix = (
+        f"Use Executor(serializer=ComputeSerializer(strategy_code={working[-1]}())), or "
+        "@self_contained, which all of them carry."
+    )
+    return Check("strategies", "warn", f"{', '.join(working)} work; {listed}", fix, details)
+
+
+def _many(number: int, one: str, more: str) -> str:
+    return f"{number} {one if number == 1 else more}"
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
