@@ -12,6 +12,7 @@ from __future__ import annotations
 import dis
 import gc
 import hashlib
+import numbers
 import pickle
 import sys
 import threading
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _BY_DEFINITION = (types.FunctionType, types.CodeType, types.ModuleType, type)
-_SIMPLE = (str, bytes, int, float, complex, bool, type(None), tuple, frozenset)
+_SIMPLE = (str, bytes, numbers.Number, type(None), tuple, frozenset)
 _LOCKS = (type(threading.Lock()), type(threading.RLock()))
 # What Python makes for each class anew.
 _OF_CLASSES = {
