@@ -1,4 +1,4 @@
-"""A message broker for AMQP 0-9-1, embedded: on loopback, in an event loop, in memory or kept.
+"""A message broker for AMQP 0-9-1, embedded: in memory, on loopback, in an event loop.
 
 It does what Globus Compute's clients and endpoints ask of RabbitMQ, and answers as that does. What
 it does not do (transactions, headers exchanges, bindings between exchanges, arguments such as
@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from gc_warm.errors.service import AmqpError, BrokerStartError
-from gc_warm.local.service.amqp.hosts import VirtualHost
 from gc_warm.local.service.amqp.peers import Limits, Peer, Site
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gc_warm.local.service.amqp.queues import Journal
+    from gc_warm.local.service.amqp.hosts import VirtualHost
 
 
 class Broker:
@@ -31,7 +30,6 @@ class Broker:
         heartbeat: Seconds between signs of life that peers are asked for; 0 for none.
         virtual_host: The name of the virtual host, which is also known as ``/``.
         limits: What peers may take.
-        journal: Keeps what is in durable queues, for the next broker.
     """
 
     def __init__(
@@ -43,13 +41,10 @@ class Broker:
         heartbeat: int = 60,
         virtual_host: str = "/",
         limits: Limits | None = None,
-        journal: Journal | None = None,
     ) -> None:
         self.host = host
         self.port = port
-        self._site = Site(
-            credentials, virtual_host, heartbeat, limits or Limits(), VirtualHost(journal)
-        )
+        self._site = Site(credentials, virtual_host, heartbeat, limits or Limits())
         self._server: asyncio.Server | None = None
 
     @property

@@ -168,6 +168,9 @@ class LocalService:
             self._state.identities.named(name)
         await self._open_broker()
         stack.push_async_callback(self._close_broker)
+        if self._amqp is None:
+            # What the embedded broker held is gone with it.
+            self._state.tasks.distrust()
         self._courier = Courier(self._state, self._amqp_url)
         stack.push_async_callback(self._courier.close)
         await self._courier.open()
@@ -210,15 +213,14 @@ class LocalService:
         if self._amqp is not None:
             return
         port = self._state.setting(_BROKER_PORT, 0)
-        journal = self._state.store.journal()
-        self._broker = Broker(self._passwords, port=port, journal=journal)
+        self._broker = Broker(self._passwords, port=port)
         try:
             await self._broker.start()
         except GcWarmError:
             if not port:
                 raise
             log.warning("port %s is taken: endpoints that still run will not find the broker", port)
-            self._broker = Broker(self._passwords, journal=journal)
+            self._broker = Broker(self._passwords)
             await self._broker.start()
         self._state.set(_BROKER_PORT, self._broker.port)
 

@@ -7,7 +7,6 @@ import sqlite3
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from gc_warm.errors import UsageError
-from gc_warm.local.service.journal import SqliteJournal
 from gc_warm.local.service.records import Record
 
 if TYPE_CHECKING:
@@ -27,9 +26,6 @@ CREATE TABLE IF NOT EXISTS records (
 class Store(Protocol):
     """Keeps documents by their kinds and ids."""
 
-    def journal(self) -> SqliteJournal | None:
-        """Return what keeps messages; None if they are not kept."""
-
     def load(self, kind: str) -> Iterator[str]:
         """Return all documents of a kind, in the order in which they came."""
 
@@ -45,9 +41,6 @@ class Store(Protocol):
 
 class MemoryStore:
     """Keeps nothing: what the tables hold is all there is."""
-
-    def journal(self) -> None:
-        """Return nothing: no messages are kept."""
 
     def load(self, kind: str) -> Iterator[str]:  # noqa: ARG002 - as in `Store`
         """Return nothing."""
@@ -90,10 +83,6 @@ class SqliteStore:
                 "is it something else?"
             ) from error
         path.chmod(0o600)  # it holds secrets
-
-    def journal(self) -> SqliteJournal:
-        """Return what keeps messages in the same file."""
-        return SqliteJournal(self._database)
 
     def load(self, kind: str) -> Iterator[str]:
         """Return all documents of a kind, in the order in which they came."""

@@ -152,6 +152,17 @@ class Tasks:
             del self._waiting[task.id]
         self._tasks.put(*sent)
 
+    def distrust(self) -> None:
+        """Have everything sent and announced once more: what was on its way is lost.
+
+        A task that a user endpoint had taken already runs twice; its first result counts.
+        """
+        lost = [each for each in self._tasks.values() if each.phase == "delivered"]
+        for task in lost:
+            task.phase = "waiting"
+            self._note_waiting(task)
+        self._tasks.put(*lost)
+
     def _note_waiting(self, task: Task) -> None:
         self._waiting[task.id] = None
         self._to_send.append(task.id)

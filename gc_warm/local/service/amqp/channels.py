@@ -14,7 +14,7 @@ from gc_warm.local.service.amqp.hosts import VirtualHost, unique_name
 from gc_warm.local.service.amqp.queues import Consumer, Entry, Exchange, Message, Queue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from gc_warm.local.service.amqp.wire import ContentHeader
 
@@ -220,8 +220,6 @@ class Channel:
         self._last_tag += 1
         if keep:
             self._unsettled[self._last_tag] = _Delivery(queue, entry, subscription)
-        else:
-            queue.settle([entry])
         if keep and subscription:
             subscription.unsettled += 1
         return self._last_tag
@@ -234,18 +232,11 @@ class Channel:
         return settled
 
     def _return(self, tags: list[int]) -> None:
-        for queue, entries in self._take_from(tags):
-            queue.put_back(entries)
-
-    def _forget(self, tags: list[int]) -> None:
-        for queue, entries in self._take_from(tags):
-            queue.settle(entries)
-
-    def _take_from(self, tags: list[int]) -> Iterable[tuple[Queue, list[Entry]]]:
         by_queue: dict[Queue, list[Entry]] = {}
         for delivery in self._settle(tags):
             by_queue.setdefault(delivery.queue, []).append(delivery.entry)
-        return by_queue.items()
+        for queue, entries in by_queue.items():
+            queue.put_back(entries)
 
     def _named(self, tag: int, *, multiple: bool) -> list[int]:
         if multiple and tag == 0:
@@ -375,7 +366,7 @@ class Channel:
         return None
 
     def _acknowledge(self, method: commands.Basic.Ack) -> None:
-        self._forget(self._named(method.delivery_tag, multiple=method.multiple))
+        self._settle(self._named(method.delivery_tag, multiple=method.multiple))
         self.serve()
 
     def _reject(self, method: commands.Basic.Nack | commands.Basic.Reject) -> None:
@@ -383,7 +374,7 @@ class Channel:
         if method.requeue:
             self._return(tags)
         else:
-            self._forget(tags)
+            self._settle(tags)
         self.serve()
 
     def _recover_now(self, method: commands.Basic.Recover) -> None:

@@ -10,28 +10,17 @@ from gc_warm.errors.service import AmqpError
 from gc_warm.local.service.amqp.queues import Exchange, Message, Queue
 
 if TYPE_CHECKING:
-    from gc_warm.local.service.amqp.queues import Consumer, Journal
+    from gc_warm.local.service.amqp.queues import Consumer
 
 _KINDS = ("direct", "fanout", "topic")
 _RESERVED = "amq."
 
 
 class VirtualHost:
-    """All exchanges and queues by name, and the rules for making and removing them.
+    """All exchanges and queues by name, and the rules for making and removing them."""
 
-    Args:
-        journal: Keeps what is in durable queues; what it has kept is there again.
-    """
-
-    def __init__(self, journal: Journal | None = None) -> None:
-        self._journal = journal
+    def __init__(self) -> None:
         self.queues: dict[str, Queue] = {}
-        for number, name, message in journal.load() if journal else ():
-            if name not in self.queues:
-                self.queues[name] = Queue(
-                    name, durable=True, auto_delete=False, owner=None, journal=journal
-                )
-            self.queues[name].restore(number, message)
         standing = [Exchange("", "direct"), *(Exchange(_RESERVED + kind, kind) for kind in _KINDS)]
         self.exchanges = {exchange.name: exchange for exchange in standing}
 
@@ -133,11 +122,7 @@ class VirtualHost:
         # An exclusive queue outlives nothing.
         durable = durable and not exclusive
         wanted = Queue(
-            name or unique_name("amq.gen-"),
-            durable=durable,
-            auto_delete=auto_delete,
-            owner=owner,
-            journal=self._journal,
+            name or unique_name("amq.gen-"), durable=durable, auto_delete=auto_delete, owner=owner
         )
         if wanted.name in self.queues:
             found = self.find_queue(name, user)
@@ -153,7 +138,7 @@ class VirtualHost:
 
     def delete_queue(self, queue: Queue) -> int:
         """Remove a queue with its bindings and messages, tell its consumers, return its length."""
-        length = queue.delete()
+        queue.deleted = True
         del self.queues[queue.name]
         for exchange, key in list(queue.bindings):
             self.unbind(queue, exchange, key)
@@ -161,7 +146,7 @@ class VirtualHost:
         queue.consumers.clear()
         for consumer in consumers:
             consumer.queue_deleted()
-        return length
+        return queue.purge()
 
     def leave(self, queue: Queue, consumer: Consumer) -> None:
         """Remove a consumer from its queue, which goes if it was to go with its last one."""

@@ -50,33 +50,11 @@ class Entry:
         position: Where it stands in the queue, and will again if it comes back.
         message: The message.
         redelivered: Whether it may have been delivered before.
-        number: What the journal knows it by; None if it knows nothing of it.
     """
 
     position: int
     message: Message = field(compare=False)
     redelivered: bool = field(default=False, compare=False)
-    number: int | None = field(default=None, compare=False)
-
-
-class Journal(ABC):
-    """Keeps what is in durable queues, for a broker that is started again."""
-
-    @abstractmethod
-    def keep(self, queue: str, message: Message) -> int:
-        """Keep a message until it is settled, and return a number for it."""
-
-    @abstractmethod
-    def settle(self, numbers: Iterable[int]) -> None:
-        """Forget messages."""
-
-    @abstractmethod
-    def settle_all(self, queue: str) -> None:
-        """Forget all messages of a queue."""
-
-    @abstractmethod
-    def load(self) -> Iterable[tuple[int, str, Message]]:
-        """Return numbers, queues and messages of all that is kept, in the order of their coming."""
 
 
 class Consumer(ABC):
@@ -105,24 +83,16 @@ class Queue:
         durable: Kept to be compared when it is declared again.
         auto_delete: Whether it goes with its last consumer.
         owner: Who alone may use it, and with whom it goes; None is everybody.
-        journal: Keeps its messages, if it is durable.
     """
 
     def __init__(
-        self,
-        name: str,
-        *,
-        durable: bool,
-        auto_delete: bool,
-        owner: object | None,
-        journal: Journal | None = None,
+        self, name: str, *, durable: bool, auto_delete: bool, owner: object | None
     ) -> None:
         self.name = name
         self.durable = durable
         self.auto_delete = auto_delete
         self.owner = owner
         self.deleted = False
-        self._journal = journal if durable else None
         self.consumers: deque[Consumer] = deque()
         self.bindings: dict[tuple[Exchange, str], None] = {}
         self._fresh: deque[Entry] = deque()
@@ -135,22 +105,9 @@ class Queue:
 
     def put(self, message: Message) -> None:
         """Add a message at the end, and deliver what can be."""
-        number = self._journal.keep(self.name, message) if self._journal else None
-        self._add(Entry(self._next_position, message, number=number))
-        self.serve()
-
-    def restore(self, number: int, message: Message) -> None:
-        """Add a message that a journal has kept."""
-        self._add(Entry(self._next_position, message, redelivered=True, number=number))
-
-    def _add(self, entry: Entry) -> None:
-        self._fresh.append(entry)
+        self._fresh.append(Entry(self._next_position, message))
         self._next_position += 1
-
-    def settle(self, entries: Iterable[Entry]) -> None:
-        """Forget messages that were taken for good."""
-        if self._journal:
-            self._journal.settle([each.number for each in entries if each.number is not None])
+        self.serve()
 
     def put_back(self, entries: Iterable[Entry]) -> None:
         """Return messages to where they stood, and deliver what can be."""
@@ -167,18 +124,9 @@ class Queue:
             return heapq.heappop(self._returned)
         return self._fresh.popleft() if self._fresh else None
 
-    def delete(self) -> int:
-        """Forget all messages, those that were delivered among them; return how many waited."""
-        self.deleted = True
-        if self._journal:
-            self._journal.settle_all(self.name)
-            self._journal = None
-        return self.purge()
-
     def purge(self) -> int:
         """Remove all messages that wait, and return how many."""
         number = len(self)
-        self.settle([*self._fresh, *self._returned])
         self._fresh.clear()
         self._returned.clear()
         return number
