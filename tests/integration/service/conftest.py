@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator
 
-import filelock
 import pytest
 from globus_compute_sdk.serialize import AllCodeStrategies, ComputeSerializer
 
@@ -20,13 +19,6 @@ engine:
   provider: {type: LocalProvider, init_blocks: 1, min_blocks: 1, max_blocks: 1}
 """,
 }
-
-
-@pytest.fixture(scope="session")
-def port_5000(tmp_path_factory) -> Iterator[None]:
-    """Nobody else's tests use the port that the SDK knows."""
-    with filelock.FileLock(tmp_path_factory.getbasetemp().parent / "gc-warm-port-5000.lock"):
-        yield
 
 
 @pytest.fixture
