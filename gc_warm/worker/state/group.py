@@ -44,6 +44,11 @@ _order = itertools.count(1)
 all_groups: WeakBag[Group] = WeakBag()
 
 
+def all_owners() -> list[Any]:
+    """Return the initialisers of all groups."""
+    return [owner for group in all_groups for owner in group.owners]
+
+
 def _hand_over(token: Token) -> None:
     """Let the caller be the one that is at work."""
     token.take()
@@ -102,7 +107,7 @@ class Group:
             with waiting.lock:
                 victims = self._expire(times, token, holder, mine)
                 slot = None if victims else self._find(owner, key, holder)
-                if awaited is not None and awaited is not slot:
+                if awaited is not None and awaited not in self.slots:
                     awaited.wanted.clear()  # it was dismissed meanwhile: nobody gets it
                 if slot is not None and slot.phase is not BUILDING:
                     value = _use(slot, holder, times.get(owner))

@@ -17,7 +17,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from gc_warm.worker.state import waiting
-from gc_warm.worker.state.group import all_groups
+from gc_warm.worker.state.group import all_groups, all_owners
 from gc_warm.worker.state.slot import GOING, READY
 
 if TYPE_CHECKING:
@@ -41,10 +41,9 @@ def retire(home: dict[str, Any]) -> None:
     Args:
         home: The module's globals.
     """
-    for group in all_groups:
-        for owner in group.owners:
-            if owner.home is home:
-                owner.clear()
+    for owner in all_owners():
+        if owner.home is home:
+            owner.clear()
 
 
 def _after_fork() -> None:

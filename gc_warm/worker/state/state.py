@@ -15,7 +15,7 @@ from gc_warm.errors import UsageError
 from gc_warm.worker import scope
 from gc_warm.worker.state import lifetime, waiting
 from gc_warm.worker.state.build import builder
-from gc_warm.worker.state.group import Group, all_groups
+from gc_warm.worker.state.group import Group, all_owners
 from gc_warm.worker.state.keys import ATOMS, KeyMaker
 from gc_warm.worker.state.slot import READY, is_injected
 from gc_warm.worker.state.versions import (
@@ -72,7 +72,7 @@ class State:
         options = self.options
         if options.group is not None:
             return options.group
-        for other in self._versions(all_groups):
+        for other in self._versions():
             if other.options.group is None and all(
                 each.home is not self.home for each in other.group.owners
             ):
@@ -80,15 +80,14 @@ class State:
                 return other.group
         return Group(self.name, options.maxsize, options.maxbytes)
 
-    def _versions(self, groups: Any) -> list[State]:
+    def _versions(self) -> list[State]:
         """Return the same initialiser of other versions of its module."""
         # Each call of what a nested one is in makes another.
         if "<locals>" in self.name or not is_version(self.home):
             return []
-        owners = [each for group in groups for each in group.owners]
         return [
             each
-            for each in owners
+            for each in all_owners()
             if each.name == self.name and each.home is not self.home and is_version(each.home)
         ]
 
@@ -213,13 +212,13 @@ class State:
         size = self.options.size
         known = self._sizes.get(key, 0) if size is None or callable(size) else size
         slot, value, built = self.group.obtain(self, key, arguments, known, holder)
-        task = scope.current()
         if built:
             self.count_build(slot)
-        else:
-            slot.hits += 1
-            if task is not None:
-                task.hits += 1
+            return value
+        slot.hits += 1
+        task = scope.current()
+        if task is not None:
+            task.hits += 1
         return value
 
     def count_build(self, slot: Slot) -> None:
@@ -238,7 +237,7 @@ class State:
 
     def _take_over(self, key: Hashable) -> None:
         """Take what another version has built, if it can be used."""
-        for other in self._versions(all_groups):
+        for other in self._versions():
             if other.group is not self.group:  # an edit has put it into another group
                 other.clear()
                 continue

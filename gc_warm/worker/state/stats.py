@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gc_warm.worker.receipt import worker_identity
-from gc_warm.worker.state.group import all_groups
+from gc_warm.worker.state.group import all_owners
 from gc_warm.worker.state.slot import READY
 
 if TYPE_CHECKING:
@@ -98,8 +98,7 @@ def stats() -> dict[str, Any]:
         `WarmInfo` of every initialiser by name, as a dictionary with its ``group``.
     """
     states: dict[str, Any] = {}
-    owners = [owner for group in all_groups for owner in group.owners]
-    for state in sorted(owners, key=lambda state: state.name):
+    for state in sorted(all_owners(), key=lambda state: state.name):
         info = info_of(state)._asdict()
         info["entries"] = [entry._asdict() for entry in info["entries"]]
         info["group"] = state.group.name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gc_warm.worker.state.group import all_groups
+from gc_warm.worker.state.group import all_groups, all_owners
 
 
 def sweep(*, everything: bool = False) -> int:
@@ -17,8 +17,7 @@ def sweep(*, everything: bool = False) -> int:
         How many states that were.
     """
     swept = 0
-    owners = [owner for group in all_groups for owner in group.owners]
-    times = {owner: owner.now() for owner in owners if owner.expires}
+    times = {owner: owner.now() for owner in all_owners() if owner.expires}
     slots = [slot for group in all_groups for slot in list(group.slots)]
     for slot in sorted(slots, key=lambda slot: slot.order, reverse=True):
         owner: Any = slot.owner
