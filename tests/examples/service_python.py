@@ -9,9 +9,13 @@ from gc_warm.local.service.service import LocalService
 folder = Path(tempfile.mkdtemp(), "two-workers")
 folder.mkdir()
 (folder / "config.yaml").write_text("display_name: Two workers\n")
-(folder / "user_config_template.yaml.j2").write_text(
-    "engine: {type: ProcessPoolEngine, max_workers: {{ workers|default(2) }}}\n"
-)
+(folder / "user_config_template.yaml.j2").write_text("""\
+engine:
+  type: GlobusComputeEngine
+  address: 127.0.0.1
+  max_workers_per_node: {{ workers|default(2) }}
+  provider: {type: LocalProvider, init_blocks: 1, min_blocks: 1, max_blocks: 1}
+""")
 
 # --8<-- start
 with LocalService() as service:

@@ -271,10 +271,18 @@ def test_with_xdist_one_of_its_workers_has_the_service(pytester, port_5000_lock)
         passed(pytester.runpytest_subprocess("-n", "2", "--dist=loadfile"), 5)
 
 
-CONFIG = "heartbeat_period: 5\nengine: {type: ProcessPoolEngine, max_workers: 1}\n"
+CONFIG = """\
+heartbeat_period: 5
+engine:
+  type: GlobusComputeEngine
+  address: 127.0.0.1
+  max_workers_per_node: 1
+  provider: {type: LocalProvider, init_blocks: 1, min_blocks: 1, max_blocks: 1}
+"""
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(500)  # more than what those inside may wait: they must end what they began
 def test_endpoints(pytester, port_5000_lock):
     """They stay for the next test, unless they are to be fresh; nothing stays after all."""
     folder = pytester.path / "endpoint_configs" / "one-worker"
@@ -286,7 +294,7 @@ def test_endpoints(pytester, port_5000_lock):
         import pathlib
         import time
 
-        PATIENCE = 100
+        PATIENCE = 90
 
         def test_one(gc_endpoint):
             endpoint = gc_endpoint("one-worker")

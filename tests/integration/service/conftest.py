@@ -10,7 +10,13 @@ from gc_warm.local.service.service import LocalService
 
 TEMPLATES = {
     "threads": "engine: {type: ThreadPoolEngine, max_workers: {{ workers|default(2) }}}\n",
-    "processes": "engine: {type: ProcessPoolEngine, max_workers: {{ workers|default(2) }}}\n",
+    # Spawned, not forked: see the contract suite's service-processes.
+    "processes": """\
+engine:
+  type: ProcessPoolEngine
+  max_workers: {{ workers|default(2) }}
+  max_tasks_per_child: 100000
+""",
     "htex": """\
 engine:
   type: GlobusComputeEngine
