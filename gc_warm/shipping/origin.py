@@ -85,7 +85,7 @@ def _place_of(plain: Any) -> tuple[str, str] | None:
     candidates = [(str(plain.__module__), plain.__qualname__)]
     home = sys.modules.get(plain.home or "")
     if home is not None:
-        names = [name for name, value in vars(home).items() if value is plain]
+        names = [name for name, value in [*vars(home).items()] if value is plain]
         candidates += [(plain.home, name) for name in names]
     for module, qualname in candidates:
         if script.is_in_script(module):

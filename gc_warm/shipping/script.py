@@ -7,6 +7,7 @@ import os
 import re
 import socket
 import sys
+import threading
 import types
 import uuid
 from pathlib import Path
@@ -16,6 +17,7 @@ MAIN = {"__main__", "__mp_main__"}
 
 _ATOMS = (type(None), bool, int, float, str, bytes, tuple, frozenset)
 _spaces: dict[int, Space] = {}  # by the id of their names, which they keep alive
+_adding = threading.Lock()
 
 
 class Space:
@@ -64,14 +66,15 @@ def space_of(names: dict[str, Any]) -> Space | None:
     module = names.get("__name__")
     if module not in MAIN and getattr(sys.modules.get(str(module)), "__dict__", None) is names:
         return None
-    if id(names) not in _spaces:
-        _spaces[id(names)] = Space(names)
-    return _spaces[id(names)]
+    with _adding:
+        if id(names) not in _spaces:
+            _spaces[id(names)] = Space(names)
+        return _spaces[id(names)]
 
 
 def is_in_script(module: str | None) -> bool:
     """Say whether a module is a script or notebook."""
-    return module in MAIN or any(space.module == module for space in _spaces.values())
+    return module in MAIN or any(space.module == module for space in [*_spaces.values()])
 
 
 def _path_of(names: dict[str, Any]) -> str:

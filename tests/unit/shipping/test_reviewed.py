@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import sys
 import threading
 
 import pytest
@@ -225,6 +227,35 @@ def test_many_threads_submit_while_a_value_changes(tmp_path, endpoint_python):
             thread.join()
         assert [] == errors
         assert 119 == executor.submit(num).result() or script.names["N"] != 119
+
+
+def test_many_threads_send_functions_of_new_scripts(tmp_path):
+    """Their scripts become known while others look through those that are."""
+    errors = []
+    barrier = threading.Barrier(6)
+
+    def send(number):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        barrier.wait()
+        try:
+            for _ in range(20):
+                script = Script(folder, "class K: pass\ndef num(): return K\n")
+                pickle.dumps(self_contained(script.names["num"]))
+        except Exception as error:
+            errors.append(error)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=send, args=(number,)) for number in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert [] == errors
 
 
 def test_a_refusal_says_why_and_leaves_the_executor_alive(tmp_path, endpoint_python):
