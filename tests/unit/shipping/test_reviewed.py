@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import pickle
-import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from gc_warm import LocalExecutor, self_contained
 from gc_warm.errors import ShippingError
+from gc_warm.shipping.script import is_in_script, space_of
 
 START = "LocalExecutor(workers=1, worker_python=WORKER)"
 PROGRAMS = {
@@ -229,33 +229,32 @@ def test_many_threads_submit_while_a_value_changes(tmp_path, endpoint_python):
         assert 119 == executor.submit(num).result() or script.names["N"] != 119
 
 
-def test_many_threads_send_functions_of_new_scripts(tmp_path):
-    """Their scripts become known while others look through those that are."""
-    errors = []
-    barrier = threading.Barrier(6)
+def test_scripts_become_known_while_a_thread_looks_through_those_that_are():
+    known = threading.Event()
 
-    def send(number):
-        folder = tmp_path / str(number)
-        folder.mkdir()
+    def look():
+        while not known.is_set():
+            assert not is_in_script("of nobody")
+
+    with ThreadPoolExecutor(1) as pool:
+        looking = pool.submit(look)
+        for number in range(2000):
+            space_of({"__name__": "__main__", "__file__": f"{number}.py"})
+        known.set()
+        looking.result()
+
+
+def test_threads_that_ask_at_once_get_the_same_script():
+    barrier = threading.Barrier(8)
+
+    def ask(names):
         barrier.wait()
-        try:
-            for _ in range(20):
-                script = Script(folder, "class K: pass\ndef num(): return K\n")
-                pickle.dumps(self_contained(script.names["num"]))
-        except Exception as error:
-            errors.append(error)
+        return space_of(names)
 
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        threads = [threading.Thread(target=send, args=(number,)) for number in range(6)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        sys.setswitchinterval(interval)
-    assert [] == errors
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(50):
+            names = {"__name__": "__main__", "__file__": "shared.py"}
+            assert 1 == len({*pool.map(ask, [names] * 8)})
 
 
 def test_a_refusal_says_why_and_leaves_the_executor_alive(tmp_path, endpoint_python):
