@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from gc_warm.local.delivery import Delivery
@@ -20,14 +20,11 @@ class Backend(Protocol):
     def worker_pids(self) -> list[int]:
         """The process ids of the workers that are up."""
 
-    def refusal(self, *, resource_specification: object, needs_mpi: bool) -> str | None:
+    def refusal(self, resource_specification: dict[str, Any]) -> str | None:
         """Say why it cannot run such a task, or None if it can or will say so itself."""
 
     def submit(self, job: Job) -> None:
         """Run a job."""
-
-    def cancel_pending(self) -> None:
-        """Cancel the jobs that have not been sent to a worker."""
 
     def finish(self) -> None:
         """Wait until all jobs are done, then end the workers and wait for that, too."""

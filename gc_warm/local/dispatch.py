@@ -40,7 +40,7 @@ class Job(ABC):
     """What a pool is to run: `request`, a frame for a worker, and what becomes of the answer.
 
     Args:
-        future: Tells the pool whether the job was cancelled, and when it is done.
+        future: Tells the pool when the job is done.
     """
 
     __slots__ = ("future", "losses", "request")
@@ -192,15 +192,11 @@ class Dispatcher:
 
     def _match(self) -> tuple[Member, Job] | None:
         with self._lock:
-            while self._idle and self._pending:
+            if self._idle and self._pending:
                 job = self._pending.popleft()
-                if job.future.cancelled():
-                    self._unsettled.discard(job)
-                    job.cancel()  # wakes who waits for it
-                else:
-                    member = self._idle.pop()  # the last to become idle, likeliest to be warm
-                    member.job = job
-                    return member, job
+                member = self._idle.pop()  # the last to become idle, likeliest to be warm
+                member.job = job
+                return member, job
         return None
 
     def _take_back(self, member: Member, job: Job) -> None:

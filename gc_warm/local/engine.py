@@ -81,7 +81,7 @@ class EngineProcess:
         """Nothing: the engine keeps its workers to itself."""
         return []
 
-    def refusal(self, *, resource_specification: object, needs_mpi: bool) -> None:
+    def refusal(self, resource_specification: dict[str, Any]) -> None:
         """Refuse nothing: the engine will."""
 
     def submit(self, job: Job) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import functools
 import logging
 import threading
 import uuid
@@ -14,8 +13,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from gc_warm.errors import UsageError
 from gc_warm.local.faults import Faults
 from gc_warm.local.fleet import Fleet, engine_maker, pool_maker
-from gc_warm.local.records import RECORDS, Function
-from gc_warm.local.registry import FunctionRegistry
 from gc_warm.local.settings import ExecutorSettings
 from gc_warm.local.surroundings import surroundings_of
 from gc_warm.shipping.versions import key_of
@@ -26,6 +23,8 @@ if TYPE_CHECKING:
 
     from gc_warm.local.client import LocalClient
     from gc_warm.local.protocol import ComputeFuture, ComputeSerializer, Strategylike
+    from gc_warm.local.service.records import Task as Record
+    from gc_warm.local.task import Task
     from gc_warm.local.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -106,6 +105,7 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
         user_runtime: dict[str, Any] | None = None,
         local_provider: bool = False,
     ) -> None:
+        self.home_id = uuid.UUID(str(endpoint_id)) if endpoint_id else uuid.uuid4()
         self.resource_specification = resource_specification
         self.user_endpoint_config = user_endpoint_config
         self.label = label
@@ -114,8 +114,10 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
         self.api_burst_limit = min(8, max(1, api_burst_limit))
         self.api_burst_window_s = min(32, max(1, api_burst_window_s))
         self.task_count_submitted = 0
-        self._functions = FunctionRegistry()
-        self._lock = threading.RLock()
+        self.sent: Record | None = None  # a task that it sent, as the services have it
+        self._functions: dict[Callable[..., Any] | str, str] = {}
+        self._registering = threading.RLock()  # serializing runs users' code, which may come back
+        self._lock = threading.Lock()
         self._stopped = False
         surroundings = surroundings_of(worker_python, worker_path, worker_env)
         if endpoint_config is not None:
@@ -135,19 +137,19 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
         try:
             # Imports the SDK. Meanwhile the workers, started before, import what they need.
             super().__init__(
-                endpoint_id=endpoint_id or uuid.uuid4(),
+                endpoint_id=self.home_id,
                 client=client,
                 task_group_id=task_group_id,
                 serializer=serializer,
                 result_serializers=result_serializers,
             )
-            from gc_warm.local.sending import Sender
+            from gc_warm.local.services import SERVICES
         except BaseException:
             self._fleet.finish()
             raise
-        self._sender = Sender(self._fleet)
         self.faults = Faults(self._fleet)
-        RECORDS.endpoints.add(self)
+        self._services = SERVICES
+        self._services.connect(self)
 
     def __repr__(self) -> str:
         label = self.label and f"{self.label}; "
@@ -178,15 +180,27 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
             RuntimeError: The executor is shut down.
             SerializationError: It cannot be serialized. As the SDK's, the executor then shuts down.
         """
-        self._check_registering()
-        func_register_kwargs.pop("function", None)
-        return self._functions.register(
-            key_of(fn), function_id, lambda known: self._serialize(fn, known, func_register_kwargs)
-        )
+        key = key_of(fn)
+        with self._registering:
+            self._check_registering()
+            if key in self._functions:
+                return _check_same(self._functions[key], function_id)
+            func_register_kwargs.pop("function", None)
+            with self._shut_down_on_error(fn):
+                self._functions[key] = self._register(fn, function_id, func_register_kwargs)
+            return self._functions[key]
 
-    def _register(self, fn: Callable[..., Any], key: Any) -> str:
-        self._check_registering()
-        return self._functions.register(key, None, lambda known: self._serialize(fn, known, {}))
+    def _register(
+        self, fn: Callable[..., Any], function_id: str | None, options: dict[str, Any]
+    ) -> str:
+        if function_id is None:
+            return str(self.client.register_function(fn, **options))
+        known = uuid.UUID(str(function_id))
+        if not self._services.knows(known):  # the cloud may know it
+            from gc_warm.local.protocol import serialize_function
+
+            self._services.register(known, fn.__name__, serialize_function(self.serializer, fn))
+        return function_id
 
     def register_source_code(
         self, source: str, function_name: str, **registration_kwargs: Any
@@ -205,29 +219,15 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
             ValueError: The text is registered already.
             RuntimeError: The executor is shut down.
         """
-        self._check_registering()
-
-        def register(_: uuid.UUID | None) -> Function:
+        with self._registering:
+            self._check_registering()
+            if source in self._functions:
+                return _check_same(self._functions[source], None)
             with self._shut_down_on_error(function_name):
-                registered = self.client.register_source_code(
+                self._functions[source] = self.client.register_source_code(
                     source, function_name, **registration_kwargs
                 )
-            return RECORDS.functions[uuid.UUID(registered)]
-
-        return self._functions.register(source, None, register)
-
-    def _serialize(
-        self, fn: Callable[..., Any], known: uuid.UUID | None, options: dict[str, Any]
-    ) -> Function:
-        from gc_warm.local.protocol import serialize_function
-
-        with self._shut_down_on_error(fn):
-            if known is not None:  # registered in the cloud, it may be; not in this process
-                code = serialize_function(self.serializer, fn)
-                RECORDS.functions[known] = Function(known, code, fn.__name__)
-                return RECORDS.functions[known]
-            registered = self.client.register_function(fn, **options)
-            return RECORDS.functions[uuid.UUID(registered)]
+            return self._functions[source]
 
     @contextlib.contextmanager
     def _shut_down_on_error(self, fn: object) -> Iterator[None]:
@@ -235,7 +235,7 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
             yield
         except Exception:
             log.error("unable to register function %r", fn)  # noqa: TRY400 - it is raised
-            self.shutdown(wait=False, cancel_futures=True)
+            self.shutdown(wait=False)
             raise
 
     def submit(  # type: ignore[override]
@@ -258,8 +258,12 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
             SerializationError: The function cannot be serialized.
         """
         self._check_running()
-        function = self._functions.find_or_register(fn, functools.partial(self._register, fn))
-        return self._send(function, args, kwargs)
+        key = key_of(fn)
+        if key not in self._functions:
+            with self._registering:
+                if key not in self._functions:
+                    self.register_function(fn)
+        return self._send(self._functions[key], args, kwargs)
 
     def submit_to_registered_function(
         self,
@@ -282,66 +286,31 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
             ValueError: `endpoint_id` was set to None, or the function's id is not a UUID.
         """
         self._check_running()
-        key = uuid.UUID(str(function_id))
-        function = RECORDS.functions.get(key)
         return self._send(
-            function, () if args is None else args, {} if kwargs is None else kwargs, key
+            function_id, () if args is None else args, {} if kwargs is None else kwargs
         )
 
     def _send(
-        self,
-        function: Function | None,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        function_id: uuid.UUID | None = None,
+        self, function_id: str, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> ComputeFuture:
-        endpoint_id = self._require_endpoint()
-        group = self.task_group_id
-        if group is None:
-            group = self.task_group_id = uuid.uuid4()
-        return self._sender.send(
-            self,
-            function,
-            args,
-            kwargs,
-            group=group,
-            endpoint_id=endpoint_id,
-            function_id=function_id,
-        )
+        if self.endpoint_id is None:
+            self.shutdown(wait=False)
+            raise ValueError(_NO_ENDPOINT)
+        return self._services.send(self, uuid.UUID(str(function_id)), args, kwargs)
 
-    def accept(
-        self,
-        function: Function,
-        arguments: str,
-        *,
-        group: uuid.UUID,
-        resource_specification: dict[str, Any] | None,
-        user_endpoint_config: dict[str, Any] | None,
-        result_serializers: Sequence[str],
-    ) -> str:
-        """Run a task that a client has packed.
+    def run(self, task: Task, user_endpoint_config: dict[str, Any]) -> None:
+        """Run a task that was sent to this executor's endpoint, `home_id`, by whomever.
 
         Args:
-            function: What to run.
-            arguments: Its arguments, packed.
-            group: Its task group.
-            resource_specification: What it needs.
+            task: The task.
             user_endpoint_config: The config of the workers to run it.
-            result_serializers: The paths of strategies to try on its result.
-
-        Returns:
-            The task's id.
         """
-        return self._sender.accept(
-            self,
-            function,
-            arguments,
-            group=group,
-            endpoint_id=self._require_endpoint(),
-            resource_specification=resource_specification,
-            user_endpoint_config=user_endpoint_config,
-            result_serializers=result_serializers,
-        )
+        backend = self._fleet.of(user_endpoint_config)
+        refusal = task.resource_specification and backend.refusal(task.resource_specification)
+        if refusal:
+            task.fail_remotely(refusal)
+        else:
+            backend.submit(task)
 
     def reload_tasks(self, task_group_id: uuid.UUID | str | None = None) -> Iterable[ComputeFuture]:
         """Return a future for each task of a group that has none waiting for it.
@@ -353,16 +322,14 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
             Futures of the tasks that are done, and of those that a client sent.
 
         Raises:
-            ValueError: There is no task group.
+            ValueError: No task group is set.
+            ComputeAPIError: There is no such group.
         """
         if task_group_id is not None:
             self.task_group_id = task_group_id
         if self.task_group_id is None:
             raise ValueError("must specify a task_group_id in order to reload tasks")
-        from gc_warm.local.reload import future_of
-
-        futures = [future_of(each, self.serializer) for each in RECORDS.group(self.task_group_id)]
-        found = [future for future in futures if future is not None]
+        found = self._services.reload(self.task_group_id, self.serializer)
         if not found:
             log.warning("received no tasks for task group %s", self.task_group_id)
         return found
@@ -395,7 +362,12 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
         self._check_running()
         raise NotImplementedError
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002
+    def shutdown(
+        self,
+        wait: bool = True,  # noqa: FBT001, FBT002
+        *,
+        cancel_futures: bool = False,  # noqa: ARG002 - the SDK's signature
+    ) -> None:
         """End the workers when all tasks are done.
 
         Workers get SIGTERM, and SIGKILL about a second later, as HTEX's do. Calling it again does
@@ -405,15 +377,14 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
             wait: Return when all tasks are done and the workers have ended. Otherwise that goes on
                 in the background, and the interpreter does not exit before. So it does if this is
                 called by a future's callback.
-            cancel_futures: Cancel the tasks that no worker has been given yet.
+            cancel_futures: Without effect: as with the SDK's, tasks that were sent cannot be
+                cancelled, and here they are sent at once.
         """
         with self._lock:
             if self._stopped:
                 return
             self._stopped = True
-        if cancel_futures:
-            for backend in self._fleet.all():
-                backend.cancel_pending()
+        self._services.disconnect(self)
         if wait and not any(backend.is_own_thread() for backend in self._fleet.all()):
             self._fleet.finish()
         else:
@@ -427,13 +398,7 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
         """
         for backend in self._fleet.all():
             backend.abandon()
-        self.shutdown(cancel_futures=True)
-
-    def _require_endpoint(self) -> uuid.UUID:
-        if self.endpoint_id is None:
-            self.shutdown(wait=False, cancel_futures=True)
-            raise ValueError(_NO_ENDPOINT)
-        return self.endpoint_id
+        self.shutdown()
 
     def _check_registering(self) -> None:
         if self._stopped:
@@ -442,3 +407,13 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
     def _check_running(self) -> None:
         if self._stopped:
             raise RuntimeError(f"{self!r} is shutdown; no new functions may be executed")
+
+
+def _check_same(registered: str, wanted: str | None) -> str:
+    message = f"Function already registered as function id: {registered}"
+    if wanted is None:
+        raise ValueError(message)
+    if wanted != registered:
+        raise ValueError(f"{message} (attempted id: {wanted})")
+    log.warning("function already registered as function id: %s", registered)
+    return registered

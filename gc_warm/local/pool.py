@@ -107,14 +107,15 @@ class WorkerPool:
         """How answers come to their jobs."""
         return self._dispatcher.delivery
 
-    def refusal(self, *, resource_specification: object, needs_mpi: bool) -> str | None:
-        """Say that these workers start no MPI programs."""
-        if not (resource_specification or needs_mpi):
+    def refusal(self, resource_specification: dict[str, Any]) -> str | None:
+        """Refuse what HTEX refuses: all but a priority, which matters to no queue here."""
+        wrong = set(resource_specification) - {"priority"}
+        if not wrong:
             return None
-        what = "resource_specification is" if resource_specification else "MPIFunction is"
         return engine_error(
-            f"ValueError: {what} not supported on LocalExecutor's own workers.  For MPI apps, use "
-            "GlobusMPIEngine: LocalExecutor(endpoint_config=...).\n"
+            "parsl.executors.errors.InvalidResourceSpecification: Invalid Resource Specification "
+            f"Supplied: {wrong}. Task resource specification only accepts these types of resources:"
+            " priority\nMPI programs need GlobusMPIEngine: LocalExecutor(endpoint_config=...).\n"
         )
 
     def submit(self, job: Job) -> None:

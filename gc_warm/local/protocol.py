@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dill
 from globus_compute_common import messagepack
-from globus_compute_common.messagepack.message_types import Result, Task
+from globus_compute_common.messagepack.message_types import Result, ResultErrorDetails, Task
 from globus_compute_sdk.sdk.asynchronous.compute_future import ComputeFuture
 from globus_compute_sdk.serialize import ComputeSerializer, SerializationStrategy
 from globus_compute_sdk.serialize.concretes import DillDataBase64
@@ -30,6 +30,7 @@ __all__ = [
     "ComputeFuture",
     "ComputeSerializer",
     "Strategylike",
+    "pack_failure",
     "pack_request",
     "serialize_arguments",
     "serialize_function",
@@ -97,7 +98,7 @@ def pack_request(
     endpoint_id: uuid.UUID,
     code: str,
     arguments: str,
-    result_serializers: Sequence[str],
+    result_serializers: Sequence[str] = (),
     resource_specification: dict[str, Any] | None = None,
 ) -> bytes:
     """Pack what a worker needs to run a task: the service's message, and an engine's options."""
@@ -135,6 +136,16 @@ def _task_pieces() -> tuple[bytes, bytes, bytes]:
     before, rest = packed.split(str(sample).encode(), 1)
     between, after = rest.split(b'"@"', 1)
     return before, between, after
+
+
+def pack_failure(task_id: uuid.UUID, text: str) -> str:
+    """Pack the service's message of a task that no worker has a result of."""
+    details = ResultErrorDetails(
+        code="RemoteExecutionError",
+        user_message="An error occurred during the execution of this task",
+    )
+    packed: bytes = messagepack.pack(Result(task_id=task_id, data=text, error_details=details))
+    return packed.decode()
 
 
 class Answer(NamedTuple):

@@ -1,86 +1,73 @@
-"""One task of a local executor: how it was asked for, and what its future gets."""
+"""One task: what an endpoint is given, and what its future gets."""
 
 from __future__ import annotations
 
 import logging
-import os
-import random
-import uuid
+import time
 from concurrent.futures import InvalidStateError
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from globus_compute_sdk.errors import TaskExecutionFailed
 
 from gc_warm.local.dispatch import Job, Loss
 from gc_warm.local.hints import add_hints
 from gc_warm.local.loss import describe_losses, engine_error
-from gc_warm.local.protocol import ComputeFuture, ComputeSerializer, pack_request, unpack_result
-from gc_warm.local.records import RECORDS, TaskRecord
+from gc_warm.local.protocol import ComputeFuture, pack_failure, unpack_result
 from gc_warm.local.worker import FAILURE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from concurrent.futures import Executor
+    from uuid import UUID
 
     from gc_warm.errors.client import WorkerStartError
+    from gc_warm.local.executor import LocalExecutor
+    from gc_warm.local.protocol import ComputeSerializer
+    from gc_warm.local.service.records import Task as Record
+
+    class Finish(Protocol):
+        """Notes how a task ended: by which message."""
+
+        def __call__(self, task: Task, message: str, *, is_error: bool) -> None: ...  # noqa: D102
+
 
 log = logging.getLogger(__name__)
-
-# Ids need to differ, not to be secret, and to ask the system for each costs more than the rest.
-_NUMBERS = random.Random()  # noqa: S311
-os.register_at_fork(after_in_child=_NUMBERS.seed)
 
 
 class Task(Job):
     """A job whose answer becomes a future's result, or its exception, as the SDK has it.
 
     Args:
-        group: Its task group.
-        serializer: Deserializes the result.
-        executor: Kept alive by its unfinished tasks, because its end is theirs, too.
+        key: Its id.
+        note: Notes how it ended.
+        serializer: Deserializes the result; None if nobody has the future.
+        executor: Who sent it. Later, whose workers run it: kept alive by its unfinished tasks,
+            because its end is theirs, too.
     """
 
-    __slots__ = ("_executor", "_id", "_record", "_serializer")
+    __slots__ = ("_note", "_serializer", "executor", "key", "resource_specification")
 
     future: ComputeFuture
 
     def __init__(
-        self, *, group: uuid.UUID, serializer: ComputeSerializer, executor: Executor
-    ) -> None:
-        self._id = uuid.UUID(int=_NUMBERS.getrandbits(128), version=4)
-        self._record = TaskRecord(str(self._id), group)
-        super().__init__(ComputeFuture(self._record.task_id))
-        self._serializer = serializer
-        self._executor = executor
-
-    @property
-    def key(self) -> uuid.UUID:
-        """Its id."""
-        return self._id
-
-    def publish(self) -> None:
-        """Let its future be found by who reloads its task group."""
-        self._record.future = self.future
-
-    def pack(
         self,
-        *,
-        endpoint_id: uuid.UUID,
-        code: str,
-        arguments: str,
-        result_serializers: Sequence[str] = (),
-        resource_specification: dict[str, Any] | None = None,
+        key: UUID,
+        note: Finish,
+        serializer: ComputeSerializer | None = None,
+        executor: LocalExecutor | None = None,
     ) -> None:
-        """Make the request for the worker; from now on the task is known to be sent."""
-        self.request = pack_request(
-            task_id=self._id,
-            endpoint_id=endpoint_id,
-            code=code,
-            arguments=arguments,
-            result_serializers=result_serializers,
-            resource_specification=resource_specification,
-        )
-        RECORDS.open(self._record)
+        super().__init__(ComputeFuture(str(key)))
+        self.key = key
+        self.executor = executor
+        self.resource_specification: dict[str, Any] | None = None
+        self._note = note
+        self._serializer = serializer
+
+    def claim(self, serializer: ComputeSerializer) -> ComputeFuture | None:
+        """Return the future, unless somebody has it already."""
+        if self._serializer is not None:
+            return None
+        self._serializer = serializer
+        return self.future
 
     def finish(self, frame: bytes) -> None:
         """Give the future the result that the worker sent, or the exception."""
@@ -88,18 +75,16 @@ class Task(Job):
             self.fail_remotely(engine_error(frame[len(FAILURE) :].decode()))
             return
         result = unpack_result(frame)
+        self._note(self, frame.decode(), is_error=result.is_error)
         if result.is_error:
-            self.fail_remotely(result.data)
+            self._fail(result.data)
         else:
-            RECORDS.close(self._record, is_error=False, data=result.data)
             self._succeed(result.data)
 
     def fail_remotely(self, text: str) -> None:
         """Fail with an error's text, as it comes from the endpoint."""
-        RECORDS.close(self._record, is_error=True, data=text)
-        error = TaskExecutionFailed(text)
-        add_hints(error, text)
-        self._fail(error)
+        self._note(self, pack_failure(self.key, text), is_error=True)
+        self._fail(text)
 
     def lose(self, losses: Sequence[Loss]) -> None:
         """Fail as a task does whose worker was lost, naming what became of each attempt."""
@@ -107,31 +92,52 @@ class Task(Job):
 
     def refuse(self, error: WorkerStartError) -> None:
         """Fail because there are no workers. It is this machine's fault, not the task's."""
-        RECORDS.close(self._record, is_error=True, data=str(error))
-        self._fail(error)
+        self._note(self, pack_failure(self.key, str(error)), is_error=True)
+        self._set(self.future.set_exception, error)
 
     def cancel(self) -> None:
-        """Cancel it before a worker has it, so that it never was sent."""
-        RECORDS.drop(self._record)
-        if self.future.cancel():
-            self.future.set_running_or_notify_cancel()
+        """Cancel it because its endpoint is gone."""
+        self._note(self, pack_failure(self.key, "The endpoint has ended."), is_error=True)
+        super().cancel()
 
     def _succeed(self, data: str) -> None:
+        if self._serializer is None:
+            self._set(self.future.set_result, None)  # nobody looks
+            return
         try:
             value = self._serializer.deserialize(data)
         except Exception as cause:  # noqa: BLE001 - as the SDK does with its results
             error = Exception(f"Malformed or unexpected data structure. Data: {data}")
             error.__cause__ = cause
-            self._fail(error)
+            self._set(self.future.set_exception, error)
         else:
             self._set(self.future.set_result, value)
 
-    def _fail(self, error: BaseException) -> None:
+    def _fail(self, text: str) -> None:
+        error = TaskExecutionFailed(text, str(int(time.time())))
+        add_hints(error, text)
         self._set(self.future.set_exception, error)
 
     def _set(self, setter: Callable[[Any], None], outcome: Any) -> None:
         try:
             setter(outcome)
         except InvalidStateError:
-            log.info("task %s was cancelled before its result came", self._id)
+            log.info("task %s was cancelled before its result came", self.key)
             self.future.set_running_or_notify_cancel()
+
+
+def future_of(record: Record, serializer: ComputeSerializer) -> ComputeFuture:
+    """Return a future for a task that is done."""
+    assert record.outcome is not None
+    result = unpack_result(record.outcome.message.encode())
+    future = ComputeFuture(str(record.id))
+    if result.is_error:
+        future.set_exception(TaskExecutionFailed(result.data, str(record.outcome.completed)))
+        return future
+    try:
+        future.set_result(serializer.deserialize(result.data))
+    except Exception as cause:  # noqa: BLE001 - as the SDK does
+        error = TaskExecutionFailed("Failed to set result or exception")
+        error.__cause__ = cause
+        future.set_exception(error)
+    return future

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gc_warm.errors import UsageError
 from gc_warm.local.backend import Backend
@@ -25,6 +25,9 @@ class Shared(Backend, Protocol):
     """A backend that can be used by one executor after the other."""
 
     max_retries: int
+
+    def cancel_pending(self) -> None:
+        """Cancel the jobs that no worker has been given yet."""
 
     def wait(self) -> None:
         """Wait until all jobs of now are done."""
@@ -153,19 +156,13 @@ class BorrowedPool:
         """The process ids of the workers that are up, by rank."""
         return self._pool.worker_pids
 
-    def refusal(self, *, resource_specification: object, needs_mpi: bool) -> str | None:
-        """Say that these workers start no MPI programs."""
-        return self._pool.refusal(
-            resource_specification=resource_specification, needs_mpi=needs_mpi
-        )
+    def refusal(self, resource_specification: dict[str, Any]) -> str | None:
+        """Say why it cannot run such a task, or None if it can or will say so itself."""
+        return self._pool.refusal(resource_specification)
 
     def submit(self, job: Job) -> None:
         """Run a job on the next worker that is idle."""
         self._pool.submit(job)
-
-    def cancel_pending(self) -> None:
-        """Cancel the jobs that no worker has been given yet."""
-        self._pool.cancel_pending()
 
     def finish(self) -> None:
         """Wait until all jobs are done, then give the pool back."""

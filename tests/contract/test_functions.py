@@ -178,10 +178,21 @@ def test_mpi_needs_an_engine_for_it(executor):
         executor.resource_specification = None
 
 
-@pytest.mark.only("pool", why="an engine runs it without MPI, and says nothing")
-def test_mpi_function_without_a_resource_specification(executor):
-    with pytest.raises(TaskExecutionFailed, match="GlobusMPIEngine"):
-        executor.submit(MPIFunction("hostname")).result()
+def test_mpi_function_without_a_resource_specification_is_a_plain_command(executor):
+    result = executor.submit(MPIFunction("echo hello")).result(timeout=60)
+    assert (0, "hello\n") == (result.returncode, result.stdout)
+
+
+@pytest.mark.only("pool", "htex", "service-htex", why="the others' engines take none at all")
+def test_htex_takes_a_priority_and_nothing_else(executor, tasks):
+    try:
+        executor.resource_specification = {"priority": 1}
+        assert 0 == executor.submit(tasks.zero).result(timeout=60)
+        executor.resource_specification = {"nodes": 1}
+        with pytest.raises(TaskExecutionFailed, match="InvalidResourceSpecification: .*'nodes'"):
+            executor.submit(tasks.zero).result(timeout=60)
+    finally:
+        executor.resource_specification = None
 
 
 def test_hardware_details(executor):

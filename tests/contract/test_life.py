@@ -6,6 +6,7 @@ import uuid
 from concurrent.futures import Future, wait
 
 import pytest
+from globus_sdk import GlobusAPIError
 
 
 def test_endpoint_id(executor):
@@ -105,10 +106,11 @@ def test_reload(executor, tasks):
     executor.task_group_id = before
 
 
-@pytest.mark.only("local", why="nobody says whether the cloud knows of a group without tasks")
-def test_reload_of_another_group(executor, tasks):
+def test_group_that_nobody_made(executor):
     before, group = executor.task_group_id, uuid.uuid4()
-    assert [] == list(executor.reload_tasks(group))
+    with pytest.raises(GlobusAPIError) as caught:
+        executor.reload_tasks(group)
+    assert (404, "TASK_GROUP_NOT_FOUND") == (caught.value.http_status, caught.value.code)
     assert group == executor.task_group_id
     executor.task_group_id = before
 

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 def build(
     state: State,
     compute: Compute,
-    faults: Faults,
+    faults: Faults | None = None,
     *,
     show: Callable[[str, str, int], None] | None = None,
 ) -> ASGIApp:
@@ -40,10 +40,12 @@ def build(
     Args:
         state: What the services know.
         compute: The routes of Globus Compute.
-        faults: What can go wrong.
+        faults: What can go wrong; None for nothing.
         show: Called with each request's method, path and status.
     """
-    routes = [*compute.routes(), *Auth(state).routes(), control(state, faults)]
+    routes = [*compute.routes(), *Auth(state).routes()]
+    if faults is not None:
+        routes.append(control(state, faults))
     handlers: dict[Any, Any] = {
         Refusal: _on_refusal,
         HTTPException: _on_http_error,

@@ -35,6 +35,7 @@ STATUSES: dict[type[Refusal], int] = {
     refusals.Invalid: 422,
     refusals.Locked: 423,
     refusals.TooMany: 429,
+    refusals.NotOffered: 501,
     refusals.Unavailable: 503,
 }
 

@@ -166,13 +166,17 @@ class Endpoints:
         self, asker: Identity, endpoint: Endpoint, config: dict[str, Any], runtime: dict[str, Any]
     ) -> UserEndpoint:
         """Return what runs someone's tasks with a configuration; the same for the same."""
-        wanted = UserEndpoint(parent=endpoint.id, owner=asker.id, config=config, runtime=runtime)
+        key = endpoint.id, asker.id, _options(config, runtime)
         if endpoint.direct:
             # The same process for everyone: the endpoint.
-            wanted = UserEndpoint(id=endpoint.id, parent=endpoint.id, owner=endpoint.owner)
-        known = self._by_config.setdefault(_key(wanted), wanted.id)
-        if known not in self._users:
+            key = endpoint.id, endpoint.owner, "direct"
+        known = self._by_config.get(key)
+        if known is None:
+            wanted = UserEndpoint(parent=key[0], owner=key[1], config=config, runtime=runtime)
+            if endpoint.direct:
+                wanted = UserEndpoint(id=endpoint.id, parent=key[0], owner=key[1])
             self._users.put(wanted)
+            known = self._by_config[key] = wanted.id
         return self._users[known]
 
     def _find(self, endpoint_id: UUID) -> Endpoint:
@@ -247,8 +251,11 @@ class Endpoints:
 def _key(user: UserEndpoint) -> tuple[UUID, UUID, str]:
     if user.id == user.parent:
         return user.parent, user.owner, "direct"
-    options = json.dumps([user.config, user.runtime], sort_keys=True)
-    return user.parent, user.owner, options
+    return user.parent, user.owner, _options(user.config, user.runtime)
+
+
+def _options(config: dict[str, Any], runtime: dict[str, Any]) -> str:
+    return json.dumps([config, runtime], sort_keys=True) if config or runtime else ""
 
 
 def _is_owner(asker: Identity, endpoint: Endpoint) -> bool:

@@ -62,5 +62,9 @@ class TooMany(Refusal):
         self.retry_after = retry_after
 
 
+class NotOffered(Refusal):
+    """It takes a service of its own, and this one is part of another process."""
+
+
 class Unavailable(Refusal):
     """Something that it takes is away."""

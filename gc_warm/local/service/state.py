@@ -15,13 +15,15 @@ from gc_warm.local.service.functions import Functions, check_allowed, check_size
 from gc_warm.local.service.identities import Identities
 from gc_warm.local.service.records import Setting, Task
 from gc_warm.local.service.store import MemoryStore, Table
-from gc_warm.local.service.tasks import Tasks
+from gc_warm.local.service.tasks import Kept, Tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from gc_warm.local.service.records import Group, Identity, UserEndpoint
     from gc_warm.local.service.store import Store
+
+_NONE = UUID(int=0)
 
 
 @dataclass(frozen=True)
@@ -58,17 +60,22 @@ class State:
     Args:
         store: What keeps it; by default memory alone does.
         clock: What time it is, in seconds since 1970.
+        kept: How many finished tasks it keeps.
     """
 
     def __init__(
-        self, store: Store | None = None, *, clock: Callable[[], float] = time.time
+        self,
+        store: Store | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+        kept: Kept = Kept(),  # noqa: B008 - it cannot be changed
     ) -> None:
         self.store = store or MemoryStore()
         self.clock = clock
         self.identities = Identities(self.store, clock)
         self.functions = Functions(self.store)
         self.endpoints = Endpoints(self.store, clock)
-        self.tasks = Tasks(self.store, clock)
+        self.tasks = Tasks(self.store, clock, kept)
         self._settings = Table(self.store, Setting)
 
     def setting(self, name: UUID, default: Any) -> Any:
@@ -113,13 +120,28 @@ class State:
         ids = {key: [task.id for task, _ in pairs] for key, pairs in by_function.items()}
         return Submitted(group, ids, user)
 
+    def start(
+        self, asker: Identity, like: Task, *, task_id: UUID, function_id: UUID, size: int
+    ) -> None:
+        """Take one more task like one before, for whoever has its payload and runs it at once.
+
+        Raises:
+            Refusal: It may not be run there, or does not exist, or is too large.
+        """
+        endpoint = self.endpoints.visible(asker, like.endpoint)
+        check_allowed(self.functions.find(asker, function_id), endpoint)
+        check_size(size)
+        new = {"id": task_id, "function": function_id, "created": self.clock()}
+        self.tasks.start(like.model_copy(update=new))
+
     def _like(
         self, asker: Identity, user: UserEndpoint, group: Group, submission: Submission
     ) -> Task:
         """Return what all tasks of a submission have in common."""
         return Task(
+            id=_NONE,
             owner=asker.id,
-            function=UUID(int=0),
+            function=_NONE,
             endpoint=user.parent,
             user_endpoint=user.id,
             group=group.id,

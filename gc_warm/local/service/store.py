@@ -29,8 +29,8 @@ class Store(Protocol):
     def load(self, kind: str) -> Iterator[str]:
         """Return all documents of a kind, in the order in which they came."""
 
-    def write(self, kind: str, documents: Mapping[str, str | None]) -> None:
-        """Keep documents by their ids; forget those that are None."""
+    def write(self, kind: str, records: Mapping[UUID, Record | None]) -> None:
+        """Keep records by their ids; forget those that are None."""
 
     def together(self) -> contextlib.AbstractContextManager[None]:
         """Keep all that is written inside, or none of it."""
@@ -46,7 +46,7 @@ class MemoryStore:
         """Return nothing."""
         return iter(())
 
-    def write(self, kind: str, documents: Mapping[str, str | None]) -> None:
+    def write(self, kind: str, records: Mapping[UUID, Record | None]) -> None:
         """Do nothing."""
 
     def together(self) -> contextlib.AbstractContextManager[None]:
@@ -90,10 +90,10 @@ class SqliteStore:
         for (document,) in self._database.execute(query, (kind,)):
             yield document
 
-    def write(self, kind: str, documents: Mapping[str, str | None]) -> None:
-        """Keep documents by their ids; forget those that are None."""
-        kept = [(kind, key, text) for key, text in documents.items() if text is not None]
-        gone = [(kind, key) for key, text in documents.items() if text is None]
+    def write(self, kind: str, records: Mapping[UUID, Record | None]) -> None:
+        """Keep records by their ids; forget those that are None."""
+        kept = [(kind, str(id_), row.model_dump_json()) for id_, row in records.items() if row]
+        gone = [(kind, str(id_)) for id_, row in records.items() if row is None]
         with self.together():
             self._database.executemany(
                 "INSERT INTO records VALUES (?, ?, ?) "
@@ -158,11 +158,12 @@ class Table(Generic[R]):
 
     def put(self, *rows: R) -> None:
         """Keep records, new ones and changed ones."""
-        self._store.write(self._kind, {str(row.id): row.model_dump_json() for row in rows})
-        self._rows.update((row.id, row) for row in rows)
+        by_id = {row.id: row for row in rows}
+        self._store.write(self._kind, by_id)
+        self._rows.update(by_id)
 
     def drop(self, *keys: UUID) -> None:
         """Forget records."""
-        self._store.write(self._kind, {str(key): None for key in keys})
+        self._store.write(self._kind, dict.fromkeys(keys))
         for key in keys:
             self._rows.pop(key, None)

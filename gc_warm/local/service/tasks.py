@@ -16,10 +16,13 @@ if TYPE_CHECKING:
     from gc_warm.local.service.records import Identity
     from gc_warm.local.service.store import Store
 
-KEPT_TASKS = 100_000
-KEPT_BYTES = 512 * 2**20
-KEPT_SECONDS = 14 * 86_400.0
-"""How many finished tasks are kept, how much of their results, and for how long."""
+
+class Kept(NamedTuple):
+    """How many finished tasks are kept, how much of their results, and for how long."""
+
+    tasks: int = 100_000
+    size: int = 512 * 2**20
+    seconds: float = 14 * 86_400.0
 
 
 class Ended(NamedTuple):
@@ -44,11 +47,13 @@ class Tasks:
     Args:
         store: What keeps them.
         clock: What time it is, in seconds.
+        kept: How many finished tasks are kept.
     """
 
-    def __init__(self, store: Store, clock: Callable[[], float]) -> None:
+    def __init__(self, store: Store, clock: Callable[[], float], kept: Kept) -> None:
         self._store = store
         self._clock = clock
+        self._kept = kept
         self._tasks = Table(store, Task)
         self._payloads = Table(store, Payload)
         self._groups = Table(store, Group)
@@ -120,6 +125,11 @@ class Tasks:
             self._tasks.put(*(task for task, _ in payloads))
         for task, _ in payloads:
             self._index(task)
+
+    def start(self, task: Task) -> None:
+        """Take a task that is on its way already."""
+        self._tasks.put(task)
+        self._index(task)
 
     def find(self, asker: Identity, task_id: UUID) -> Task:
         """Return a task.
@@ -234,9 +244,9 @@ class Tasks:
         old: list[UUID] = []
         for each in self._finished:
             outcome: Any = self._tasks[each].outcome
-            expired = self._clock() - outcome.completed > KEPT_SECONDS
-            too_many = len(self._finished) - len(old) > KEPT_TASKS
-            if not (expired or too_many or self._kept_bytes > KEPT_BYTES):
+            expired = self._clock() - outcome.completed > self._kept.seconds
+            too_many = len(self._finished) - len(old) > self._kept.tasks
+            if not (expired or too_many or self._kept_bytes > self._kept.size):
                 break
             old.append(each)
             self._kept_bytes -= len(outcome.message)
