@@ -207,10 +207,10 @@ def run(
         try:
             calls = [future.result() for future in futures]
         except TaskExecutionFailed as error:
-            executor.shutdown(cancel_futures=True)
+            executor.abandon()
             raise click.ClickException(f"the call failed on its worker.{error}") from None
         except BaseException:
-            executor.shutdown(cancel_futures=True)
+            executor.abandon()
             raise
     if as_json:
         rows = [{"result": c.value, "receipt": c.receipt.as_dict()} for c in calls]

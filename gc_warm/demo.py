@@ -191,7 +191,7 @@ def identify_files(paths: list[str], report: Report, progress: Callable[[], None
                     report.skipped.append((path, f"Task failed: {_last_line(error)}"))
                 progress()
         except BaseException:
-            executor.shutdown(cancel_futures=True)
+            executor.abandon()
             raise
 
 

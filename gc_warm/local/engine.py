@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import functools
 import json
 import logging
 import os
@@ -18,7 +19,7 @@ from gc_warm.local.host_process import HostProcess
 from gc_warm.local.living import end_with_interpreter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from gc_warm.local.dispatch import Job
@@ -60,7 +61,7 @@ class EngineProcess:
         self.max_retries = 0  # the config says it
         self._lock = threading.Lock()
         self._jobs: dict[uuid.UUID, Task] = {}
-        self._error: WorkerStartError | None = None
+        self._reject: Callable[[Task], None] | None = None
         self._owner = os.getpid()
         config = {
             "endpoint_config": str(endpoint_config),
@@ -88,11 +89,11 @@ class EngineProcess:
         """Give the engine a task."""
         task: Task = job  # type: ignore[assignment] # an executor has no others
         with self._lock:
-            error = self._error
-            if error is None:
+            reject = self._reject
+            if reject is None:
                 self._jobs[task.key] = task
-        if error is not None:
-            task.refuse(error)
+        if reject is not None:
+            reject(task)
         else:
             self._channel.send(host.TASK, task.request)
 
@@ -190,6 +191,8 @@ class EngineProcess:
                 self._take(uuid.UUID(bytes=frame[1:17]), frame[17:])
             elif "failed" in (event := json.loads(frame[1:])):
                 self._fail(f"The engine cannot be started: {event['failed']}")
+            elif "refused" in event:
+                self._end(functools.partial(_fail_remotely, text=event["refused"]))
         self._bury()
 
     def _take(self, task_id: uuid.UUID, frame: bytes) -> None:
@@ -211,12 +214,17 @@ class EngineProcess:
             self._jobs.pop(job.key, None)
 
     def _fail(self, message: str) -> None:
+        error = WorkerStartError(message)
+        self._end(lambda task: task.refuse(error))
+
+    def _end(self, reject: Callable[[Task], None]) -> None:
+        """Reject all tasks, those of now and later ones; the first reason counts."""
         with self._lock:
-            self._error = self._error or WorkerStartError(message)
-            error, jobs = self._error, list(self._jobs.values())
+            self._reject = reject = self._reject or reject
+            jobs = list(self._jobs.values())
             self._jobs.clear()
         for job in jobs:
-            job.refuse(error)
+            reject(job)
 
     def _watch(self) -> None:
         """Be the thread that waits for the process to end."""
@@ -232,3 +240,7 @@ class EngineProcess:
         ended = self._process.describe_end()
         self._process.clear_up()
         self._fail(f"The engine's process {ended}")
+
+
+def _fail_remotely(task: Task, text: str) -> None:
+    task.fail_remotely(text)

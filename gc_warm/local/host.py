@@ -17,6 +17,7 @@ import ctypes
 import importlib.util
 import json
 import pathlib
+import pwd
 import queue
 import signal
 import socket
@@ -97,8 +98,7 @@ class Host:
         try:
             self._start()
         except BaseException as error:  # noqa: BLE001 - the endpoint's code also exits
-            said = "".join(traceback.format_exception_only(error))
-            self._channel.send(EVENT, json.dumps({"failed": said}).encode())
+            self._channel.send(EVENT, json.dumps(describe(error)).encode())
             return
         self._channel.send(EVENT, json.dumps({"ready": os.getpid()}).encode())
         while (frame := self._inbox.get()) is not None:
@@ -161,6 +161,15 @@ class Host:
         with contextlib.suppress(Exception):
             self._config.engine.shutdown(block=True)
             run_command("endpoint_teardown", self._config.endpoint_teardown)
+
+
+def describe(error: BaseException) -> dict[str, str]:
+    """Say why there is no engine: it failed, or template or schema refused what the user chose."""
+    if type(error).__module__.partition(".")[0] in {"jinja2", "jsonschema"}:
+        user = pwd.getpwuid(os.getuid()).pw_name
+        what = f"Unable to start user endpoint process for {user}"
+        return {"refused": f"{what} [({type(error).__name__}) {error}]"}
+    return {"failed": "".join(traceback.format_exception_only(error))}
 
 
 def kill(fault: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from gc_warm.errors.client import WorkerStartError
 from gc_warm.local import host, watcher
+from gc_warm.local.endpoint_environment import UMASK, endpoint_environment
 from gc_warm.local.template import describe_exit, find_python, inherited_environment, tail
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class HostProcess:
             os.close(lifeline)
 
     def _variables(self, path: Sequence[str], environment: Mapping[str, str]) -> dict[str, str]:
-        variables = inherited_environment()
+        variables = {**endpoint_environment(self._run_dir), **inherited_environment()}
         # The engine starts the endpoint's own programs by name.
         variables["PATH"] = os.pathsep.join(
             [str(Path(self._python).parent), variables.get("PATH", os.defpath)]
@@ -89,6 +90,7 @@ class HostProcess:
                     stdout=output,
                     stderr=output,
                     pass_fds=[settings["channel"], settings["lifeline"]],
+                    umask=UMASK,
                     start_new_session=True,
                 )
         except OSError as error:

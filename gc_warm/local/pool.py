@@ -73,6 +73,7 @@ class WorkerPool:
         self._limits = BlockLimits()
         self._up = threading.Condition(self._lock)
         self._seat = {
+            "CORES": str(os.cpu_count()),
             "PARSL_WORKER_COUNT": str(workers),
             "PARSL_WORKER_POOL_ID": uuid.uuid4().hex[-12:],
         }
@@ -261,7 +262,11 @@ class WorkerPool:
     def _fork_into(self, hired: list[Member]) -> OSError | None:
         """Add new members to the list; return what keeps the remaining places vacant."""
         for rank in sorted(self._vacant):
-            place = {"PARSL_WORKER_BLOCK_ID": str(self._block), "PARSL_WORKER_RANK": str(rank)}
+            place = {
+                "JOBNAME": f"parsl.GlobusComputeEngine-HighThroughputExecutor.block-{self._block}",
+                "PARSL_WORKER_BLOCK_ID": str(self._block),
+                "PARSL_WORKER_RANK": str(rank),
+            }
             seat = {**self._seat, **place}
             try:
                 channel = self._template.fork(self._hired, seat)

@@ -112,18 +112,18 @@ class Services:
         """
         try:
             arguments = serialize_arguments(executor.serializer, args, kwargs)
-            task = self._submit_again(executor, function_id, arguments)
-            if task is not None:
-                executor.run(task, {})
-                return task.future
-            task = self._submit(executor, function_id, arguments)
+            again = self._submit_again(executor, function_id, arguments)
+            task = again or self._submit(executor, function_id, arguments)
         except Refusal as refusal:
             # A submission that the services refuse ends the SDK's executor, too.
             executor.shutdown(wait=False)
             return _failed(self._as_sdk_error(refusal))
         except Exception as error:  # noqa: BLE001 - it is the future's
             return _failed(error)
-        self._deliver()
+        if again:
+            executor.run(again, {})
+        else:
+            self._deliver()
         return task.future
 
     def _submit(self, executor: LocalExecutor, function_id: uuid.UUID, arguments: str) -> Task:

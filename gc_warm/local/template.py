@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from gc_warm.errors.client import WorkerStartError
 from gc_warm.local import worker
+from gc_warm.local.endpoint_environment import UMASK, endpoint_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -78,11 +79,16 @@ class Template:
                 return subprocess.Popen(  # noqa: S603 - running the user's Python is the purpose
                     command,
                     cwd=self._run_dir,
-                    env={**inherited_environment(), **environment},
+                    env={
+                        **endpoint_environment(self._run_dir),
+                        **inherited_environment(),
+                        **environment,
+                    },
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
                     pass_fds=[control.fileno()],
+                    umask=UMASK,
                     start_new_session=True,  # so that Ctrl-C in a terminal does not reach workers
                 )
         except OSError as error:

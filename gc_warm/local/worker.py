@@ -17,6 +17,7 @@ import contextlib
 import ctypes
 import gc
 import json
+import multiprocessing
 import platform
 import select
 import shutil
@@ -277,6 +278,8 @@ def _take(seat: Seat, run_dir: str) -> socket.socket:
         os.dup2(opened, descriptor)
         os.close(opened)
     os.environ.update(seat.environment)
+    process = multiprocessing.current_process()
+    process.name = f"HTEX-Worker-{seat.environment['PARSL_WORKER_RANK']}"
     os.set_inheritable(seat.channel, False)  # programs that tasks start get no copy
     return socket.socket(fileno=seat.channel)
 
@@ -301,7 +304,13 @@ def _task_runner(execute_task: Callable[..., bytes], tasks_dir: str) -> Callable
     def run_task(request: bytes) -> bytes:
         task_id, endpoint_id, options, body = split_request(request)
         try:
-            return execute_task(body, task_id, endpoint_id, run_dir=tasks_dir, **options)
+            return execute_task(
+                body,
+                task_id,
+                endpoint_id,
+                run_dir=tasks_dir,
+                result_serializers=options.get("result_serializers"),
+            )
         except Exception:  # noqa: BLE001 - HTEX's worker loop goes on after any of these, too
             return FAILURE + traceback.format_exc().encode(errors="backslashreplace")
 

@@ -40,8 +40,9 @@ class Workers:
     """Worker processes to share: ``LocalExecutor(workers=workers)``.
 
     To start the first ones takes most of a second, and to start new ones from there a twentieth.
-    When an executor that uses them shuts down, its workers are replaced by new ones: the next
-    executor finds no state that the former has left. Use it in a ``with`` statement, or close it.
+    When an executor that uses them shuts down, its workers are replaced by new ones, unless they
+    are to keep their state: the next executor finds none that the former has left. Use them in a
+    ``with`` statement, or close them.
 
     Args:
         count: How many; while several executors use them at the same time, each has so many.
@@ -49,8 +50,8 @@ class Workers:
         worker_path: See above.
         worker_env: See above.
         endpoint_config: As `LocalExecutor` has it; then the config says how many workers.
-        keep_state: Do not replace the workers of an `endpoint_config`: they keep their state, and
-            nobody waits for new ones.
+        keep_state: Do not replace the workers: the next executor finds them as warm as it would in
+            the cloud, and with an `endpoint_config` nobody waits for new ones.
     """
 
     def __init__(
@@ -108,7 +109,7 @@ class Workers:
         pool.delivery.clear()
         pool.set_walltime(None)
         pool.set_memory_limit(None)
-        if usable and (pool.renew() or self._keep_state):
+        if usable and (self._keep_state or pool.renew()):
             with self._lock:
                 self._free.append(pool)
         else:

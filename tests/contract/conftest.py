@@ -165,5 +165,10 @@ class Gate:
 
 
 @pytest.fixture
-def gate(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return Gate(tmp_path_factory.mktemp("gate"))
+def make_gate(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Gate]:
+    return lambda: Gate(tmp_path_factory.mktemp("gate"))
+
+
+@pytest.fixture
+def gate(make_gate: Callable[[], Gate]) -> Gate:
+    return make_gate()

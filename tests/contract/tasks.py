@@ -180,6 +180,19 @@ def read_stdin():
     return sys.stdin.read()
 
 
+def umask():
+    import os
+
+    os.umask(mask := os.umask(0))
+    return mask
+
+
+def process_name():
+    import multiprocessing
+
+    return multiprocessing.current_process().name
+
+
 def pid():
     import os
 

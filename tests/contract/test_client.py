@@ -59,6 +59,8 @@ def test_get_task(client, run, tasks):
     task = client.get_task(run(tasks.add, 1))
     assert (False, "success", 3) == (task["pending"], task["status"], task["result"])
     assert float(task["completion_t"]) > 0
+    told = {"os", "dill_version", "python_version", "globus_compute_sdk_version", "endpoint_id"}
+    assert told == set(task["details"])
 
 
 def test_get_result_of_a_failure(client, run, tasks):

@@ -25,7 +25,9 @@ def test_remote_exception(executor, tasks):
 
 
 def test_time_of_failure(executor, tasks):
-    assert float(failure(executor.submit(tasks.fail)).completion_t) > 0
+    error = failure(executor.submit(tasks.fail))
+    assert (error.remote_data, error.completion_t) == error.args
+    assert int(error.completion_t) > 0
 
 
 def test_exception_without_text(executor, tasks):

@@ -189,7 +189,7 @@ def test_htex_takes_a_priority_and_nothing_else(executor, tasks):
         executor.resource_specification = {"priority": 1}
         assert 0 == executor.submit(tasks.zero).result(timeout=60)
         executor.resource_specification = {"nodes": 1}
-        with pytest.raises(TaskExecutionFailed, match="InvalidResourceSpecification: .*'nodes'"):
+        with pytest.raises(TaskExecutionFailed, match=r"InvalidResourceSpecification: .*'nodes'"):
             executor.submit(tasks.zero).result(timeout=60)
     finally:
         executor.resource_specification = None

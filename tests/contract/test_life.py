@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import threading
+import time
 import uuid
 from concurrent.futures import Future, wait
 
@@ -68,6 +69,23 @@ def test_task_cancelled_while_it_runs(executor, tasks, gate):
     assert future.cancelled()
 
 
+def test_cancelled_task_that_was_sent_runs(executor, tasks, make_gate):
+    held = [make_gate() for _ in range(2)]  # both workers
+    running = [executor.submit(tasks.pass_gate, *gate.paths) for gate in held]
+    for gate in held:
+        gate.wait_until_begun()
+    late = make_gate()
+    future = executor.submit(tasks.pass_gate, *late.paths)
+    wait_until_sent(future)
+    assert future.cancel()
+    for gate in held:
+        gate.let_go()
+    late.wait_until_begun()
+    late.let_go()
+    assert ["passed", "passed"] == [each.result(timeout=60) for each in running]
+    assert future.cancelled()
+
+
 def test_done_task_cannot_be_cancelled(executor, tasks):
     future = executor.submit(tasks.zero)
     future.result()
@@ -115,6 +133,12 @@ def test_group_that_nobody_made(executor):
     executor.task_group_id = before
 
 
+def wait_until_sent(future):
+    """Wait until the services have a task: the SDK's executor sends it from a thread."""
+    while future.task_id is None:
+        time.sleep(0.01)  # nothing tells
+
+
 @pytest.mark.only(
     "pool", "thread", "process", "real", why="an executor of its own takes htex too long"
 )
@@ -143,6 +167,34 @@ class TestTheEnd:
         futures = [own.submit(tasks.add, number) for number in range(50)]
         own.shutdown()
         assert [n + 2 for n in range(50)] == [future.result(timeout=0) for future in futures]
+
+    def test_what_was_sent_cannot_be_cancelled(self, own, tasks, gate):
+        future = own.submit(tasks.pass_gate, *gate.paths)
+        others = [own.submit(tasks.add, number) for number in range(8)]
+        gate.wait_until_begun()
+        for each in others:
+            wait_until_sent(each)
+        own.shutdown(wait=False, cancel_futures=True)
+        gate.let_go()
+        assert "passed" == future.result(timeout=60)
+        assert [n + 2 for n in range(8)] == [each.result(timeout=60) for each in others]
+
+    def test_unknown_endpoint(self, own, tasks):
+        own.endpoint_id = uuid.uuid4()
+        future = own.submit(tasks.zero)
+        with pytest.raises(GlobusAPIError) as caught:
+            future.result(timeout=60)
+        assert (404, "ENDPOINT_NOT_FOUND") == (caught.value.http_status, caught.value.code)
+        with pytest.raises(RuntimeError, match="is shutdown"):
+            own.submit(tasks.zero)
+
+    def test_unknown_task_group(self, own, tasks):
+        before, own.task_group_id = own.task_group_id, uuid.uuid4()
+        future = own.submit(tasks.zero)
+        own.task_group_id = before  # it is the default of those that come
+        with pytest.raises(GlobusAPIError) as caught:
+            future.result(timeout=60)
+        assert 404 == caught.value.http_status
 
     def test_without_waiting(self, own, tasks, gate):
         future = own.submit(tasks.pass_gate, *gate.paths)

@@ -1,10 +1,13 @@
 """What a task finds around it."""
 
 import os
+import platform
+import pwd
 import signal
 import sys
 from pathlib import Path
 
+import globus_compute_sdk
 import pytest
 from globus_compute_sdk.errors import TaskExecutionFailed
 
@@ -56,6 +59,26 @@ def test_parsls_environment(executor, tasks):
     assert environment["PARSL_WORKER_RANK"] in {"0", "1"}
     assert "2" == environment["PARSL_WORKER_COUNT"]
     assert "0" == environment["PARSL_WORKER_BLOCK_ID"]
+    assert str(os.cpu_count()) == environment["CORES"]
+    assert ".block-0" in environment["JOBNAME"]
+    names = {executor.submit(tasks.process_name).result() for _ in range(4)}
+    assert names <= {"HTEX-Worker-0", "HTEX-Worker-1"}
+
+
+def test_endpoints_environment(executor, tasks):
+    environment = executor.submit(tasks.environment).result()
+    assert pwd.getpwuid(os.getuid()).pw_name == environment["USER"]
+    assert platform.python_version() == environment["GC_USER_PYTHON_VERSION"]
+    assert globus_compute_sdk.__version__ == environment["GC_USER_SDK_VERSION"]
+    assert Path(environment["CWD"]).is_dir()
+    folder = Path(environment["GLOBUS_COMPUTE_ENDPOINT_DIR"])
+    assert folder.name == environment["GLOBUS_COMPUTE_ENDPOINT_NAME"]
+    assert folder == Path(environment["GLOBUS_COMPUTE_LOG_PATH"]).parent
+    assert ".globus_compute" == Path(environment["GLOBUS_COMPUTE_USER_DIR"]).name
+
+
+def test_what_tasks_write_is_for_their_user_alone(executor, tasks):
+    assert 0o077 == executor.submit(tasks.umask).result()
 
 
 def test_clients_modules_are_not_there(executor, tasks, monkeypatch, tmp_path):

@@ -80,14 +80,14 @@ def test_template_is_rendered_with_the_users_config(run, tasks, make_gate):
 
 
 def test_missing_variable(run, tasks):
-    with pytest.raises(WorkerStartError, match="'workers' is undefined"):
+    with pytest.raises(TaskExecutionFailed, match="'workers' is undefined"):
         run(PROCESSES).submit(tasks.add, 1).result(timeout=60)
 
 
 def test_schema(run, tasks):
     schema = json.dumps({"properties": {"workers": {"type": "integer"}}})
     executor = run(PROCESSES, files={"schema": schema}, user_endpoint_config={"workers": "many"})
-    with pytest.raises(WorkerStartError, match="'many' is not of type 'integer'"):
+    with pytest.raises(TaskExecutionFailed, match="'many' is not of type 'integer'"):
         executor.submit(tasks.add, 1).result(timeout=60)
 
 

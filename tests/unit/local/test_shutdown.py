@@ -63,20 +63,6 @@ def test_all_tasks_are_waited_for(tasks):
     assert [number + 2 for number in range(50)] == [future.result(timeout=0) for future in futures]
 
 
-def test_what_is_not_sent_can_be_cancelled(tasks, gate):
-    executor = LocalExecutor(workers=1)
-    running = executor.submit(tasks.pass_gate, *gate.paths)
-    waiting = [executor.submit(tasks.add, 1) for _ in range(3)]
-    pid = gate.wait_until_begun()
-    stopping = threading.Thread(target=executor.shutdown, kwargs={"cancel_futures": True})
-    stopping.start()
-    concurrent.futures.wait(waiting)
-    gate.let_go()
-    stopping.join()
-    assert [future.cancelled() for future in waiting] == [True, True, True]
-    assert pid == running.result(timeout=0)
-
-
 def test_without_waiting(tasks, gate):
     executor = LocalExecutor(workers=1)
     future = executor.submit(tasks.pass_gate, *gate.paths)
@@ -102,18 +88,6 @@ def test_by_a_callback(tasks):
     assert called.wait(timeout=60)
     assert started
     assert_end(started)
-
-
-def test_cancelled_task_is_not_run(make_executor, tasks, gate, tmp_path):
-    executor = make_executor(workers=1)
-    running = executor.submit(tasks.pass_gate, *gate.paths)
-    gate.wait_until_begun()
-    future = executor.submit(tasks.touch, str(tmp_path / "touched"))
-    assert future.cancel()
-    gate.let_go()
-    running.result()
-    assert executor.submit(tasks.add, 1).result() == 3
-    assert not (tmp_path / "touched").exists()
 
 
 def test_task_cancelled_while_it_runs(make_executor, tasks, gate):

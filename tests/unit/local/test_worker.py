@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from globus_compute_sdk.errors import TaskExecutionFailed
 
+from gc_warm.local.endpoint_environment import endpoint_environment
 from gc_warm.local.executor import LocalExecutor
 from gc_warm.local.template import INHERITED_NAMES
 from gc_warm.local.worker import read_frame, write_frame
@@ -34,7 +35,10 @@ def test_environment(found):
     given = {name for name in environment if name in INHERITED_NAMES or name.startswith("LC_")}
     assert "LC_NUMERIC" in given
     assert environment - given == {
+        *endpoint_environment(Path("unused")).keys() - given,
+        "CORES",
         "GC_TASK_UUID",
+        "JOBNAME",
         "PARSL_WORKER_BLOCK_ID",
         "PARSL_WORKER_COUNT",
         "PARSL_WORKER_POOL_ID",
