@@ -164,6 +164,8 @@ class Table(Generic[R]):
 
     def drop(self, *keys: UUID) -> None:
         """Forget records."""
-        self._store.write(self._kind, dict.fromkeys(keys))
-        for key in keys:
-            self._rows.pop(key, None)
+        known = [key for key in keys if key in self._rows]
+        if known:
+            self._store.write(self._kind, dict.fromkeys(known))
+        for key in known:
+            del self._rows[key]

@@ -34,8 +34,8 @@ def result_of(executor, task_id, group):
 # Endpoints
 
 
-def test_client_of_another_executor(make_executor, tasks):
-    ours, theirs = make_executor(workers=1), make_executor(workers=1)
+def test_client_of_another_executor(executor, make_executor, tasks):
+    ours, theirs = executor, make_executor(workers=1)
     pid = theirs.submit(tasks.where).result()["pid"]
     task_id, group = run_by(ours.client, theirs.endpoint_id, tasks.where)
     assert pid == result_of(ours, task_id, group)["pid"]
@@ -116,8 +116,8 @@ def test_config_that_is_changed_in_place(make_executor, tasks):
     assert first != executor.submit(tasks.where).result()["pid"]
 
 
-def test_executors_that_share_a_group(make_executor, tasks):
-    first = make_executor(workers=1, task_group_id=None)
+def test_executors_that_share_a_group(executor, make_executor, tasks):
+    first = executor
     first.submit(tasks.add, 1).result()
     second = make_executor(workers=1)
     assert first.task_group_id == second.task_group_id
@@ -127,8 +127,7 @@ def test_executors_that_share_a_group(make_executor, tasks):
     assert 7 == found[future.task_id].result()
 
 
-def test_future_of_a_clients_task_is_given_once(make_executor, tasks, gate):
-    executor = make_executor(workers=1)
+def test_future_of_a_clients_task_is_given_once(executor, tasks, gate):
     task_id, group = run_by(executor.client, executor.endpoint_id, tasks.pass_gate, *gate.paths)
     gate.wait_until_begun()
     (future,) = executor.reload_tasks(group)
@@ -138,8 +137,7 @@ def test_future_of_a_clients_task_is_given_once(make_executor, tasks, gate):
     assert future.result() == executor.client.get_result(task_id)
 
 
-def test_failure_that_a_client_asks_for(make_executor, tasks):
-    executor = make_executor(workers=1)
+def test_failure_that_a_client_asks_for(executor, tasks):
     task_id, group = run_by(executor.client, executor.endpoint_id, tasks.fail)
     with pytest.raises(TaskExecutionFailed, match="LookupError"):
         result_of(executor, task_id, group)
