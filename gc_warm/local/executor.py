@@ -386,6 +386,7 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
             self._stopped = True
         self._services.disconnect(self)
         if wait and not any(backend.is_own_thread() for backend in self._fleet.all()):
+            concurrent.futures.wait(self._services.sent_elsewhere(self))
             self._fleet.finish()
         else:
             threading.Thread(target=self._fleet.finish, name="gc-warm-shutdown").start()
@@ -398,7 +399,7 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
         """
         for backend in self._fleet.all():
             backend.abandon()
-        self.shutdown()
+        self.shutdown(wait=not self._services.sent_elsewhere(self))
 
     def _check_registering(self) -> None:
         if self._stopped:

@@ -207,6 +207,16 @@ class Services:
             self._open[record.id] = Task(record.id, self._finish)
         return self._open[record.id]
 
+    def sent_elsewhere(self, executor: LocalExecutor) -> list[ComputeFuture]:
+        """Return the futures of an executor's tasks that the endpoints of others are to run."""
+        with self._lock:
+            every = list(self._open.values())
+        return [
+            each.future
+            for each in every
+            if each.sender is executor and each.executor is not executor
+        ]
+
     def _deliver(self) -> None:
         """Give the tasks that wait to the endpoints that are to run them."""
         with self._lock:

@@ -44,7 +44,7 @@ class Task(Job):
             because its end is theirs, too.
     """
 
-    __slots__ = ("_note", "_serializer", "executor", "key", "resource_specification")
+    __slots__ = ("_note", "_serializer", "executor", "key", "resource_specification", "sender")
 
     future: ComputeFuture
 
@@ -57,7 +57,7 @@ class Task(Job):
     ) -> None:
         super().__init__(ComputeFuture(str(key)))
         self.key = key
-        self.executor = executor
+        self.executor = self.sender = executor
         self.resource_specification: dict[str, Any] | None = None
         self._note = note
         self._serializer = serializer

@@ -168,4 +168,4 @@ class Table(Generic[R]):
         if known:
             self._store.write(self._kind, dict.fromkeys(known))
         for key in known:
-            del self._rows[key]
+            self._rows.pop(key, None)

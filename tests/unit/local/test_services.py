@@ -51,6 +51,16 @@ def test_executor_that_turns_to_the_endpoint_of_another(make_executor, tasks):
     assert own == ours.submit(tasks.where).result()["pid"]
 
 
+def test_tasks_at_the_endpoint_of_another_are_waited_for(executor, tasks, gate):
+    ours = LocalExecutor(workers=1)
+    ours.endpoint_id = executor.endpoint_id
+    future = ours.submit(tasks.pass_gate, *gate.paths)
+    pid = gate.wait_until_begun()
+    threading.Timer(0.2, gate.let_go).start()
+    ours.shutdown()
+    assert pid == future.result(timeout=0)
+
+
 def test_status_of_an_endpoint(make_executor):
     executor, client = make_executor(workers=1), LocalClient()
     assert "online" == client.get_endpoint_status(executor.endpoint_id)["status"]
