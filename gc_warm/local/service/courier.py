@@ -40,6 +40,9 @@ RECONNECT_SECONDS = 0.2
 LOOK_SECONDS = 1.0
 """How often it looks for user endpoints that have gone silent."""
 
+AT_ONCE = 100
+"""How many tasks are sent in one turn of the loop."""
+
 PATIENCE_SECONDS = 30.0
 """How long a request waits for a broker that is away."""
 
@@ -235,7 +238,11 @@ class Courier:
     async def _send_tasks(self, connection: Connection) -> None:
         state = self._state
         tasks, self._held = [*self._held, *state.tasks.take_waiting()], []
-        for task in tasks:
+        for number, task in enumerate(tasks, start=1):
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)  # what arrives meanwhile does not wait for all of them
+            if task.outcome is not None:
+                continue  # its user endpoint could not be started
             if task.endpoint in state.endpoints.held_offline:
                 self._held.append(task)
                 continue
