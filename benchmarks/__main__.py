@@ -1,4 +1,4 @@
-"""Run the benchmarks: ``python -m benchmarks [hits] [calls] [programs] [executors] [plugin]``."""
+"""Run the benchmarks: ``python -m benchmarks [GROUP]...``, of `GROUPS`; without any, all."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from benchmarks.measure import Ratio
 
-GROUPS = ("hits", "calls", "programs", "executors", "plugin")
+GROUPS = ("hits", "calls", "programs", "executors", "plugin", "service")
 RESULTS = Path(__file__).with_name("results") / "latest.json"
 
 

@@ -184,15 +184,45 @@ def _seconds(seconds: float | None) -> str:
 @click.option("--kwargs", "kwargs_json", default="{}", metavar="JSON", help="By name: an object.")
 @click.option("--times", default=1, type=click.IntRange(min=1), show_default=True)
 @click.option("--workers", default=1, type=click.IntRange(min=1), show_default=True)
+@click.option(
+    "--service",
+    is_flag=True,
+    help="By the SDK's own executor, and a real endpoint on a local service.",
+)
+@click.option(
+    "--endpoint-config",
+    default="laptop",
+    show_default=True,
+    metavar="DIR",
+    help="With --service: the endpoint's folder, or the name of a sample.",
+)
+@click.option(
+    "--options",
+    "options_json",
+    metavar="JSON",
+    help="With --service: the user_endpoint_config.  [default: how many workers]",
+)
+@click.option("--amqp", metavar="URL", help="With --service: use this RabbitMQ.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def run(
-    function: str, args_json: str, kwargs_json: str, times: int, workers: int, *, as_json: bool
+def run(  # noqa: PLR0917  (click passes all by name)
+    function: str,
+    args_json: str,
+    kwargs_json: str,
+    times: int,
+    workers: int,
+    endpoint_config: str,
+    options_json: str | None,
+    amqp: str | None,
+    *,
+    service: bool,
+    as_json: bool,
 ) -> int:
     r"""Run a self-contained function offline, in warm worker processes.
 
     \b
     For example:
         gc-warm run gc_warm.functions.counter:increase_count --times 5
+        gc-warm run gc_warm.functions.counter:increase_count --times 5 --service
         gc-warm run gc_warm.functions.filetype:identify --args '[["/etc/hosts"]]'
     """
     call = find_self_contained(function)
@@ -200,9 +230,18 @@ def run(
     kwargs = parse_json("--kwargs", kwargs_json, dict)
     from globus_compute_sdk.errors import TaskExecutionFailed
 
-    from gc_warm.local.executor import LocalExecutor
+    chosen: Any
+    if service:
+        from gc_warm.commands.on_service import executor_on_service
 
-    with LocalExecutor(workers=workers) as executor:
+        default = json.dumps({"workers": workers})
+        options = parse_json("--options", options_json or default, dict)
+        chosen = executor_on_service(endpoint_config, options, amqp=amqp)
+    else:
+        from gc_warm.local.executor import LocalExecutor
+
+        chosen = LocalExecutor(workers=workers)
+    with chosen as executor:
         futures = [executor.submit(call.receipted, *args, **kwargs) for _ in range(times)]
         try:
             calls = [future.result() for future in futures]

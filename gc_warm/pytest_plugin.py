@@ -24,8 +24,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gc_warm.errors import UsageError
-
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
@@ -243,6 +241,8 @@ class Endpoints:
             UsageError: There is no such config, or it is none.
             GcWarmError: It does not start.
         """
+        from gc_warm.local.service.samples import find_config
+
         folder = find_config(config, self._root)
         if fresh:
             agent = self._service.start_endpoint(folder)
@@ -258,25 +258,6 @@ class Endpoints:
             endpoint.close()
         for agent in self._fresh:
             agent.stop()
-
-
-def find_config(config: str | os.PathLike[str], root: Path) -> Path:
-    """Return the folder of an endpoint's config.
-
-    Args:
-        config: The folder, or the name of a sample.
-        root: Where the project is.
-
-    Raises:
-        UsageError: There is none.
-    """
-    samples = [root / "endpoint_configs", Path(__file__).parents[1] / "endpoint_configs"]
-    for folder in (Path(config), root / config, *(each / config for each in samples)):
-        if (folder / "user_config_template.yaml.j2").is_file():
-            return folder.resolve()
-    known = sorted({path.parent.name for each in samples for path in each.glob("*/*.yaml.j2")})
-    named = f", nor one of {', '.join(known)}" if known else ""
-    raise UsageError(f"{str(config)!r} is no folder with a user_config_template.yaml.j2{named}.")
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import re
 import statistics
@@ -30,6 +31,9 @@ STRATEGIES = ("DillCode", "PureSourceTextInspect", "PureSourceDill", "AllCodeStr
 """The strategies for code that the SDK does not advise against; the first is its default."""
 
 _PLAIN = "def double(x):\n    return 2 * x\n"
+_HOW_RESULTS_COME = (
+    "Results come by AMQP, port 5671. If a firewall forbids that, use Executor(amqp_port=443)."
+)
 _SHOWN_LINES = 3
 _NAMES_AN_ERROR = re.compile(r"[\w.]*(Error|Exception|Lost|Exceeded|Mismatch)\b: ")
 
@@ -57,6 +61,7 @@ class Trial:
     def __init__(self, wanted: Examination, client: Client) -> None:
         self._wanted = wanted
         self._client = client
+        self._function_ids: list[str] = []
 
     def run(self) -> Iterator[Check]:
         """Give one check after the other; if the first task fails there are no others."""
@@ -75,19 +80,22 @@ class Trial:
         finally:
             # What did not come in time is not waited for again.
             executor.shutdown(wait=False, cancel_futures=True)
+            for function_id in self._function_ids:
+                with contextlib.suppress(Exception):  # what was found out stays true
+                    self._client.delete_function(function_id)
 
     def _first(self, executor: Any) -> Check:
         """Run one task: it waits for blocks, queues and workers to start."""
         begin = time.perf_counter()
         try:
-            future = executor.submit(self._wanted.probe)
+            self._probe_id = self._register(self._wanted.probe)
+            self._count_id = self._register(self._wanted.count)
+            future = executor.submit_to_registered_function(self._probe_id)
             answer = future.result(self._wanted.timeout)
         except FutureTimeoutError:
             return self._late(future)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
-            text = f"it failed: {shorten(error)}"
-            fix = "If that is the endpoint's config: gc-warm check FOLDER says what is wrong in it."
-            return Check("first task", "fail", text, fix)
+            return failure(error)
         seconds = time.perf_counter() - begin
         message = f"came back after {seconds:.1f} s, from a worker on {answer['host']}"
         return Check("first task", "ok", message, details={"seconds": seconds})
@@ -110,10 +118,7 @@ class Trial:
             )
         else:
             message = f"the service has had its result ({status}), but it did not come here"
-            fix = (
-                "Results come by AMQP, port 5671. If a firewall forbids that, use "
-                "Executor(amqp_port=443)."
-            )
+            fix = _HOW_RESULTS_COME
         return Check("first task", "fail", message, fix, {"status": status})
 
     def _others(self, executor: Any) -> Iterator[Check]:
@@ -123,8 +128,8 @@ class Trial:
             pending = []
             for _ in range(self._wanted.tasks):
                 pending += [
-                    executor.submit(self._wanted.count),
-                    executor.submit(self._wanted.probe),
+                    executor.submit_to_registered_function(self._count_id),
+                    executor.submit_to_registered_function(self._probe_id),
                 ]
             answers = self._results(pending)
         except FutureTimeoutError:
@@ -143,13 +148,20 @@ class Trial:
         counts, seconds = [], []
         for _ in range(ROUND_TRIPS):
             begin = time.perf_counter()
-            counts.append(executor.submit(self._wanted.count).result(self._wanted.timeout))
+            future = executor.submit_to_registered_function(self._count_id)
+            counts.append(future.result(self._wanted.timeout))
             seconds.append(time.perf_counter() - begin)
         return counts, seconds
 
     def _results(self, futures: Sequence[Future[Any]]) -> list[Any]:
         deadline = time.monotonic() + self._wanted.timeout
         return [each.result(max(0, deadline - time.monotonic())) for each in futures]
+
+    def _register(self, function: Callable[..., Any]) -> str:
+        """Register a function until the end; an executor's own ones would stay."""
+        function_id: str = self._client.register_function(function)
+        self._function_ids.append(function_id)
+        return function_id
 
     def _strategies(self, executor: Any) -> Check:
         """Send a plain function by each strategy; it was the default one that sent the others."""
@@ -181,7 +193,7 @@ class Trial:
         executor.serializer = chosen
         try:
             with tempfile.TemporaryDirectory(prefix="gc-warm-doctor-") as folder:
-                function_id = self._client.register_function(_plain(Path(folder)))
+                function_id = self._register(_plain(Path(folder)))
         finally:
             executor.serializer = before
         return executor.submit_to_registered_function(function_id, args=(1,))
@@ -207,6 +219,18 @@ def shorten(error: BaseException) -> str:
 
 
 # What the answers mean
+
+
+def failure(error: Exception) -> Check:
+    """Judge what the first task failed with."""
+    from pika.exceptions import AMQPError  # type: ignore[import-untyped]
+
+    if isinstance(error, AMQPError):
+        text = f"results do not come here: {shorten(error) if str(error) else repr(error)}"
+        return Check("first task", "fail", text, _HOW_RESULTS_COME)
+    text = f"it failed: {shorten(error)}"
+    fix = "If that is the endpoint's config: gc-warm check FOLDER says what is wrong in it."
+    return Check("first task", "fail", text, fix)
 
 
 def round_trip(seconds: Sequence[float]) -> Check:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gc_warm.commands.on_service import local_service
 from gc_warm.errors import GcWarmError
 
 if TYPE_CHECKING:
@@ -67,14 +68,7 @@ def serve(
     if only_env:
         click.echo(_exports(_running(port)[0]))
         return 0
-    try:
-        from gc_warm.local.service.service import LocalService
-    except ImportError as error:
-        raise GcWarmError(
-            f"{error.name} is missing. The service needs more: pip install 'gc-warm[service]'"
-        ) from error
-
-    service = LocalService(
+    service = local_service(
         port=port,
         limits=limits == "real",
         state=state,

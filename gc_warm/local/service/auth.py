@@ -9,6 +9,7 @@ from uuid import UUID
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from gc_warm.local.service import answers
 from gc_warm.local.service.call import basic, bearer, read
 from gc_warm.local.service.refusals import Malformed, Unknown
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from gc_warm.local.service.identities import Token
-    from gc_warm.local.service.records import Identity
     from gc_warm.local.service.state import State
 
 AUTH = "auth.globus.org"
@@ -58,20 +58,6 @@ def by_server(scopes: Iterable[str]) -> dict[str, list[str]]:
             raise Malformed("unknown_scope", f"There is no scope {scope!r}.")
         found.setdefault(server, []).append(plain)
     return found
-
-
-def describe(identity: Identity) -> dict[str, Any]:
-    """Describe an identity as userinfo does."""
-    return {
-        "sub": str(identity.id),
-        "preferred_username": identity.username,
-        "username": identity.username,
-        "name": identity.username,
-        "email": f"{identity.username}@localhost",
-        "identity_provider": str(UUID(int=0)),
-        "identity_provider_display_name": "gc-warm",
-        "organization": None,
-    }
 
 
 class Auth:
@@ -157,7 +143,10 @@ class Auth:
         identity = bearer(request, self._state, AUTH)
         everyone = self._state.identities.all_of(identity)
         return JSONResponse(
-            {**describe(identity), "identity_set": [describe(each) for each in everyone]}
+            {
+                **answers.identity(identity),
+                "identity_set": [answers.identity(each) for each in everyone],
+            }
         )
 
     async def _identities(self, request: Request) -> JSONResponse:
@@ -170,7 +159,7 @@ class Auth:
                 raise Malformed("PARAMETER_MISSING", f"{text!r} is not a UUID.") from error
             if identity is None:
                 raise Unknown("NOT_FOUND", f"There is no identity {text}.")
-            found.append({**describe(identity), "id": text, "status": "used"})
+            found.append(answers.identity(identity))
         return JSONResponse({"identities": found})
 
 

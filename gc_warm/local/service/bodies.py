@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID  # noqa: TC003 - pydantic reads it
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from gc_warm.local.service.records import Registration
 from gc_warm.local.service.state import Submission
@@ -32,6 +32,12 @@ class FunctionBody(Body):
     public: bool = False
     group: UUID | None = None
     ha_endpoint_id: UUID | None = None
+
+    @model_validator(mode="after")
+    def _is_not_shared(self) -> FunctionBody:
+        if self.ha_endpoint_id and (self.public or self.group):
+            raise ValueError("ha_endpoint_id does not go with public and group")
+        return self
 
 
 class EndpointBody(Body):

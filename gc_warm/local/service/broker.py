@@ -1,4 +1,4 @@
-"""A message broker for AMQP 0-9-1, embedded: in memory, on loopback, in an event loop.
+"""A message broker for AMQP 0-9-1, embedded: on loopback, in an event loop.
 
 It does what Globus Compute's clients and endpoints ask of RabbitMQ, and answers as that does. What
 it does not do (transactions, headers exchanges, bindings between exchanges, arguments such as
@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from gc_warm.errors.service import AmqpError, BrokerStartError
+from gc_warm.local.service.amqp.hosts import VirtualHost
 from gc_warm.local.service.amqp.peers import Limits, Peer, Site
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from gc_warm.local.service.amqp.hosts import VirtualHost
+    from gc_warm.local.service.amqp.channels import Action
+    from gc_warm.local.service.amqp.queues import Journal
 
 
 class Broker:
@@ -30,6 +32,9 @@ class Broker:
         heartbeat: Seconds between signs of life that peers are asked for; 0 for none.
         virtual_host: The name of the virtual host, which is also known as ``/``.
         limits: What peers may take.
+        journal: Keeps the messages of durable queues; by default they go with the broker.
+        may: Whether a user may do something (``"configure"``, ``"write"`` or ``"read"``) with the
+            queue or exchange of a name, for a routing key; by default anyone may do anything.
     """
 
     def __init__(
@@ -41,10 +46,14 @@ class Broker:
         heartbeat: int = 60,
         virtual_host: str = "/",
         limits: Limits | None = None,
+        journal: Journal | None = None,
+        may: Callable[[str, Action, str, str], bool] = lambda *_: True,
     ) -> None:
         self.host = host
         self.port = port
-        self._site = Site(credentials, virtual_host, heartbeat, limits or Limits())
+        self._site = Site(
+            credentials, virtual_host, heartbeat, limits or Limits(), VirtualHost(journal), may
+        )
         self._server: asyncio.Server | None = None
 
     @property

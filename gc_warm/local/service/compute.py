@@ -208,8 +208,7 @@ class Compute:
 
     async def _submit_old(self, request: Request, asker: Identity) -> Any:
         body = await parse(request, OldSubmitBody)
-        if body.task_group_id is None:
-            body.task_group_id = self._state.tasks.new_group(asker).id
+        body.task_group_id = body.task_group_id or uuid4()
         results = []
         for function_id, endpoint_id, payload in body.tasks:
             try:

@@ -114,7 +114,7 @@ class Connection:
         self._published += 1
         self._unconfirmed.append((self._published, confirmed))
         self._channel.basic_publish(
-            exchange, key, body, pika.BasicProperties(delivery_mode=2, **properties)
+            exchange, key, body, pika.BasicProperties(**{"delivery_mode": 2, **properties})
         )
         return confirmed
 

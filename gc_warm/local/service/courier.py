@@ -22,7 +22,7 @@ from globus_compute_common.messagepack.message_types import (
     Task as TaskMessage,
 )
 
-from gc_warm.local.service import queues
+from gc_warm.local.service import answers, queues
 from gc_warm.local.service.connection import Connection, Lost
 from gc_warm.local.service.refusals import Unavailable
 from gc_warm.local.service.tasks import Ended
@@ -39,6 +39,9 @@ log = logging.getLogger(__name__)
 RECONNECT_SECONDS = 0.2
 LOOK_SECONDS = 1.0
 """How often it looks for user endpoints that have gone silent."""
+
+AT_ONCE = 100
+"""How many tasks are sent in one turn of the loop."""
 
 PATIENCE_SECONDS = 30.0
 """How long a request waits for a broker that is away."""
@@ -161,16 +164,13 @@ class Courier:
         await connection.open(self._url(queues.SERVICE))
         self._connection = connection
         await connection.declare_exchange(queues.EXCHANGE)
-        for name in (queues.RESULTS, queues.HEARTBEATS):
+        names, bindings = queues.standing(self._state)
+        for name in names:
             await self._have_queue(name)
+        for name, key in bindings:
+            await connection.bind(name, queues.EXCHANGE, key)
+        for name in (queues.RESULTS, queues.HEARTBEATS):
             await connection.consume(name, self._receive)
-        for group in self._state.tasks.groups_with_queues():
-            await self._have_queue(queues.group(group.id))
-        for endpoint in self._state.endpoints.every():
-            await self._have_endpoint_queues(endpoint.id)
-            await self._have_queue(queues.commands(endpoint.id))
-            for user in self._state.endpoints.users_of(endpoint.id):
-                await self._have_endpoint_queues(user.id)
         self._connected.set()
         self._work.set()
 
@@ -238,7 +238,11 @@ class Courier:
     async def _send_tasks(self, connection: Connection) -> None:
         state = self._state
         tasks, self._held = [*self._held, *state.tasks.take_waiting()], []
-        for task in tasks:
+        for number, task in enumerate(tasks, start=1):
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)  # what arrives meanwhile does not wait for all of them
+            if task.outcome is not None:
+                continue  # its user endpoint could not be started
             if task.endpoint in state.endpoints.held_offline:
                 self._held.append(task)
                 continue
@@ -246,19 +250,28 @@ class Courier:
             buffer = state.functions.code(task.function) + state.tasks.payload(task)
             body = messagepack.pack(TaskMessage(task_id=task.id, task_buffer=buffer))
             confirmed = connection.publish(
-                "", queues.tasks(task.user_endpoint), body, headers=_headers(task)
+                "", queues.tasks(task.user_endpoint), body, headers=queues.task_headers(task)
             )
             self._note(confirmed, state.tasks.delivered, task)
 
     def _announce(self, connection: Connection) -> None:
         for task in self._state.tasks.take_unannounced():
-            assert task.outcome is not None
-            body, when = task.outcome.message.encode(), int(task.outcome.completed)
+            body, properties = self._news(task)
+            queue = queues.group(task.group)
             if self.duplicates:
                 self.duplicates -= 1
-                connection.publish("", queues.group(task.group), body, timestamp=when)
-            confirmed = connection.publish("", queues.group(task.group), body, timestamp=when)
+                connection.publish("", queue, body, **properties)
+            confirmed = connection.publish("", queue, body, **properties)
             self._note(confirmed, self._state.tasks.announced, task)
+
+    def _news(self, task: Task) -> tuple[bytes, dict[str, Any]]:
+        assert task.outcome is not None
+        when = {"timestamp": int(task.outcome.completed)}
+        if not self._state.endpoints.is_high_assurance(task.endpoint):
+            return task.outcome.message.encode(), when
+        # The news only: whoever may know the result asks for it.
+        body = messagepack.pack(Result(task_id=task.id, data=""))
+        return body, {**when, "headers": {"high_assurance": True}}
 
     def _note(
         self, confirmed: asyncio.Future[None], note: Callable[[list[UUID]], None], task: Task
@@ -292,6 +305,7 @@ class Courier:
                 "",
                 queues.commands(user.parent),
                 json.dumps(self._command(user)).encode(),
+                delivery_mode=1,  # if the broker loses it, there will be another
                 content_type="application/json",
                 timestamp=int(time.time()),
                 expiration=str(COMMAND_MILLISECONDS),
@@ -311,9 +325,7 @@ class Courier:
             },
             "globus_effective_identity": str(owner.id),
             "globus_username": owner.username,
-            "globus_identity_set": [
-                {"sub": str(each.id), "username": each.username} for each in everyone
-            ],
+            "globus_identity_set": [answers.identity(each) for each in everyone],
         }
 
     # What comes
@@ -357,15 +369,6 @@ class Courier:
         if endings and self._connection is not None:
             # Or else they would run once it is started for other tasks.
             self._connection.purge_soon(queues.tasks(endpoint_id))
-
-
-def _headers(task: Task) -> dict[str, Any]:
-    headers: dict[str, Any] = {"task_uuid": str(task.id), "function_uuid": str(task.function)}
-    if task.resource_specification is not None:
-        headers["resource_specification"] = json.dumps(task.resource_specification)
-    if task.result_serializers:
-        headers["result_serializers"] = task.result_serializers
-    return headers
 
 
 def _read(key: str, body: bytes) -> tuple[UUID, Any] | None:

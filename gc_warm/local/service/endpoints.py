@@ -142,13 +142,18 @@ class Endpoints:
         return endpoint
 
     def listed(self, asker: Identity, *, everyones: bool) -> list[Endpoint]:
-        """Return someone's endpoints, or all that are visible."""
-        may = _may_see if everyones else _is_owner
+        """Return someone's endpoints, or all that are to be found."""
+        may = _may_find if everyones else _is_owner
         return [each for each in self._endpoints.values() if may(asker, each)]
 
     def knows(self, endpoint_id: UUID) -> bool:
         """Return whether there is such an endpoint."""
         return endpoint_id in self._endpoints
+
+    def is_high_assurance(self, endpoint_id: UUID) -> bool:
+        """Return whether results of an endpoint must not be in queues."""
+        endpoint = self._endpoints.get(endpoint_id)
+        return endpoint is not None and endpoint.registration.high_assurance
 
     def every(self) -> list[Endpoint]:
         """Return all endpoints."""
@@ -269,6 +274,10 @@ def _may_change(asker: Identity, endpoint: Endpoint) -> bool:
 def _may_see(asker: Identity, endpoint: Endpoint) -> bool:
     said = endpoint.registration
     return said.public or said.multi_user or _may_change(asker, endpoint)
+
+
+def _may_find(asker: Identity, endpoint: Endpoint) -> bool:
+    return endpoint.registration.public or _may_change(asker, endpoint)
 
 
 def _forbidden(endpoint_id: UUID) -> Forbidden:

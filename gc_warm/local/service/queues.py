@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gc_warm.local.service.records import Task
+    from gc_warm.local.service.state import State
 
 EXCHANGE = "gc-warm.endpoints"
 RESULTS = "gc-warm.results"
@@ -27,6 +34,51 @@ def tasks(user_endpoint_id: UUID) -> str:
 def group(group_id: UUID) -> str:
     """Return the queue of a task group's results."""
     return f"{PREFIX}{group_id}"
+
+
+def group_of(queue: str) -> UUID | None:
+    """Return the task group whose queue this is; None if it is no group's."""
+    try:
+        return UUID(queue.removeprefix(PREFIX)) if queue.startswith(PREFIX) else None
+    except ValueError:
+        return None
+
+
+def is_read_by(user: str, queue: str) -> bool:
+    """Return whether a queue is one that an endpoint reads from."""
+    return queue in {f"gc-warm.{user}.commands", f"gc-warm.{user}.tasks"}
+
+
+def is_from(user: str, routing_key: str) -> bool:
+    """Return whether an endpoint may use a routing key."""
+    return routing_key in {f"{user}.{queue}" for queue in (RESULTS, HEARTBEATS)}
+
+
+def standing(state: State) -> tuple[list[str], list[tuple[str, str]]]:
+    """Return the queues for all that is known, and which of them get which routing keys."""
+    endpoints = [each.id for each in state.endpoints.every()]
+    users = [user.id for each in endpoints for user in state.endpoints.users_of(each)]
+    names = [RESULTS, HEARTBEATS]
+    names += [group(each.id) for each in state.tasks.groups_with_queues()]
+    names += [commands(each) for each in endpoints]
+    names += [tasks(each) for each in dict.fromkeys([*endpoints, *users])]
+    both = (RESULTS, HEARTBEATS)
+    return names, [(queue, key(each, queue)) for each in [*endpoints, *users] for queue in both]
+
+
+def task_headers(task: Task) -> dict[str, Any]:
+    """Return the headers of the message that takes a task to its user endpoint."""
+    headers: dict[str, Any] = {"task_uuid": str(task.id), "function_uuid": str(task.function)}
+    if task.resource_specification is not None:
+        headers["resource_specification"] = json.dumps(task.resource_specification)
+    if task.result_serializers:
+        headers["result_serializers"] = task.result_serializers
+    return headers
+
+
+def task_in(headers: Mapping[str, Any]) -> UUID | None:
+    """Return the task that a message with these headers takes there, if any."""
+    return UUID(headers["task_uuid"]) if "task_uuid" in headers else None
 
 
 def key(endpoint_id: UUID, queue: str) -> str:

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-import secrets
 import socket
 import threading
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from uuid import UUID, uuid5
+from uuid import UUID, uuid4
 
 import uvicorn
 
 from gc_warm.errors import GcWarmError, UsageError
 from gc_warm.local.service import app, sdk
-from gc_warm.local.service.broker import Broker
 from gc_warm.local.service.compute import Compute
 from gc_warm.local.service.connection import Lost
 from gc_warm.local.service.courier import Courier
+from gc_warm.local.service.embedded import EmbeddedBroker
 from gc_warm.local.service.faults import Faults, Trouble
 from gc_warm.local.service.limits import Limits
 from gc_warm.local.service.state import State
@@ -35,18 +33,12 @@ if TYPE_CHECKING:
     from gc_warm.local.service.agent import Agent
     from gc_warm.local.service.records import Identity
 
-log = logging.getLogger(__name__)
-
 T = TypeVar("T")
 
 PORT = 5000
 """Where the SDK looks for the services in its environment ``local``."""
 
 HOST = "127.0.0.1"
-
-_SETTINGS = UUID("6b0d8d0e-6a3f-4a0e-9f0b-2a35c9a1c0de")
-_BROKER_PORT = uuid5(_SETTINGS, "broker port")
-_PASSWORDS = uuid5(_SETTINGS, "broker passwords")
 
 
 class LocalService:
@@ -93,8 +85,7 @@ class LocalService:
         self._state: State
         self._courier: Courier
         self._faults: Faults
-        self._broker: Broker | None = None
-        self._passwords: dict[str, str] = {}
+        self._broker: EmbeddedBroker | None = None
 
     # Starting and stopping
 
@@ -166,11 +157,10 @@ class LocalService:
         stack.callback(self._state.store.close)
         for name in self._names:
             self._state.identities.named(name)
-        await self._open_broker()
-        stack.push_async_callback(self._close_broker)
         if self._amqp is None:
-            # What the embedded broker held is gone with it.
-            self._state.tasks.distrust()
+            self._broker = EmbeddedBroker(self._state)
+            await self._broker.open()
+            stack.push_async_callback(self._broker.close)
         self._courier = Courier(self._state, self._amqp_url)
         stack.push_async_callback(self._courier.close)
         await self._courier.open()
@@ -206,36 +196,10 @@ class LocalService:
         )
         return uvicorn.Server(config)
 
-    # The broker
-
-    async def _open_broker(self) -> None:
-        self._passwords = dict(self._state.setting(_PASSWORDS, {}))
-        if self._amqp is not None:
-            return
-        port = self._state.setting(_BROKER_PORT, 0)
-        self._broker = Broker(self._passwords, port=port)
-        try:
-            await self._broker.start()
-        except GcWarmError:
-            if not port:
-                raise
-            log.warning("port %s is taken: endpoints that still run will not find the broker", port)
-            self._broker = Broker(self._passwords)
-            await self._broker.start()
-        self._state.set(_BROKER_PORT, self._broker.port)
-
-    async def _close_broker(self) -> None:
-        if self._broker is not None:
-            await self._broker.stop()
-            self._broker = None
-
     def _amqp_url(self, user: str) -> str:
         if self._broker is None:
             assert self._amqp is not None
             return self._amqp
-        if user not in self._passwords:
-            self._passwords[user] = secrets.token_urlsafe(24)
-            self._state.set(_PASSWORDS, self._passwords)
         return self._broker.url(user)
 
     def _drop_connections(self) -> None:
@@ -313,12 +277,10 @@ class LocalService:
         """
         from globus_compute_sdk import Executor
 
-        owner = identity or self.identity()
-        group = self.call(lambda: self._state.tasks.new_group(owner))
         return Executor(
             endpoint_id=endpoint_id,
-            client=self.client(owner),
-            task_group_id=group.id,
+            client=self.client(identity),
+            task_group_id=uuid4(),  # by default, all executors of a process share one
             user_endpoint_config=user_endpoint_config,
         )
 

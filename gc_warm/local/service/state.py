@@ -99,10 +99,7 @@ class State:
             check_allowed(self.functions.find(asker, function_id), endpoint)
         check_size(sum(len(each) for texts in submission.tasks.values() for each in texts))
         with self.store.together():
-            if submission.group is None:
-                group = self.tasks.new_group(asker)
-            else:
-                group = self.tasks.group(asker, submission.group)
+            group = self.tasks.join(asker, submission.group)
             if submission.queue:
                 self.tasks.open_queue(group)
             user = self.endpoints.user_for(

@@ -66,17 +66,20 @@ class SqliteStore:
     Args:
         path: The file; it is made when it is missing.
 
+    Attributes:
+        database: The open file; each statement outside `together` is a transaction of its own.
+
     Raises:
         UsageError: It cannot be opened, or is something else.
     """
 
     def __init__(self, path: Path) -> None:
         try:
-            self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
-            self._database.execute("PRAGMA journal_mode = WAL")
-            self._database.execute("PRAGMA synchronous = NORMAL")
-            self._database.execute(_SCHEMA)
+            self.database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self.database.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self.database.execute("PRAGMA journal_mode = WAL")
+            self.database.execute("PRAGMA synchronous = NORMAL")
+            self.database.execute(_SCHEMA)
         except sqlite3.Error as error:
             raise UsageError(
                 f"The state file {path} cannot be used ({error}). Does another service have it, or "
@@ -87,7 +90,7 @@ class SqliteStore:
     def load(self, kind: str) -> Iterator[str]:
         """Return all documents of a kind, in the order in which they came."""
         query = "SELECT document FROM records WHERE kind = ? ORDER BY rowid"
-        for (document,) in self._database.execute(query, (kind,)):
+        for (document,) in self.database.execute(query, (kind,)):
             yield document
 
     def write(self, kind: str, records: Mapping[UUID, Record | None]) -> None:
@@ -95,30 +98,30 @@ class SqliteStore:
         kept = [(kind, str(id_), row.model_dump_json()) for id_, row in records.items() if row]
         gone = [(kind, str(id_)) for id_, row in records.items() if row is None]
         with self.together():
-            self._database.executemany(
+            self.database.executemany(
                 "INSERT INTO records VALUES (?, ?, ?) "
                 "ON CONFLICT (kind, id) DO UPDATE SET document = excluded.document",
                 kept,
             )
-            self._database.executemany("DELETE FROM records WHERE kind = ? AND id = ?", gone)
+            self.database.executemany("DELETE FROM records WHERE kind = ? AND id = ?", gone)
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
         """Keep all that is written inside, or none of it."""
-        if self._database.in_transaction:
+        if self.database.in_transaction:
             yield
             return
-        self._database.execute("BEGIN")
+        self.database.execute("BEGIN")
         try:
             yield
         except BaseException:
-            self._database.execute("ROLLBACK")
+            self.database.execute("ROLLBACK")
             raise
-        self._database.execute("COMMIT")
+        self.database.execute("COMMIT")
 
     def close(self) -> None:
         """Close the file."""
-        self._database.close()
+        self.database.close()
 
 
 class Table(Generic[R]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import UUID, uuid4
 
 from gc_warm.local.service.records import Group, Outcome, Payload, Task
 from gc_warm.local.service.refusals import Forbidden, Unknown
@@ -11,7 +12,6 @@ from gc_warm.local.service.store import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from uuid import UUID
 
     from gc_warm.local.service.records import Identity
     from gc_warm.local.service.store import Store
@@ -74,7 +74,8 @@ class Tasks:
         if task.outcome is None:
             self._open[task.user_endpoint].add(task.id)
             if task.phase == "waiting":
-                self._note_waiting(task)
+                self._waiting[task.id] = None
+                self._to_send.append(task.id)
         else:
             self._note_finished(task)
 
@@ -91,14 +92,25 @@ class Tasks:
         if group is None:
             text = f"Task group {group_id} could not be resolved."
             raise Unknown("TASK_GROUP_NOT_FOUND", text)
-        if group.owner not in {asker.id, *asker.linked}:
+        if not self.is_of(asker, group_id):
             text = f"Unauthorized access to task group {group_id}"
             raise Forbidden("TASK_GROUP_ACCESS_FORBIDDEN", text)
         return group
 
-    def new_group(self, asker: Identity) -> Group:
-        """Make a task group."""
-        group = Group(owner=asker.id)
+    def is_of(self, asker: Identity, group_id: UUID) -> bool:
+        """Return whether a task group is someone's."""
+        group = self._groups.get(group_id)
+        return group is not None and group.owner in {asker.id, *asker.linked}
+
+    def join(self, asker: Identity, group_id: UUID | None) -> Group:
+        """Return the task group for someone's tasks; one that nobody has made is made.
+
+        Raises:
+            Forbidden: It is someone else's.
+        """
+        if group_id is not None and group_id in self._groups:
+            return self.group(asker, group_id)
+        group = Group(owner=asker.id, id=group_id or uuid4())
         self._groups.put(group)
         return group
 
@@ -161,21 +173,6 @@ class Tasks:
             task.phase = "delivered"
             del self._waiting[task.id]
         self._tasks.put(*sent)
-
-    def distrust(self) -> None:
-        """Have everything sent and announced once more: what was on its way is lost.
-
-        A task that a user endpoint had taken already runs twice; its first result counts.
-        """
-        lost = [each for each in self._tasks.values() if each.phase == "delivered"]
-        for task in lost:
-            task.phase = "waiting"
-            self._note_waiting(task)
-        self._tasks.put(*lost)
-
-    def _note_waiting(self, task: Task) -> None:
-        self._waiting[task.id] = None
-        self._to_send.append(task.id)
 
     def open_at(self, user_endpoint_id: UUID) -> set[UUID]:
         """Return the ids of the tasks that a user endpoint still has to run."""

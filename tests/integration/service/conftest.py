@@ -1,6 +1,5 @@
 """A service where the SDK and the agent look for it, and endpoint folders."""
 
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -36,7 +35,7 @@ def port_5000(port_5000_lock) -> Iterator[None]:
 
 @pytest.fixture
 def service(port_5000) -> Iterator[LocalService]:
-    with LocalService(amqp=os.environ.get("GC_WARM_AMQP_URL")) as running:
+    with LocalService() as running:
         yield running
 
 

@@ -40,7 +40,7 @@ def is_gone(pid):
         return True
 
 
-@pytest.mark.parametrize("engine", ["threads", "processes", "htex"])
+@pytest.mark.parametrize("engine", ["threads", "processes"])
 def test_tasks_run(service, folder, connect, engine):
     endpoint = service.start_endpoint(folder(engine))
     with connect(endpoint.id) as executor:
@@ -141,8 +141,6 @@ def test_a_function_that_is_not_allowed(service, folder, connect):
 
 
 def test_results_come_although_connections_are_dropped(service, folder, connect):
-    if os.environ.get("GC_WARM_AMQP_URL"):
-        pytest.skip("only the embedded broker drops connections")
     endpoint = service.start_endpoint(folder("threads"))
     with connect(endpoint.id) as executor:
         executor.submit(double, 1).result(PATIENCE)

@@ -8,6 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from gc_warm.client.doctor import Examination
+from gc_warm.client.trial import STRATEGIES
+from gc_warm.functions.counter import increase_count
+from gc_warm.functions.probe import probe
+from gc_warm.local.service import sdk
+
 pytestmark = pytest.mark.slow
 
 GC_WARM = Path(sys.executable).with_name("gc-warm")
@@ -65,3 +71,37 @@ def test_an_endpoint_that_does_not_answer_in_time(service, folder, doctor):
     done = doctor("--endpoint", endpoint.id, "--timeout", 0.5)
     assert 1 == done.returncode
     assert "fail  first task: it has not come back after 0.5 s" in done.stdout, done.stdout
+
+
+def test_results_that_a_firewall_keeps_away(service, folder, connect):
+    endpoint = service.start_endpoint(folder("threads"))
+    with connect(endpoint.id) as executor:
+        executor.submit(pow, 2, 2).result(100)  # its user endpoint is there
+    sdk.stop_watching(service.url)  # or else results come as they did
+    client = service.client()
+    told = client.get_result_amqp_url()
+    # Nobody listens there: for a client, that is what a firewall is.
+    client.get_result_amqp_url = lambda: {**told, "connection_url": "amqp://a:b@127.0.0.1:1/"}
+    examination = Examination(probe, increase_count, endpoint_id=endpoint.id, timeout=5)
+
+    *_, last = examination.run(client)
+    assert ("first task", "fail") == (last.name, last.status)
+    assert "has had its result" in last.message or "results do not come" in last.message
+    assert "amqp_port=443" in last.fix
+
+
+def test_its_functions_are_deleted(service, folder):
+    endpoint = service.start_endpoint(folder("threads"))
+    client, registered = service.client(), []
+    register = client.register_function
+
+    def registering(*arguments, **options):
+        registered.append(register(*arguments, **options))
+        return registered[-1]
+
+    client.register_function = registering
+    list(Examination(probe, increase_count, endpoint_id=endpoint.id, tasks=2).run(client))
+    assert 2 + len(STRATEGIES) == len(registered)
+    for each in registered:
+        with pytest.raises(Exception, match="could not be resolved"):
+            client.get_function(each)

@@ -2,6 +2,7 @@
 
 import json
 
+import psutil
 import pytest
 import requests
 from hypothesis import HealthCheck, given, settings
@@ -73,3 +74,18 @@ def test_500_malformed_requests(service, session, target, body):
 
     assert answer.status_code < 500, (method, path, body, answer.text)
     assert 200 == session.get(f"{service.url}/v2/version", timeout=10).status_code
+
+
+REFUSED = [b"", b"{", b"[]", b'{"tasks": 1}', b"x" * 100_000]
+
+
+def test_what_is_refused_leaves_nothing(service, session):
+    def send_all(times):
+        for _ in range(times):
+            for method, path in BODIES:
+                for body in REFUSED:
+                    session.request(method, service.url + path, data=body, timeout=10)
+        return psutil.Process().memory_info().rss
+
+    before = send_all(2)
+    assert (send_all(4) - before) / 2**20 < 3

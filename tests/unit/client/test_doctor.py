@@ -7,6 +7,7 @@ import sys
 import uuid
 from pathlib import Path
 
+import pika
 import pytest
 
 from gc_warm.client import trial
@@ -226,3 +227,10 @@ def test_of_a_remote_traceback_the_error_counts():
     error = RuntimeError("\n Traceback:\n  File x\n ValueError: on purpose\n ---------\n")
     assert "ValueError: on purpose" == trial.shorten(error)
     assert "KeyError: 'gone'" == trial.shorten(KeyError("gone"))
+
+
+def test_a_connection_that_does_not_come_about_is_not_the_endpoints_fault():
+    found = trial.failure(pika.exceptions.AMQPConnectionError("no route"))
+    assert "results do not come here" in found.message
+    assert "amqp_port=443" in found.fix
+    assert "amqp_port" not in trial.failure(ValueError("on purpose")).fix

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pamqp import base, commands
 
@@ -14,11 +14,15 @@ from gc_warm.local.service.amqp.hosts import VirtualHost, unique_name
 from gc_warm.local.service.amqp.queues import Consumer, Entry, Exchange, Message, Queue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from gc_warm.local.service.amqp.wire import ContentHeader
 
 Basic = commands.Basic
+
+
+Action = Literal["configure", "write", "read"]
+"""What one may or may not do with queues and exchanges: the brokers' own three words."""
 
 
 class Link(ABC):
@@ -41,6 +45,10 @@ class Link(ABC):
     @abstractmethod
     def can_send(self) -> bool:
         """Return whether the peer keeps up with what it is sent."""
+
+    @abstractmethod
+    def may(self, action: Action, name: str, key: str = "") -> bool:
+        """Return whether the user may do something with a queue or an exchange."""
 
 
 @dataclass
@@ -220,23 +228,28 @@ class Channel:
         self._last_tag += 1
         if keep:
             self._unsettled[self._last_tag] = _Delivery(queue, entry, subscription)
-        if keep and subscription:
-            subscription.unsettled += 1
+            if subscription:
+                subscription.unsettled += 1
+        else:
+            queue.settle([entry])
         return self._last_tag
 
-    def _settle(self, tags: list[int]) -> list[_Delivery]:
-        settled = [self._unsettled.pop(tag) for tag in tags]
-        for delivery in settled:
-            if delivery.subscription:
-                delivery.subscription.unsettled -= 1
-        return settled
+    def _settle(self, tags: list[int]) -> None:
+        for queue, entries in self._take_from(tags):
+            queue.settle(entries)
 
     def _return(self, tags: list[int]) -> None:
-        by_queue: dict[Queue, list[Entry]] = {}
-        for delivery in self._settle(tags):
-            by_queue.setdefault(delivery.queue, []).append(delivery.entry)
-        for queue, entries in by_queue.items():
+        for queue, entries in self._take_from(tags):
             queue.put_back(entries)
+
+    def _take_from(self, tags: list[int]) -> Iterable[tuple[Queue, list[Entry]]]:
+        by_queue: dict[Queue, list[Entry]] = {}
+        for tag in tags:
+            delivery = self._unsettled.pop(tag)
+            by_queue.setdefault(delivery.queue, []).append(delivery.entry)
+            if delivery.subscription:
+                delivery.subscription.unsettled -= 1
+        return by_queue.items()
 
     def _named(self, tag: int, *, multiple: bool) -> list[int]:
         if multiple and tag == 0:
@@ -245,6 +258,11 @@ class Channel:
             raise AmqpError(406, f"unknown delivery tag {tag}")
         return [*takewhile(lambda each: each <= tag, self._unsettled)] if multiple else [tag]
 
+    def _demand(self, action: Action, name: str, key: str = "") -> None:
+        if not self._link.may(action, name, key):
+            text = f"{action} access to '{name}' refused for user '{self._link.user}'"
+            raise AmqpError(403, text)
+
     # Exchanges
 
     def _declare_exchange(self, method: commands.Exchange.Declare) -> base.Frame:
@@ -252,6 +270,7 @@ class Channel:
         if method.passive:
             self._host.find_exchange(method.exchange)
         else:
+            self._demand("configure", method.exchange)
             _refuse_arguments(method.arguments)
             wanted = Exchange(
                 method.exchange,
@@ -265,6 +284,7 @@ class Channel:
 
     def _delete_exchange(self, method: commands.Exchange.Delete) -> base.Frame:
         _refuse_default(method.exchange)
+        self._demand("configure", method.exchange)
         self._host.delete_exchange(method.exchange, if_unused=method.if_unused)
         return commands.Exchange.DeleteOk()
 
@@ -275,10 +295,16 @@ class Channel:
             raise AmqpError(404, "no previously declared queue")
         return self._host.find_queue(name or self._queue_name, self._link)
 
+    def _readable(self, name: str) -> Queue:
+        queue = self._find_queue(name)
+        self._demand("read", queue.name)
+        return queue
+
     def _declare_queue(self, method: commands.Queue.Declare) -> base.Frame:
         if method.passive:
             queue = self._host.find_queue(method.queue, self._link)
         else:
+            self._demand("configure", method.queue)
             _refuse_arguments(method.arguments)
             queue = self._host.declare_queue(
                 method.queue,
@@ -291,27 +317,32 @@ class Channel:
         return commands.Queue.DeclareOk(queue.name, len(queue), len(queue.consumers))
 
     def _bind(self, method: commands.Queue.Bind) -> base.Frame:
-        queue = self._find_queue(method.queue)
-        _refuse_default(method.exchange)
-        # Without any name, it is the last declared queue, and its name the key.
-        key = method.routing_key or ("" if method.queue else queue.name)
-        self._host.bind(queue, self._host.find_exchange(method.exchange), key)
+        self._host.bind(*self._binding(method))
         return commands.Queue.BindOk()
 
     def _unbind(self, method: commands.Queue.Unbind) -> base.Frame:
-        queue = self._find_queue(method.queue)
-        _refuse_default(method.exchange)
-        key = method.routing_key or ("" if method.queue else queue.name)
-        self._host.unbind(queue, self._host.find_exchange(method.exchange), key)
+        self._host.unbind(*self._binding(method))
         return commands.Queue.UnbindOk()
 
+    def _binding(
+        self, method: commands.Queue.Bind | commands.Queue.Unbind
+    ) -> tuple[Queue, Exchange, str]:
+        queue = self._find_queue(method.queue)
+        _refuse_default(method.exchange)
+        self._demand("write", queue.name)
+        self._demand("read", method.exchange)
+        # Without any name, it is the last declared queue, and its name the key.
+        key = method.routing_key or ("" if method.queue else queue.name)
+        return queue, self._host.find_exchange(method.exchange), key
+
     def _purge(self, method: commands.Queue.Purge) -> base.Frame:
-        return commands.Queue.PurgeOk(self._find_queue(method.queue).purge())
+        return commands.Queue.PurgeOk(self._readable(method.queue).purge())
 
     def _delete_queue(self, method: commands.Queue.Delete) -> base.Frame:
         if method.queue and method.queue not in self._host.queues:
             return commands.Queue.DeleteOk(0)
         queue = self._find_queue(method.queue)
+        self._demand("configure", queue.name)
         if method.if_unused and queue.consumers:
             raise AmqpError(406, f"queue '{queue.name}' in use")
         if method.if_empty and len(queue):
@@ -333,7 +364,7 @@ class Channel:
     def _consume(self, method: commands.Basic.Consume) -> None:
         if method.consumer_tag in self._subscriptions:
             raise AmqpError(530, f"attempt to reuse consumer tag '{method.consumer_tag}'")
-        queue = self._find_queue(method.queue)
+        queue = self._readable(method.queue)
         method.consumer_tag = method.consumer_tag or unique_name("amq.ctag-")
         subscription = Subscription(self, queue, method, self._prefetch)
         queue.add(subscription)
@@ -350,10 +381,11 @@ class Channel:
     def _publish(self, method: commands.Basic.Publish) -> None:
         if method.immediate:
             raise AmqpError(540, "immediate=true is not implemented")
+        self._demand("write", method.exchange, method.routing_key)
         self._arriving = _Arriving(method)
 
     def _get(self, method: commands.Basic.Get) -> base.Frame | None:
-        queue = self._find_queue(method.queue)
+        queue = self._readable(method.queue)
         entry = queue.take()
         if entry is None:
             return Basic.GetEmpty()

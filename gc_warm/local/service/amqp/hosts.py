@@ -10,19 +10,41 @@ from gc_warm.errors.service import AmqpError
 from gc_warm.local.service.amqp.queues import Exchange, Message, Queue
 
 if TYPE_CHECKING:
-    from gc_warm.local.service.amqp.queues import Consumer
+    from gc_warm.local.service.amqp.queues import Consumer, Journal
 
 _KINDS = ("direct", "fanout", "topic")
 _RESERVED = "amq."
 
 
 class VirtualHost:
-    """All exchanges and queues by name, and the rules for making and removing them."""
+    """All exchanges and queues by name, and the rules for making and removing them.
 
-    def __init__(self) -> None:
+    Args:
+        journal: Keeps the messages of durable queues.
+    """
+
+    def __init__(self, journal: Journal | None = None) -> None:
+        self._journal = journal
         self.queues: dict[str, Queue] = {}
         standing = [Exchange("", "direct"), *(Exchange(_RESERVED + kind, kind) for kind in _KINDS)]
         self.exchanges = {exchange.name: exchange for exchange in standing}
+
+    def restore(self) -> list[Message]:
+        """Fill the queues that there are with what was kept, and return that; forget the rest."""
+        restored = []
+        for number, name, message in self._journal.load() if self._journal else ():
+            if name in self.queues:
+                self.queues[name].restore(number, message)
+                restored.append(message)
+            elif self._journal:
+                self._journal.forget(number)
+        self.commit()
+        return restored
+
+    def commit(self) -> None:
+        """Make sure that what happened to durable queues outlives the process."""
+        if self._journal is not None:
+            self._journal.commit()
 
     def publish(self, message: Message) -> bool:
         """Put a message into the queues it is for, and return whether there were any."""
@@ -110,7 +132,7 @@ class VirtualHost:
         Args:
             name: Its name; without one it gets one that nothing else has.
             user: Who declares it.
-            durable: Kept to be compared when it is declared again.
+            durable: Whether its persistent messages are kept.
             auto_delete: Whether it goes with its last consumer.
             exclusive: Whether it is for this user only, and goes with it.
 
@@ -122,7 +144,11 @@ class VirtualHost:
         # An exclusive queue outlives nothing.
         durable = durable and not exclusive
         wanted = Queue(
-            name or unique_name("amq.gen-"), durable=durable, auto_delete=auto_delete, owner=owner
+            name or unique_name("amq.gen-"),
+            durable=durable,
+            auto_delete=auto_delete,
+            owner=owner,
+            journal=self._journal,
         )
         if wanted.name in self.queues:
             found = self.find_queue(name, user)

@@ -13,11 +13,12 @@ from pamqp import base, commands, common, constants
 from gc_warm.errors.service import AmqpError
 from gc_warm.local.service.amqp import wire
 from gc_warm.local.service.amqp.channels import Channel, Link
-from gc_warm.local.service.amqp.hosts import VirtualHost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from gc_warm.local.service.amqp.channels import Action
+    from gc_warm.local.service.amqp.hosts import VirtualHost
     from gc_warm.local.service.amqp.queues import Message
     from gc_warm.local.service.amqp.wire import Piece
 
@@ -68,13 +69,16 @@ class Site:
         virtual_host: The name by which the virtual host is known, besides ``/``.
         heartbeat: The interval that is proposed, in seconds; 0 for none.
         limits: What peers may take.
+        host: The virtual host.
+        may: Whether a user may do something with a queue or an exchange, for a routing key.
     """
 
     credentials: Mapping[str, str]
     virtual_host: str
     heartbeat: int
     limits: Limits
-    host: VirtualHost = field(default_factory=VirtualHost)
+    host: VirtualHost
+    may: Callable[[str, Action, str, str], bool]
     peers: set[Peer] = field(default_factory=set)
     on_empty: Callable[[], None] = lambda: None
     """Called when the last peer has gone."""
@@ -175,6 +179,10 @@ class Peer(asyncio.Protocol, Link):
         self._held_back = self._held_back or not ready
         return ready and not self._closing
 
+    def may(self, action: Action, name: str, key: str = "") -> bool:
+        """Return whether the user may do something with a queue or an exchange."""
+        return self._site.may(self.user, action, name, key)
+
     def send(self, channel: int, *methods: base.Frame) -> None:
         """Send methods."""
         self._write(wire.encode(channel, *methods))
@@ -228,6 +236,8 @@ class Peer(asyncio.Protocol, Link):
             self._lost_track = error.code == 501  # noqa: PLR2004 - FRAME_ERROR
             self._refuse(error)
         del self._inbox[: len(self._inbox) if self._lost_track else place]
+        # Before anything is confirmed: what is sent goes out in the loop's next turn.
+        self.host.commit()
         self._heed_pace()
 
     def _heed_pace(self) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gc_warm.errors.service import AmqpError
-from gc_warm.local.service.amqp.wire import decode_properties
+from gc_warm.local.service.amqp.wire import decode_properties, is_persistent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,6 +41,11 @@ class Message:
         """The message's properties, decoded anew each time."""
         return decode_properties(self.header)
 
+    @property
+    def persistent(self) -> bool:
+        """Whether it is to outlive the broker."""
+        return is_persistent(self.header)
+
 
 @dataclass(order=True)
 class Entry:
@@ -50,11 +55,33 @@ class Entry:
         position: Where it stands in the queue, and will again if it comes back.
         message: The message.
         redelivered: Whether it may have been delivered before.
+        number: What the journal knows it by; None if it is not kept.
     """
 
     position: int
     message: Message = field(compare=False)
     redelivered: bool = field(default=False, compare=False)
+    number: int | None = field(default=None, compare=False)
+
+
+class Journal(ABC):
+    """Keeps the messages of durable queues for a broker that is started again."""
+
+    @abstractmethod
+    def keep(self, queue: str, message: Message) -> int:
+        """Keep a message until it is forgotten, and return its number."""
+
+    @abstractmethod
+    def forget(self, number: int) -> None:
+        """Keep a message no longer."""
+
+    @abstractmethod
+    def commit(self) -> None:
+        """Make sure that all this outlives the process."""
+
+    @abstractmethod
+    def load(self) -> Iterable[tuple[int, str, Message]]:
+        """Return the number, the queue and the message of all that is kept, oldest first."""
 
 
 class Consumer(ABC):
@@ -80,19 +107,27 @@ class Queue:
 
     Args:
         name: Its name.
-        durable: Kept to be compared when it is declared again.
+        durable: Whether its persistent messages are kept.
         auto_delete: Whether it goes with its last consumer.
         owner: Who alone may use it, and with whom it goes; None is everybody.
+        journal: Keeps its persistent messages if it is durable.
     """
 
     def __init__(
-        self, name: str, *, durable: bool, auto_delete: bool, owner: object | None
+        self,
+        name: str,
+        *,
+        durable: bool,
+        auto_delete: bool,
+        owner: object | None,
+        journal: Journal | None = None,
     ) -> None:
         self.name = name
         self.durable = durable
         self.auto_delete = auto_delete
         self.owner = owner
         self.deleted = False
+        self._journal = journal if durable else None
         self.consumers: deque[Consumer] = deque()
         self.bindings: dict[tuple[Exchange, str], None] = {}
         self._fresh: deque[Entry] = deque()
@@ -105,13 +140,29 @@ class Queue:
 
     def put(self, message: Message) -> None:
         """Add a message at the end, and deliver what can be."""
-        self._fresh.append(Entry(self._next_position, message))
-        self._next_position += 1
+        keep = self._journal is not None and message.persistent
+        number = self._journal.keep(self.name, message) if self._journal and keep else None
+        self._append(Entry(self._next_position, message, number=number))
         self.serve()
+
+    def restore(self, number: int, message: Message) -> None:
+        """Add a message that the journal has kept."""
+        self._append(Entry(self._next_position, message, redelivered=True, number=number))
+
+    def _append(self, entry: Entry) -> None:
+        self._fresh.append(entry)
+        self._next_position += 1
+
+    def settle(self, entries: Iterable[Entry]) -> None:
+        """Forget messages that were taken for good."""
+        for entry in entries:
+            if self._journal and entry.number is not None:
+                self._journal.forget(entry.number)
 
     def put_back(self, entries: Iterable[Entry]) -> None:
         """Return messages to where they stood, and deliver what can be."""
         if self.deleted:
+            self.settle(entries)
             return
         for entry in entries:
             entry.redelivered = True
@@ -127,6 +178,7 @@ class Queue:
     def purge(self) -> int:
         """Remove all messages that wait, and return how many."""
         number = len(self)
+        self.settle([*self._fresh, *self._returned])
         self._fresh.clear()
         self._returned.clear()
         return number

@@ -33,6 +33,8 @@ _KINDS = {
     constants.FRAME_HEARTBEAT,
 }
 # pamqp's time for a table grows with the square of its size: this much is 25 ms.
+_FLAGS = slice(12, 14)
+_PERSISTENT = 2
 _LARGEST_METHOD = 16 * 1024
 _DEEPEST_TABLE = 32
 _SIZES = {"bit": 1, "octet": 1, "short": 2, "long": 4, "longlong": 8, "timestamp": 8}
@@ -145,6 +147,24 @@ def decode_properties(payload: bytes) -> commands.Basic.Properties:
     except _UNDECODABLE as error:
         raise AmqpError(502, "a message's properties cannot be decoded") from error
     return decoded.properties
+
+
+def is_persistent(payload: bytes) -> bool:
+    """Return whether the properties in a checked content header ask for what outlives the broker.
+
+    They are not decoded: that takes longer than all else that is done to a message.
+    """
+    flags = int.from_bytes(payload[_FLAGS], "big")
+    known = commands.Basic.Properties.flags
+    if not flags & known["delivery_mode"]:
+        return False
+    place = _FLAGS.stop
+    for name in ("content_type", "content_encoding"):
+        if flags & known[name]:
+            place = _after("shortstr", payload, place)
+    if flags & known["headers"]:
+        place = _after_sized(payload, place)
+    return payload[place] == _PERSISTENT
 
 
 def closes_connection(error: AmqpError) -> bool:

@@ -35,6 +35,7 @@ def test_what_is_well_formed_is_passed_on(properties, size):
     found = wire.decode_content_header(data)
     assert (size, data) == (found.body_size, found.payload)
     assert bool(properties.user_id) == found.names_user
+    assert (properties.delivery_mode == 2) == wire.is_persistent(data)
 
 
 @given(PROPERTIES, st.data())

@@ -5,6 +5,7 @@ import json
 import pika
 import pytest
 from globus_compute_common import messagepack
+from globus_compute_endpoint.endpoint.identity_mapper import PosixIdentityMapper
 from globus_compute_sdk.serialize import ComputeSerializer
 
 
@@ -232,3 +233,40 @@ def test_a_user_of_the_broker_needs_its_password(v2):
 
     with pytest.raises(pika.exceptions.AMQPConnectionError):
         pika.BlockingConnection(pika.URLParameters(wrong))
+
+
+def test_results_of_a_high_assurance_endpoint_are_asked_for(v2, submit, listen, fake_endpoint):
+    said = {"endpoint_name": "careful", "high_assurance": True}
+    endpoint = fake_endpoint(v2.register_endpoint(said).data)
+    (task_id,), group = submit(endpoint)
+    result = listen(group)
+
+    endpoint.result(task_id, "secret")
+    properties, body = result()
+    assert {"high_assurance": True} == properties.headers
+    assert b"secret" not in body
+    assert task_id == str(messagepack.unpack(body).task_id)
+    assert "secret" == v2.get_task(task_id)["result"]
+
+
+def test_who_submits_is_whom_the_agent_maps(service, manager, submit, tmp_path):
+    """By the agent's own identity mapper."""
+    mapping = tmp_path / "mapping.json"
+    expression = {"source": "{username}", "match": "(.*)", "output": "local-{0}"}
+    document = {
+        "DATA_TYPE": "expression_identity_mapping#1.0.0",
+        "mappings": [expression],
+    }
+    mapping.write_text(json.dumps([document]))
+    manager.beat()
+    submit(manager)
+    command = json.loads(manager.command()[1])
+
+    mapper = PosixIdentityMapper(mapping, str(manager.id))
+    try:
+        found = mapper.map_identities(command["globus_identity_set"])
+    finally:
+        mapper.stop_watching()
+    identity = str(service.identity().id)
+    assert [[{identity: ["local-alice"]}]] == found
+    assert "alice" == command["globus_username"]

@@ -4,9 +4,6 @@ import pytest
 import requests
 from globus_sdk import ComputeAPIError
 
-from gc_warm.errors import UsageError
-from gc_warm.local.service.service import LocalService
-
 
 @pytest.fixture
 def raw(service, alice):
@@ -68,11 +65,3 @@ def test_the_control_url_wants_to_know_who_asks(service, raw):
 
     assert 401 == answer.status_code
     assert 200 == raw()
-
-
-@pytest.mark.may_skip("CI runs this tier with both brokers")
-def test_rabbitmq_cannot_be_dropped(amqp):
-    if amqp is None:
-        pytest.skip("needs RabbitMQ")
-    with LocalService(port=0, amqp=amqp) as service, pytest.raises(UsageError):
-        service.faults.drop_connections()

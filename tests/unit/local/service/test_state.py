@@ -158,8 +158,10 @@ def test_an_endpoint_may_have_admins(state, alice, bob):
 
 def test_others_see_what_is_public(state, alice, bob):
     endpoint_of(state, alice)
+    shared = endpoint_of(state, alice, multi_user=True)
     public = endpoint_of(state, alice, public=True)
 
+    assert shared == state.endpoints.visible(bob, shared.id)
     assert [] == state.endpoints.listed(bob, everyones=False)
     assert [public] == state.endpoints.listed(bob, everyones=True)
 
@@ -228,11 +230,14 @@ def test_a_submission_is_refused_as_a_whole(state, alice):
     assert [] == state.tasks.take_waiting()
 
 
-def test_a_group_that_does_not_exist_cannot_be_joined(state, alice):
+def test_a_group_that_nobody_made_is_made(state, alice, bob):
     endpoint, function = endpoint_of(state, alice), function_of(state, alice)
+    group_id = uuid.uuid4()
 
-    with pytest.raises(Unknown, match="group"):
-        submit(state, alice, endpoint, function, group=uuid.uuid4())
+    assert group_id == submit(state, alice, endpoint, function, group=group_id).group.id
+    assert state.tasks.is_of(alice, group_id)
+    with pytest.raises(Forbidden, match="group"):
+        state.tasks.group(bob, group_id)
 
 
 def test_someone_elses_group_cannot_be_joined(state, alice, bob):

@@ -1,0 +1,105 @@
+"""The embedded broker of a service: its users, what each may do, and what it kept."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid5
+
+from gc_warm.errors.service import BrokerStartError
+from gc_warm.local.service import queues
+from gc_warm.local.service.amqp.queues import Exchange
+from gc_warm.local.service.broker import Broker
+from gc_warm.local.service.journal import SqliteJournal
+from gc_warm.local.service.store import SqliteStore
+
+if TYPE_CHECKING:
+    from gc_warm.local.service.amqp.channels import Action
+    from gc_warm.local.service.state import State
+
+log = logging.getLogger(__name__)
+
+_SETTINGS = UUID("6b0d8d0e-6a3f-4a0e-9f0b-2a35c9a1c0de")
+_PORT = uuid5(_SETTINGS, "broker port")
+_PASSWORDS = uuid5(_SETTINGS, "broker passwords")
+
+
+class EmbeddedBroker:
+    """A broker for the clients and endpoints that a service knows.
+
+    Its port, passwords and messages are kept where the service keeps everything. So clients and
+    endpoints that outlive it find the next one.
+
+    Args:
+        state: What the service knows.
+    """
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._passwords: dict[str, str] = dict(state.setting(_PASSWORDS, {}))
+        store = state.store
+        self._journal = SqliteJournal(store) if isinstance(store, SqliteStore) else None
+        self._broker: Broker
+
+    async def open(self) -> None:
+        """Listen, once everything is as it was: who connects publishes at once.
+
+        Raises:
+            BrokerStartError: It cannot listen.
+        """
+        port = self._state.setting(_PORT, 0)
+        try:
+            await self._listen(port)
+        except BrokerStartError:
+            if not port:
+                raise
+            log.warning("port %s is taken: endpoints that still run will not find the broker", port)
+            await self._listen(0)
+        self._state.set(_PORT, self._broker.port)
+
+    async def _listen(self, port: int) -> None:
+        self._broker = Broker(self._passwords, port=port, journal=self._journal, may=self._may)
+        self._restore()
+        await self._broker.start()
+
+    def _restore(self) -> None:
+        host = self._broker.topology
+        exchange = Exchange(queues.EXCHANGE, "direct")
+        host.declare_exchange(exchange)
+        names, bindings = queues.standing(self._state)
+        for name in names:
+            host.declare_queue(name, user=self, durable=True, auto_delete=False, exclusive=False)
+        for name, key in bindings:
+            host.bind(host.queues[name], exchange, key)
+        # The broker may have taken a task without the service having had the time to note it.
+        taken = [queues.task_in(message.properties.headers or {}) for message in host.restore()]
+        self._state.tasks.delivered(each for each in taken if each)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._broker.stop()
+
+    def url(self, user: str) -> str:
+        """Return how a user connects: the service, someone who submits, or an endpoint."""
+        if user not in self._passwords:
+            self._passwords[user] = secrets.token_urlsafe(24)
+            self._state.set(_PASSWORDS, self._passwords)
+        return self._broker.url(user)
+
+    def drop_connections(self) -> None:
+        """Abort all connections without a word."""
+        self._broker.drop_connections()
+
+    def _may(self, user: str, action: Action, name: str, key: str) -> bool:
+        if user == queues.SERVICE:
+            return True
+        if action == "write":
+            return name == queues.EXCHANGE and queues.is_from(user, key)
+        return action == "read" and self._may_read(user, name)
+
+    def _may_read(self, user: str, name: str) -> bool:
+        owner, group = self._state.identities.get(UUID(user)), queues.group_of(name)
+        if owner is None or group is None:
+            return queues.is_read_by(user, name)
+        return self._state.tasks.is_of(owner, group)
