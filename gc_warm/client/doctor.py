@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gc_warm.client.check import Check
-from gc_warm.client.service import LOGIN, explaining
+from gc_warm.client.service import LOGIN, explaining, how_to_reach, reach
 from gc_warm.client.trial import Trial
 from gc_warm.errors import GcWarmError
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from globus_compute_sdk import Client
 
-REACH_SECONDS = 10.0
 SHOWN_ENDPOINTS = 10
 _ID, _SECRET = "GLOBUS_COMPUTE_CLIENT_ID", "GLOBUS_COMPUTE_CLIENT_SECRET"
 _DISTRIBUTIONS = ("gc-warm", "globus-compute-sdk", "globus-compute-endpoint", "dill")
@@ -127,17 +126,12 @@ def credentials() -> Check:
 
 def reachable(client: Client) -> Check:
     """Say whether anything answers where the service should be; quickly, if not."""
-    import requests
-
     address = client.web_service_address
     try:
-        requests.head(f"{address}/v2/version", timeout=REACH_SECONDS)
-    except requests.RequestException as error:
-        fix = "Is there a network? Is GLOBUS_SDK_ENVIRONMENT, if set, the one you mean?"
-        if "localhost" in address or "127.0.0.1" in address:
-            fix = "Start it: gc-warm serve."
-        message = f"nothing answers at {address} ({type(error).__name__})"
-        return Check("network", "fail", message, fix)
+        reach(address)
+    except GcWarmError as error:
+        message = f"nothing answers at {address} ({type(error.__cause__).__name__})"
+        return Check("network", "fail", message, how_to_reach(address))
     return Check("network", "ok", f"something answers at {address}")
 
 
