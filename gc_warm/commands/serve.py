@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gc_warm.commands.command import Command, Exit
 from gc_warm.errors import GcWarmError
 
 if TYPE_CHECKING:
@@ -23,7 +24,14 @@ if TYPE_CHECKING:
     from gc_warm.local.service.service import LocalService
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=[
+        "gc-warm serve",
+        'eval "$(gc-warm serve --env)"     # in a second terminal',
+        "globus-compute-endpoint start my-endpoint",
+    ],
+)
 @click.option("--port", default=5000, show_default=True, type=click.IntRange(0, 65535))
 @click.option("--amqp", metavar="URL", help="Use this RabbitMQ.  [default: an embedded broker]")
 @click.option(
@@ -57,16 +65,13 @@ def serve(
     *,
     only_env: bool,
 ) -> int:
-    r"""Stand in for Globus Compute's web services, on this machine only, until Ctrl-C.
+    """Stand in for the web services of Globus Compute, until Ctrl-C.
 
-    \b
-    In a second terminal:
-        eval "$(gc-warm serve --env)"
-        globus-compute-endpoint start my-endpoint
+    It listens on this machine only, and needs no account.
     """
     if only_env:
         click.echo(_exports(_running(port)[0]))
-        return 0
+        return Exit.OK
     try:
         from gc_warm.local.service.service import LocalService
     except ImportError as error:
@@ -88,7 +93,7 @@ def serve(
             _introduce(service, identities)
             threading.Event().wait()
         click.echo("\nstopping")
-    return 0
+    return Exit.OK
 
 
 def _introduce(service: LocalService, identities: tuple[str, ...]) -> None:
