@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gc_warm.client.manifest import Entry
 
 LOGIN = "globus-compute-endpoint login"
+CLIENT_ID, CLIENT_SECRET = "GLOBUS_COMPUTE_CLIENT_ID", "GLOBUS_COMPUTE_CLIENT_SECRET"
 NOT_FOUND = {404, 410}
 REACH_SECONDS = 10.0
 
@@ -55,20 +56,37 @@ def connect() -> Client:
     Raises:
         RegistryError: There are no credentials, or the service does not answer.
     """
-    from globus_compute_sdk import Client
-
     with explaining("connect"):
-        client = Client(do_version_check=False)
+        client = make_client()
         if _has_credentials(client):
             reach(client.web_service_address)
         client.version_check()
     return client
 
 
+def make_client() -> Client:
+    """Make a client, and ask nobody.
+
+    Raises:
+        RegistryError: What the environment says makes no sense to the SDK.
+    """
+    from globus_compute_sdk import Client
+
+    with explaining("connect"):
+        try:
+            return Client(do_version_check=False)
+        except ValueError as error:
+            raise RegistryError(
+                f"Cannot connect: the SDK refuses what the environment says ({error}). Are "
+                f"GLOBUS_SDK_ENVIRONMENT, {CLIENT_ID} and {CLIENT_SECRET} what you mean? "
+                'For gc-warm serve: eval "$(gc-warm serve --env)".'
+            ) from error
+
+
 def _has_credentials(client: Client) -> bool:
     """Return whether requests can be made at once; otherwise the SDK asks for a login, or fails."""
-    of_client = "GLOBUS_COMPUTE_CLIENT_ID" in os.environ
-    return of_client or client.app is None or not client.app.login_required()
+    of_client = os.environ.get(CLIENT_ID) and os.environ.get(CLIENT_SECRET)
+    return bool(of_client) or client.app is None or not client.app.login_required()
 
 
 def reach(address: str) -> None:
@@ -153,7 +171,7 @@ def explaining(what: str, function_id: str = "", address: str = "") -> Iterator[
     except (GlobusSDKUsageError, EOFError) as error:
         raise RegistryError(
             f"Cannot {what}: there are no credentials ({error}). Log in with `{LOGIN}`, or set "
-            "GLOBUS_COMPUTE_CLIENT_ID and GLOBUS_COMPUTE_CLIENT_SECRET."
+            f"{CLIENT_ID} and {CLIENT_SECRET}."
         ) from error
 
 

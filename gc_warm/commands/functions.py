@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -12,8 +13,6 @@ from gc_warm.commands.command import Exit
 from gc_warm.errors import UsageError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from gc_warm.client.registry import FunctionRegistry
 
 NAMES = click.argument("names", metavar="[NAME]...", nargs=-1)
@@ -81,7 +80,17 @@ def prune(names: tuple[str, ...], manifest: Path, keep: int, *, delete: bool) ->
 @functions.command()
 @NAMES
 @MANIFEST
-def allow(names: tuple[str, ...], manifest: Path) -> int:
+@click.option(
+    "--endpoint-config",
+    type=click.Path(exists=True, path_type=Path),
+    help="Make sure that the allowed_serializers of this folder or template allow them, too.",
+)
+def allow(names: tuple[str, ...], manifest: Path, endpoint_config: Path | None) -> int:
     """Print what an endpoint's config.yaml needs to allow these alone."""
-    click.echo(_registry(manifest).allowed_functions(names))
+    registry = _registry(manifest)
+    if endpoint_config is not None:
+        from gc_warm.client.allowlist import require_allowed
+
+        require_allowed([registry[name] for name in names or registry.entries()], endpoint_config)
+    click.echo(registry.allowed_functions(names))
     return Exit.OK

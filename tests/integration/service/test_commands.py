@@ -66,6 +66,7 @@ def command(service, tmp_path):
 def high_security(service, command, tmp_path):
     """The sample, whose config.yaml allows what was registered."""
     command("register", COUNT, *strategy_of_the_readme())
+    command("functions", "allow", "--endpoint-config", str(SAMPLE))
     command("register", COUNT, "--name", "pickled", "--strategy", "DillCode")
     folder = tmp_path / "sample"
     folder.mkdir()

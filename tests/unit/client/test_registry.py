@@ -8,6 +8,7 @@ import multiprocessing
 import subprocess
 import sys
 import uuid
+from pathlib import Path
 
 import pytest
 import yaml
@@ -520,6 +521,37 @@ def test_without_credentials_the_error_says_how_to_get_them(tmp_path):
     assert "globus-compute-endpoint login" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "functions.json").exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["register", "gc_warm.functions.counter:increase_count"],
+        ["submit", "gc_warm.functions.counter:increase_count", "--endpoint", str(uuid.UUID(int=1))],
+        ["doctor"],
+    ],
+    ids=lambda each: each[0],
+)
+def test_an_environment_that_makes_no_sense_is_explained(tmp_path, command):
+    done = subprocess.run(
+        [Path(sys.executable).with_name("gc-warm"), *command],
+        cwd=tmp_path,
+        env={
+            "HOME": str(tmp_path),
+            "PATH": "/usr/bin:/bin",
+            "GLOBUS_SDK_ENVIRONMENT": "local",
+            "GLOBUS_COMPUTE_CLIENT_ID": str(uuid.uuid4()),
+            "GLOBUS_COMPUTE_CLIENT_SECRET": "secret",
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert 1 == done.returncode
+    assert 'Unrecognized environment "local"' in done.stdout + done.stderr
+    assert 'eval "$(gc-warm serve --env)"' in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_without_network_the_error_says_so(tmp_path):

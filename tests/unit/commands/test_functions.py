@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 import yaml
@@ -118,3 +119,51 @@ def test_a_name_that_would_be_obeyed_is_shown_by_its_codes(gc_warm, manifest, na
     assert (1, "") == done[:2]
     assert f"{name!r} is no printable text" in done.err
     assert done.err.rstrip("\n").isprintable()
+
+
+# What the endpoint's workers may unpack
+
+CODE = "globus_compute_sdk.serialize"
+ALLOWED = {
+    "none": "engine:\n  type: ThreadPoolEngine\n",
+    "text": f"engine:\n  allowed_serializers:\n    # code\n    - {CODE}.PureSourceTextInspect\n\n"
+    f"    - {CODE}.JSONData\n  max_workers: {{{{ workers }}}}\n",
+    "pickle": f"engine: \n  allowed_serializers: [{CODE}.DillCode, '{CODE}.JSONData']\n",
+    "wildcard": 'allowed_serializers:\n- "globus_compute_sdk.*Code"\n- globus_compute_sdk.*Data\n',
+    "commented": f"allowed_serializers:\n  # - {CODE}.PureSourceTextInspect\n  - {CODE}.DillCode",
+}
+
+
+@pytest.mark.parametrize(
+    ("template", "code"),
+    [("none", 0), ("text", 0), ("pickle", 2), ("wildcard", 0), ("commented", 2)],
+)
+def test_allow_knows_what_workers_may_unpack(gc_warm, manifest, tmp_path, template, code):
+    folder = tmp_path / "ep"
+    folder.mkdir()
+    (folder / "user_config_template.yaml.j2").write_text(ALLOWED[template])
+    done = gc_warm("functions", "allow", "--endpoint-config", folder)
+    assert (code, code == 0) == (done.code, done.out.startswith("allowed_functions:"))
+    if code:
+        assert "does not allow what wrote f (by PureSourceTextInspect)" in done.err
+        assert "It allows DillCode" in done.err
+        assert "--strategy NAME" in done.err
+
+
+def test_allow_wants_a_folder_of_an_endpoint(gc_warm, manifest, tmp_path):
+    done = gc_warm("functions", "allow", "--endpoint-config", tmp_path)
+    assert (2, True) == (done.code, "has no user_config_template.yaml.j2" in done.err)
+
+
+def test_the_samples_allow_what_their_engines_do(gc_warm, manifest):
+    configs = Path(__file__).parents[3] / "endpoint_configs"
+    codes = {
+        folder.name: gc_warm("functions", "allow", "--endpoint-config", folder).code
+        for folder in configs.iterdir()
+        if folder.is_dir()
+    }
+    assert {0} == {*codes.values()}
+    data = json.loads(manifest.read_text())
+    data["functions"]["f"]["strategy"] = "DillCode"
+    manifest.write_text(json.dumps(data))
+    assert 2 == gc_warm("functions", "allow", "--endpoint-config", configs / "high-security").code
