@@ -124,6 +124,8 @@ def parse_arguments(args: str, kwargs: str) -> tuple[list[Any], dict[str, Any]]:
     by_name = parse_value("--kwargs", kwargs, dict)
     if wrong := [name for name in by_name if not isinstance(name, str)]:
         raise UsageError(f"--kwargs must have names as text, not {wrong[0]!r}.")
+    if taken := {"self", "fn"} & {*by_name}:  # of Executor.submit's own arguments
+        raise UsageError(f"--kwargs cannot have {taken.pop()!r}: give it with --args, by position.")
     return positional, by_name
 
 

@@ -18,7 +18,7 @@ from gc_warm.commands.arguments import (
     parse_arguments,
 )
 from gc_warm.commands.command import Command, Exit
-from gc_warm.commands.show import KEPT, as_json_text, printable, seconds
+from gc_warm.commands.show import KEPT, as_json_text, printable, seconds, shown
 
 if TYPE_CHECKING:
     from gc_warm.worker.receipt import Receipted
@@ -86,6 +86,6 @@ def show_calls(calls: list[Receipted[Any]], *, as_json: bool) -> None:
             seconds(receipt.seconds),
             cold if receipt.cold_starts else "0",
             str(receipt.hits),
-            escape(printable(repr(call.value))),
+            escape(shown(call.value)),
         )
     Console().print(table)

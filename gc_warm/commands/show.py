@@ -22,6 +22,18 @@ def printable(text: str, keep: str = "") -> str:
     )
 
 
+def shown(value: Any) -> str:
+    """Return a value as Python shows it, in one line that a terminal does not obey."""
+    return printable(_repr(value))
+
+
+def _repr(value: Any) -> str:
+    try:
+        return repr(value)
+    except Exception as error:  # noqa: BLE001  (a result is the user's, and so is its repr)
+        return f"<a {type(value).__name__}, whose repr raises {type(error).__name__}>"
+
+
 def counted(number: int, one: str, more: str | None = None) -> str:
     """Return a number with its noun, such as ``1 call`` or ``2,000 calls``."""
     return f"{number:,} {one if number == 1 else more or one + 's'}"
@@ -45,6 +57,6 @@ def as_json_text(rows: list[dict[str, Any]]) -> str:
 
 def _plain(value: Any) -> Any:
     try:
-        return json.loads(json.dumps(value, default=repr))
+        return json.loads(json.dumps(value, default=_repr))
     except (TypeError, ValueError, RecursionError):  # a key that is no text, or a ring
-        return repr(value)
+        return _repr(value)

@@ -22,7 +22,7 @@ from gc_warm.commands.arguments import (
 )
 from gc_warm.commands.command import Command, Exit
 from gc_warm.commands.run import failed_call, show_calls
-from gc_warm.commands.show import as_json_text, printable
+from gc_warm.commands.show import as_json_text, shown
 from gc_warm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -153,4 +153,4 @@ def _show_results(results: list[Any], *, as_json: bool) -> None:
         click.echo(as_json_text([{"result": each} for each in results]))
         return
     for each in results:
-        click.echo(printable(repr(each)))
+        click.echo(shown(each))

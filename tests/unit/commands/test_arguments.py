@@ -70,6 +70,12 @@ def test_names_of_arguments_are_text():
         parse_arguments("[]", "{1: 2}")
 
 
+@pytest.mark.parametrize("name", ["self", "fn"])
+def test_names_that_executors_take_are_refused(name):
+    with pytest.raises(UsageError, match=f"--kwargs cannot have '{name}': give it with --args"):
+        parse_arguments("[]", json.dumps({name: 1}))
+
+
 @pytest.mark.parametrize("text", ['[1, "é"]', "(1, 'é')", ' [1,\n "é"]\n'])
 def test_a_file_holds_the_same(tmp_path, text):
     (tmp_path / "args").write_text(text, encoding="utf-8")

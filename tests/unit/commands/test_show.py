@@ -7,15 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gc_warm.commands.run import show_calls
-from gc_warm.commands.show import as_json_text, counted, printable, seconds
+from gc_warm.commands.show import as_json_text, counted, printable, seconds, shown
 from gc_warm.worker.receipt import Receipt, Receipted
 
 
 @pytest.mark.parametrize(
-    ("number", "shown"), [(0, "0 calls"), (1, "1 call"), (2, "2 calls"), (1000, "1,000 calls")]
+    ("number", "told"), [(0, "0 calls"), (1, "1 call"), (2, "2 calls"), (1000, "1,000 calls")]
 )
-def test_a_number_has_its_noun(number, shown):
-    assert shown == counted(number, "call")
+def test_a_number_has_its_noun(number, told):
+    assert told == counted(number, "call")
 
 
 def test_another_plural_may_be_given():
@@ -23,18 +23,18 @@ def test_another_plural_may_be_given():
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"),
+    ("value", "told"),
     [(None, "-"), (2e-5, "20 µs"), (0.5, "500.0 ms"), (2, "2.0 s"), (300, "5.0 min")],
 )
-def test_a_time_has_a_unit_that_suits_it(value, shown):
-    assert shown == seconds(value)
+def test_a_time_has_a_unit_that_suits_it(value, told):
+    assert told == seconds(value)
 
 
 @given(st.text())
 def test_what_is_shown_is_printable_and_not_lost(text):
-    shown = printable(text)
-    assert shown.isprintable()
-    assert (shown == text) == text.isprintable()
+    told = printable(text)
+    assert told.isprintable()
+    assert (told == text) == text.isprintable()
 
 
 RING = []
@@ -55,6 +55,17 @@ RING.append(RING)
 )
 def test_any_result_can_be_written_as_json(value, expected):
     assert [{"result": expected}] == json.loads(as_json_text([{"result": value}]))
+
+
+class Broken:
+    def __repr__(self):
+        raise RuntimeError
+
+
+def test_a_result_that_cannot_be_shown_is_named():
+    told = "<a Broken, whose repr raises RuntimeError>"
+    assert told == shown(Broken())
+    assert [{"result": [told]}] == json.loads(as_json_text([{"result": [Broken()]}]))
 
 
 class Red:
