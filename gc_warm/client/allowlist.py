@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING
 
@@ -49,8 +50,8 @@ def require_allowed(entries: Iterable[Entry], folder: Path) -> None:
 
 
 def _template(folder: Path) -> Path:
-    files = [folder / name for name in _FILES] if folder.is_dir() else [folder]
-    found = next((path for path in files if path.is_file()), None)
+    files = [*(folder / name for name in _FILES), folder]
+    found = next((path for path in files if os.path.isfile(path)), None)  # noqa: PTH113  (long names)
     if found is None:
         raise UsageError(f"{folder} has no {_FILES[0]}.")
     return found

@@ -82,15 +82,16 @@ def prune(names: tuple[str, ...], manifest: Path, keep: int, *, delete: bool) ->
 @MANIFEST
 @click.option(
     "--endpoint-config",
-    type=click.Path(exists=True, path_type=Path),
+    metavar="DIR",
     help="Make sure that the allowed_serializers of this folder or template allow them, too.",
 )
-def allow(names: tuple[str, ...], manifest: Path, endpoint_config: Path | None) -> int:
+def allow(names: tuple[str, ...], manifest: Path, endpoint_config: str | None) -> int:
     """Print what an endpoint's config.yaml needs to allow these alone."""
     registry = _registry(manifest)
     if endpoint_config is not None:
         from gc_warm.client.allowlist import require_allowed
 
-        require_allowed([registry[name] for name in names or registry.entries()], endpoint_config)
+        chosen = [registry[name] for name in names or registry.entries()]
+        require_allowed(chosen, Path(endpoint_config))
     click.echo(registry.allowed_functions(names))
     return Exit.OK

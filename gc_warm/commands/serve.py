@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gc_warm.commands.command import Command, Exit
+from gc_warm.commands.show import printable
 from gc_warm.errors import GcWarmError
 
 if TYPE_CHECKING:
@@ -100,14 +101,14 @@ def _introduce(service: LocalService, identities: tuple[str, ...]) -> None:
     click.echo(f"The services of Globus Compute, at {service.url}. Ctrl-C stops them.\n")
     for name in identities:
         if len(identities) > 1:
-            click.echo(f"# as {name}")
+            click.echo(f"# as {printable(name)}")
         click.echo(_exports(service.environment_of(service.identity(name))))
     click.echo('\nOr: eval "$(gc-warm serve --env)". Then, for example:')
     click.echo("  globus-compute-endpoint start my-endpoint\n")
 
 
 def _show(method: str, path: str, status: int) -> None:
-    click.echo(f"{method:6} {path}  {click.style(str(status), fg=_colour(status))}")
+    click.echo(f"{method:6} {printable(path)}  {click.style(str(status), fg=_colour(status))}")
 
 
 def _colour(status: int) -> str:

@@ -147,11 +147,13 @@ def test_allow_knows_what_workers_may_unpack(gc_warm, manifest, tmp_path, templa
     if code:
         assert "does not allow what wrote f (by PureSourceTextInspect)" in done.err
         assert "It allows DillCode" in done.err
+        assert 0 == gc_warm("functions", "allow").code
         assert "--strategy NAME" in done.err
 
 
-def test_allow_wants_a_folder_of_an_endpoint(gc_warm, manifest, tmp_path):
-    done = gc_warm("functions", "allow", "--endpoint-config", tmp_path)
+@pytest.mark.parametrize("folder", [".", "no/such", "x" * 5000, "fifo"])
+def test_allow_wants_a_folder_of_an_endpoint(gc_warm, manifest, fifo, folder):
+    done = gc_warm("functions", "allow", "--endpoint-config", folder)
     assert (2, True) == (done.code, "has no user_config_template.yaml.j2" in done.err)
 
 
