@@ -12,6 +12,7 @@ import builtins
 import dis
 import inspect
 import json
+import re
 import symtable
 import sys
 import textwrap
@@ -42,6 +43,9 @@ _COMBINED = {
 }
 _DEDENTED = {"PureSourceDill", "DillCodeSource"}
 _FIX = "Put @self_contained above it, outermost."
+_FIX_OF_OTHERS = (
+    "It is not yours to decorate: call it in a function of yours, under @self_contained."
+)
 _AT_ONCE = {"listcomp", "setcomp", "dictcomp", "genexpr"}
 _MUTABLE = (list, dict, set, bytearray)
 
@@ -127,7 +131,8 @@ def _fix(function: Callable[..., Any]) -> str:
         if isinstance(inner, SelfContained):
             return "Move @self_contained above the other decorators: only what it covers travels."
         inner = getattr(inner, "__wrapped__", None)
-    return _FIX
+    module = getattr(function, "__module__", None) or "__main__"
+    return _FIX_OF_OTHERS if module not in MAIN and is_installed(module) else _FIX
 
 
 def _outcome(strategy: str, function: Callable[..., Any]) -> _Outcome:
@@ -340,11 +345,8 @@ def probe(payload, args, kwargs):
     for _ in range(2):
         try:
             function = ComputeSerializer().deserialize(payload)
-        except Exception as error:
-            return ["BROKEN", f"{type(error).__name__}: {error}"]
-        try:
             ComputeSerializer().serialize_from_list(function(*args, **kwargs), ())
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             return ["BROKEN", f"{type(error).__name__}: {error}"]
         inner = inspect.unwrap(function)
         inner = inspect.unwrap(getattr(inner, "function", inner))
@@ -385,11 +387,21 @@ def observe(
         except Exception as error:  # noqa: BLE001  (whatever it is, it is not sent)
             found[name] = "BROKEN", str(error.__cause__ or error)
             continue
-        verdict, reason = submit(names["probe"], payload, args, kwargs).result()
+        try:
+            verdict, reason = submit(names["probe"], payload, args, kwargs).result()
+        except Exception as error:  # noqa: BLE001  (it took its worker along, for example)
+            found[name] = "BROKEN", _in_a_line(error)
+            continue
         if verdict == "COLD" and _keeps_in_modules(function):
             verdict = "WARM"
         found[name] = verdict, reason
     return found
+
+
+def _in_a_line(error: Exception) -> str:
+    """Return what a lost task says: the line that names the error, without the worker's number."""
+    lines = [line.strip() for line in str(error).splitlines() if "Error: " in line]
+    return re.sub(r"process \d+", "process", lines[-1] if lines else str(error).strip())
 
 
 def _keeps_in_modules(function: Callable[..., Any]) -> bool:

@@ -14,7 +14,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gc_warm.client.check import Check
-from gc_warm.client.service import LOGIN, explaining
+from gc_warm.client.service import (
+    CLIENT_ID,
+    CLIENT_SECRET,
+    LOGIN,
+    explaining,
+    how_to_reach,
+    make_client,
+    reach,
+)
 from gc_warm.client.trial import Trial
 from gc_warm.errors import GcWarmError
 
@@ -24,9 +32,7 @@ if TYPE_CHECKING:
 
     from globus_compute_sdk import Client
 
-REACH_SECONDS = 10.0
 SHOWN_ENDPOINTS = 10
-_ID, _SECRET = "GLOBUS_COMPUTE_CLIENT_ID", "GLOBUS_COMPUTE_CLIENT_SECRET"
 _DISTRIBUTIONS = ("gc-warm", "globus-compute-sdk", "globus-compute-endpoint", "dill")
 
 
@@ -61,7 +67,11 @@ class Examination:
             yield (found := credentials())
             if found.status == "fail":
                 return
-            client = _connect()
+            try:
+                client = make_client()
+            except GcWarmError as error:
+                yield Check("service", "fail", str(error), "See there.")
+                return
         for check in self._at_service(client):
             yield check
             if check.status == "fail":
@@ -76,12 +86,6 @@ class Examination:
             yield endpoints_of(client)
         else:
             yield from endpoint(client, self.endpoint_id)
-
-
-def _connect() -> Client:
-    from globus_compute_sdk import Client
-
-    return Client(do_version_check=False)
 
 
 # Here
@@ -105,19 +109,24 @@ def _version(name: str) -> str | None:
 
 def credentials() -> Check:
     """Say whether there are any, without asking anyone for a login."""
-    client_id, secret = os.environ.get(_ID), os.environ.get(_SECRET)
+    client_id, secret = os.environ.get(CLIENT_ID), os.environ.get(CLIENT_SECRET)
     if client_id and secret:
         return Check("credentials", "ok", f"those of client {client_id}, from the environment")
     if secret:
-        return Check("credentials", "fail", f"{_SECRET} is set, {_ID} is not", "Set both, or none.")
+        return Check(
+            "credentials",
+            "fail",
+            f"{CLIENT_SECRET} is set, {CLIENT_ID} is not",
+            "Set both, or none.",
+        )
     try:
-        app = _connect().app
+        app = make_client().app
         missing = app is None or app.login_required()
     except Exception as error:  # noqa: BLE001 - whatever keeps them from being read is the answer
         text = f"they cannot be read: {type(error).__name__}: {error}"
         return Check("credentials", "fail", text, f"Log in anew with `{LOGIN}`.")
     if missing:
-        fix = f"Log in with `{LOGIN}`, or set {_ID} and {_SECRET}."
+        fix = f"Log in with `{LOGIN}`, or set {CLIENT_ID} and {CLIENT_SECRET}."
         return Check("credentials", "fail", "nobody is logged in here", fix)
     return Check("credentials", "ok", "somebody is logged in here")
 
@@ -127,17 +136,12 @@ def credentials() -> Check:
 
 def reachable(client: Client) -> Check:
     """Say whether anything answers where the service should be; quickly, if not."""
-    import requests
-
     address = client.web_service_address
     try:
-        requests.head(f"{address}/v2/version", timeout=REACH_SECONDS)
-    except requests.RequestException as error:
-        fix = "Is there a network? Is GLOBUS_SDK_ENVIRONMENT, if set, the one you mean?"
-        if "localhost" in address or "127.0.0.1" in address:
-            fix = "Start it: gc-warm serve."
-        message = f"nothing answers at {address} ({type(error).__name__})"
-        return Check("network", "fail", message, fix)
+        reach(address)
+    except GcWarmError as error:
+        message = f"nothing answers at {address} ({type(error.__cause__).__name__})"
+        return Check("network", "fail", message, how_to_reach(address))
     return Check("network", "ok", f"something answers at {address}")
 
 

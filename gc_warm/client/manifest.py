@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import uuid
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import filelock
 
+from gc_warm.client.strategies import DEFAULT_CODE
 from gc_warm.errors.client import RegistryError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 FORMAT = 1
 LOCK_SECONDS = 120.0
+MAX_BYTES = 64 * 1024**2
 
 
 @dataclass(frozen=True)
@@ -33,11 +36,20 @@ class Version:
         id: Its function id.
         hash: The hash of what it carries.
         registered: When, in UTC.
+        strategy: The SDK's serialization strategy that wrote it, by the name of its class.
+        others: Fields of the file that are not ours; they stay.
     """
 
     id: str
     hash: str
     registered: str
+    strategy: str = DEFAULT_CODE
+    others: dict[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the version as it stands in the file."""
+        known = {name: getattr(self, name) for name in _OF_VERSIONS}
+        return {**known, **self.others}
 
 
 @dataclass(frozen=True)
@@ -52,6 +64,7 @@ class Entry:
         public: Whether anyone may run it.
         group: The Globus group that may run it, if any.
         description: What the service says of it; None for its docstring.
+        others: Fields of the file that are not ours; they stay.
     """
 
     name: str
@@ -61,28 +74,34 @@ class Entry:
     public: bool = False
     group: str | None = None
     description: str | None = None
+    others: dict[str, Any] = field(default_factory=dict)
 
     def renewed(self, entry: Entry) -> Entry:
         """Return a new registration of the same name, with this one in its history."""
-        return replace(entry, history=(self.current, *self.history))
+        return replace(entry, history=(self.current, *self.history), others=self.others)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the entry as it stands in the file."""
         return {
             "target": self.target,
-            **asdict(self.current),
+            **self.current.as_dict(),
             "public": self.public,
             "group": self.group,
             "description": self.description,
-            "history": [asdict(version) for version in self.history],
+            "history": [version.as_dict() for version in self.history],
+            **self.others,
         }
+
+
+_OF_VERSIONS = ("id", "hash", "registered", "strategy")
+_OF_ENTRIES = {*_OF_VERSIONS, "target", "public", "group", "description", "history"}
 
 
 class Manifest:
     """A manifest's file.
 
     Args:
-        path: The file; it need not exist yet.
+        path: The file; it need not exist yet. Where it is a link, what it names is the file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -94,20 +113,7 @@ class Manifest:
         Raises:
             RegistryError: It is no manifest.
         """
-        try:
-            data = json.loads(self.path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError, RecursionError) as error:
-            raise RegistryError(f"Cannot read {self.path}: {error}.") from error
-        try:
-            return _entries(data)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise RegistryError(
-                f"{self.path} is no manifest of functions that this version of gc-warm can read "
-                f"({type(error).__name__}: {error}). If git left conflict marks in it, resolve "
-                "them; each function's newest id comes first."
-            ) from error
+        return self._parse(self._load())
 
     @contextmanager
     def changing(self, timeout: float = LOCK_SECONDS) -> Iterator[dict[str, Entry]]:
@@ -119,9 +125,8 @@ class Manifest:
         Raises:
             RegistryError: The file cannot be written, or another program does not let go of it.
         """
-        if not self.path.parent.is_dir():
-            raise RegistryError(f"Cannot write {self.path}: there is no {self.path.parent}.")
-        lock = filelock.FileLock(self.path.with_name(f".{self.path.name}.lock"), timeout=timeout)
+        file = self._target()
+        lock = filelock.FileLock(file.with_name(f".{file.name}.lock"), timeout=timeout)
         try:
             lock.acquire()
         except filelock.Timeout as error:
@@ -131,27 +136,55 @@ class Manifest:
         except OSError as error:
             raise RegistryError(f"Cannot write beside {self.path}: {error}.") from error
         try:
-            entries = self.read()
+            data = self._load()
+            entries = self._parse(data)
             before = dict(entries)
             yield entries
             if entries != before:
-                self._write(entries)
+                functions = {name: entry.as_dict() for name, entry in sorted(entries.items())}
+                self._write(file, {**data, "format": FORMAT, "functions": functions})
         finally:
             lock.release()
 
-    def _write(self, entries: dict[str, Entry]) -> None:
-        functions = {name: entry.as_dict() for name, entry in sorted(entries.items())}
-        text = json.dumps({"format": FORMAT, "functions": functions}, indent=2) + "\n"
-        new = self.path.with_name(f".{self.path.name}.new")  # the lock makes it ours
+    def _load(self) -> dict[str, Any]:
+        try:
+            text = _read_file(self.path)
+            data: dict[str, Any] = json.loads(text) if text is not None else {**_EMPTY}
+        except (OSError, ValueError, RecursionError) as error:
+            raise RegistryError(f"Cannot read {self.path}: {error}.") from error
+        return data
+
+    def _parse(self, data: Any) -> dict[str, Entry]:
+        try:
+            return _entries(data)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise RegistryError(
+                f"{self.path} is no manifest of functions that this version of gc-warm can read "
+                f"({type(error).__name__}: {error}). If git left conflict marks in it, resolve "
+                "them; each function's newest id comes first."
+            ) from error
+
+    def _target(self) -> Path:
+        """Return the file to replace: a link would be lost."""
+        try:
+            file = Path(os.path.realpath(self.path))
+            if file.parent.is_dir():
+                return file
+        except (OSError, ValueError) as error:
+            raise RegistryError(f"Cannot write {self.path}: {error}.") from error
+        raise RegistryError(f"Cannot write {self.path}: there is no {file.parent}.")
+
+    def _write(self, file: Path, data: dict[str, Any]) -> None:
+        new = file.with_name(f".{file.name}.new")  # the lock makes it ours
         try:
             new.unlink(missing_ok=True)  # of a program that was killed
-            with new.open("x", encoding="utf-8") as file:
-                if self.path.exists():
-                    new.chmod(self.path.stat().st_mode)
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(self.path)
+            with new.open("x", encoding="utf-8") as output:
+                if file.exists():
+                    new.chmod(file.stat().st_mode)
+                output.write(json.dumps(data, indent=2) + "\n")
+                output.flush()
+                os.fsync(output.fileno())
+            new.replace(file)
         except OSError as error:
             raise RegistryError(f"Cannot write {self.path}: {error}.") from error
         finally:
@@ -159,23 +192,56 @@ class Manifest:
                 new.unlink(missing_ok=True)
 
 
+_EMPTY: dict[str, Any] = {"format": FORMAT, "functions": {}}
+
+
+def _read_file(path: Path) -> str | None:
+    """Return what a file holds, or None if there is none. Devices and pipes may never end."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    with open(descriptor, encoding="utf-8") as file:  # noqa: PTH123  (a descriptor)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("it is no regular file")
+        text = file.read(MAX_BYTES)
+    if len(text) == MAX_BYTES:
+        raise ValueError(f"it is longer than {MAX_BYTES:,} characters")
+    return text
+
+
 def _entries(data: Any) -> dict[str, Entry]:
     if data["format"] != FORMAT:
         raise ValueError(f"its format is {data['format']!r}")
-    return {str(name): _entry(str(name), each) for name, each in data["functions"].items()}
+    return {_text(name): _entry(name, each) for name, each in data["functions"].items()}
 
 
 def _entry(name: str, data: dict[str, Any]) -> Entry:
     return Entry(
         name=name,
-        target=str(data["target"]),
+        target=_text(data["target"]),
         current=_version(data),
-        history=tuple(_version(each) for each in data["history"]),
+        history=tuple(_version(each, of_history=True) for each in data["history"]),
         public=bool(data["public"]),
-        group=data["group"],
+        group=None if data["group"] is None else _text(data["group"]),
         description=data["description"],
+        others={key: value for key, value in data.items() if key not in _OF_ENTRIES},
     )
 
 
-def _version(data: dict[str, Any]) -> Version:
-    return Version(str(uuid.UUID(data["id"])), str(data["hash"]), str(data["registered"]))
+def _version(data: dict[str, Any], *, of_history: bool = False) -> Version:
+    others = {key: value for key, value in data.items() if key not in _OF_VERSIONS}
+    return Version(
+        id=str(uuid.UUID(data["id"])),
+        hash=_text(data["hash"]),
+        registered=_text(data["registered"]),
+        strategy=_text(data.get("strategy", DEFAULT_CODE)),
+        others=others if of_history else {},
+    )
+
+
+def _text(value: Any) -> str:
+    """Return a text that can be printed as it is: into a terminal, or a comment in YAML."""
+    if not isinstance(value, str) or not value.isprintable():
+        raise ValueError(f"{value!r} is no printable text")
+    return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from gc_warm.client.manifest import Entry, Manifest, Version
 from gc_warm.client.planning import Registration, compare, draft
 from gc_warm.client.service import ServiceClient, connect, explaining, register
+from gc_warm.client.strategies import DEFAULT_CODE
 from gc_warm.errors import UsageError
 from gc_warm.errors.client import UnknownFunctionError
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterable
 
     from gc_warm.worker.task import SelfContained
@@ -55,6 +56,10 @@ class FunctionRegistry:
         """The manifest's file."""
         return self._manifest.path
 
+    def exists(self) -> bool:
+        """Return whether there is a manifest."""
+        return os.path.lexists(self.path)
+
     def entries(self) -> dict[str, Entry]:
         """Return all functions by name.
 
@@ -83,6 +88,7 @@ class FunctionRegistry:
         description: str | None = None,
         public: bool = False,
         group: str | None = None,
+        strategy: str | None = None,
         again: bool = False,
         dry_run: bool = False,
     ) -> Registration:
@@ -94,6 +100,8 @@ class FunctionRegistry:
             description: What the service shall say of it; by default its docstring.
             public: Let anyone run it.
             group: Let the members of a Globus group run it: the group's id.
+            strategy: The SDK's serialization strategy that writes it, by the name of its class; by
+                default the one that the manifest has for it, or ``DillCode``.
             again: Register it even if it did not change.
             dry_run: Only say what would be done; needs no credentials.
 
@@ -101,20 +109,24 @@ class FunctionRegistry:
             The function with its id, and whether that is new.
 
         Raises:
-            UsageError: It is not self-contained, or the name belongs to another function.
+            UsageError: It is not self-contained, or the name belongs to another function, or there
+                is no such strategy.
             ShippingError: It cannot be made self-contained.
             RegistryError: The service or the manifest refuses.
         """
-        wanted = draft(function, name, description, group, public=public)
+        wanted = draft(
+            function, name, description, group, public=public, strategy=strategy or DEFAULT_CODE
+        )
         if dry_run:
-            return compare(self.entries(), wanted, again=again)
+            return compare(self.entries(), wanted, again=again, keep=strategy is None)
         with self._manifest.changing() as entries:
-            planned = compare(entries, wanted, again=again)
+            planned = compare(entries, wanted, again=again, keep=strategy is None)
             if not planned.changed:
                 return planned
+            wanted = planned.entry
             function_id = register(self._service(), function, wanted)
             now = f"{self._clock():%Y-%m-%dT%H:%M:%SZ}"
-            entry = replace(wanted, current=Version(function_id, wanted.current.hash, now))
+            entry = replace(wanted, current=replace(wanted.current, id=function_id, registered=now))
             old = entries.get(wanted.name)
             entries[wanted.name] = old.renewed(entry) if old else entry
         return Registration(entries[wanted.name], True, planned.reason)
@@ -176,12 +188,17 @@ class FunctionRegistry:
     def allowed_functions(self, names: Iterable[str] = ()) -> str:
         """Return the block of an endpoint's config.yaml that allows these functions and no others.
 
+        With the strategies that wrote them: where the template has ``allowed_serializers``, it
+        must name them, too.
+
         Args:
             names: Which; by default all.
         """
         chosen = [self[name] for name in list(names) or sorted(self.entries())]
-        lines = [f"  - {entry.current.id}  # {entry.name}" for entry in chosen]
-        return "\n".join(["allowed_functions:", *lines] if lines else ["allowed_functions: []"])
+        if not chosen:
+            return "allowed_functions: []"
+        lines = [f"  - {e.current.id}  # {e.name}, by {e.current.strategy}" for e in chosen]
+        return "\n".join(["allowed_functions:", *lines])
 
     def _service(self) -> ServiceClient:
         if self._client is None:

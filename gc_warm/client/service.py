@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
+from gc_warm.client.strategies import serializer
 from gc_warm.errors import GcWarmError
 from gc_warm.errors.client import RegistryError, UnknownFunctionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from globus_compute_sdk import Client
+
     from gc_warm.client.manifest import Entry
 
 LOGIN = "globus-compute-endpoint login"
-NOT_ALLOWED = {401, 403}
+CLIENT_ID, CLIENT_SECRET = "GLOBUS_COMPUTE_CLIENT_ID", "GLOBUS_COMPUTE_CLIENT_SECRET"
 NOT_FOUND = {404, 410}
+REACH_SECONDS = 10.0
 
 
 class ServiceClient(Protocol):
-    """The part of ``globus_compute_sdk.Client`` that is used."""
+    """The part of ``globus_compute_sdk.Client`` that is used.
+
+    Attributes:
+        fx_serializer: What writes the functions that are registered.
+    """
+
+    fx_serializer: Any
 
     def register_function(
         self,
@@ -39,17 +50,58 @@ class ServiceClient(Protocol):
         """Delete a function."""
 
 
-def connect() -> ServiceClient:
+def connect() -> Client:
     """Make a client of the real service.
 
     Raises:
-        RegistryError: There are no credentials, or there is no network.
+        RegistryError: There are no credentials, or the service does not answer.
+    """
+    with explaining("connect"):
+        client = make_client()
+        if _has_credentials(client):
+            reach(client.web_service_address)
+        client.version_check()
+    return client
+
+
+def make_client() -> Client:
+    """Make a client, and ask nobody.
+
+    Raises:
+        RegistryError: What the environment says makes no sense to the SDK.
     """
     from globus_compute_sdk import Client
 
     with explaining("connect"):
-        client: ServiceClient = Client()
-        return client
+        try:
+            return Client(do_version_check=False)
+        except ValueError as error:
+            raise RegistryError(
+                f"Cannot connect: the SDK refuses what the environment says ({error}). Are "
+                f"GLOBUS_SDK_ENVIRONMENT, {CLIENT_ID} and {CLIENT_SECRET} what you mean? "
+                'For gc-warm serve: eval "$(gc-warm serve --env)".'
+            ) from error
+
+
+def _has_credentials(client: Client) -> bool:
+    """Return whether requests can be made at once; otherwise the SDK asks for a login, or fails."""
+    of_client = os.environ.get(CLIENT_ID) and os.environ.get(CLIENT_SECRET)
+    return bool(of_client) or client.app is None or not client.app.login_required()
+
+
+def reach(address: str) -> None:
+    """Ask once whether anything answers: the SDK asks again and again, for a quarter of a minute.
+
+    Args:
+        address: The service's URL.
+
+    Raises:
+        RegistryError: Nothing does.
+    """
+    import requests
+
+    with explaining("connect", address=address):
+        requests.head(f"{address}/v2/version", timeout=REACH_SECONDS)
 
 
 def register(client: ServiceClient, function: Callable[..., Any], entry: Entry) -> str:
@@ -64,7 +116,7 @@ def register(client: ServiceClient, function: Callable[..., Any], entry: Entry) 
         RegistryError: The service refuses, or does not answer, or something else does.
     """
     try:
-        with explaining(f"register {entry.target}"):
+        with explaining(f"register {entry.target}"), _writing(client, entry.current.strategy):
             given = client.register_function(
                 function, description=entry.description, public=entry.public, group=entry.group
             )
@@ -79,12 +131,26 @@ def register(client: ServiceClient, function: Callable[..., Any], entry: Entry) 
 
 
 @contextmanager
-def explaining(what: str, function_id: str = "") -> Iterator[None]:
+def _writing(client: ServiceClient, strategy: str) -> Iterator[None]:
+    """Let a client write functions with a strategy."""
+    before, client.fx_serializer = client.fx_serializer, serializer(strategy)
+    try:
+        yield
+    finally:
+        client.fx_serializer = before
+
+
+@contextmanager
+def explaining(what: str, function_id: str = "", address: str = "") -> Iterator[None]:
     """Turn what the SDK raises into errors that say what to do.
 
     Args:
         what: What is being done, as a verb.
         function_id: The function it is done with, if it is a registered one.
+        address: Where the service is, if that is known.
+
+    Raises:
+        RegistryError: The service refuses, or does not answer, or there are no credentials.
     """
     import globus_sdk
     from globus_sdk.exc import GlobusSDKUsageError
@@ -97,24 +163,38 @@ def explaining(what: str, function_id: str = "") -> Iterator[None]:
     except globus_sdk.GlobusAPIError as error:
         raise _refused(what, function_id, error) from error
     except (globus_sdk.NetworkError, RequestException, ConnectionError, TimeoutError) as error:
+        where = f" at {address}" if address else ""
         raise RegistryError(
-            f"Cannot {what}: the Globus Compute service does not answer ({error}). Is there a "
-            "network? Is GLOBUS_SDK_ENVIRONMENT, if set, the one you mean?"
+            f"Cannot {what}: the Globus Compute service does not answer{where} ({error}). "
+            f"{how_to_reach(address)}"
         ) from error
     except (GlobusSDKUsageError, EOFError) as error:
         raise RegistryError(
             f"Cannot {what}: there are no credentials ({error}). Log in with `{LOGIN}`, or set "
-            "GLOBUS_COMPUTE_CLIENT_ID and GLOBUS_COMPUTE_CLIENT_SECRET."
+            f"{CLIENT_ID} and {CLIENT_SECRET}."
         ) from error
+
+
+def how_to_reach(address: str) -> str:
+    """Return what to do where nothing answers at an address."""
+    if "localhost" in address or "127.0.0.1" in address:
+        return "Start it: gc-warm serve."
+    return "Is there a network? Is GLOBUS_SDK_ENVIRONMENT, if set, the one you mean?"
 
 
 def _refused(what: str, function_id: str, error: Any) -> RegistryError:
     status, said = error.http_status, error.message or error.code
     if status in NOT_FOUND and function_id:
         return UnknownFunctionError(function_id)
-    if status in NOT_ALLOWED:
+    if status == 401:  # noqa: PLR2004
         return RegistryError(
             f"Cannot {what}: the service refuses your credentials ({status}: {said}). Log in anew "
-            f"with `{LOGIN}`; in a group or with a policy, you may not be allowed to."
+            f"with `{LOGIN}`."
+        )
+    if status == 403:  # noqa: PLR2004
+        return RegistryError(
+            f"Cannot {what}: the service forbids it ({status}: {said}). In a group or with a "
+            "policy you may not be allowed to; an endpoint may allow some functions only, by their "
+            "ids."
         )
     return RegistryError(f"Cannot {what}: the service refuses ({status}: {said}).")

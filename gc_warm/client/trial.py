@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gc_warm.client.check import Check
+from gc_warm.client.strategies import CODE_STRATEGIES, serializer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,7 +28,7 @@ ROUND_TRIPS = 3
 SLOW_SECONDS = 5.0
 """The cloud's own part of a round trip is below this."""
 
-STRATEGIES = ("DillCode", "PureSourceTextInspect", "PureSourceDill", "AllCodeStrategies")
+STRATEGIES = CODE_STRATEGIES[:4]
 """The strategies for code that the SDK does not advise against; the first is its default."""
 
 _PLAIN = "def double(x):\n    return 2 * x\n"
@@ -186,11 +187,8 @@ class Trial:
         return "" if right else "the result is wrong"
 
     def _send_plain(self, executor: Any, strategy: str) -> Any:
-        from globus_compute_sdk import serialize
-
         before = executor.serializer
-        chosen = serialize.ComputeSerializer(strategy_code=getattr(serialize, strategy)())
-        executor.serializer = chosen
+        executor.serializer = serializer(strategy)
         try:
             with tempfile.TemporaryDirectory(prefix="gc-warm-doctor-") as folder:
                 function_id = self._register(_plain(Path(folder)))

@@ -1,18 +1,64 @@
-"""What several commands are given: a function by name, and values as JSON."""
+"""What several commands take: a function by name, values, and the options for both."""
 
 from __future__ import annotations
 
+import ast
 import importlib
 import json
 import sys
+import sysconfig
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import click
+
+from gc_warm.client.strategies import CODE_STRATEGIES
 from gc_warm.errors import UsageError
 from gc_warm.worker.task import SelfContained
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+MAX_BYTES = 10_000_000
+"""No task's arguments are larger: Globus Compute refuses them."""
+
+NO_FUNCTION = "{!r} is no MODULE:FUNCTION, such as mylab.models:classify."
+
+ARGS = click.option(
+    "--args",
+    "args_text",
+    default="[]",
+    metavar="LIST|@FILE",
+    help="Positional arguments: a list, in JSON or in Python, or a file with one; @- reads stdin.",
+)
+KWARGS = click.option(
+    "--kwargs",
+    "kwargs_text",
+    default="{}",
+    metavar="DICT|@FILE",
+    help="Arguments by name: the same with an object or a dict.",
+)
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+MANIFEST = click.option(
+    "--manifest",
+    default="functions.json",
+    show_default=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The file that remembers registered functions.",
+)
+TIMES = click.option("--times", default=1, type=click.IntRange(min=1), show_default=True)
+
+
+def options_option(help_text: str) -> Callable[[Any], Any]:
+    """Return the option ``--options``: what a user gives to an endpoint's template."""
+    return click.option("--options", "options_text", metavar="DICT|@FILE", help=help_text)
+
+
+def strategy_option(help_text: str) -> Callable[[Any], Any]:
+    """Return the option ``--strategy``: how the SDK writes a function."""
+    choice = click.Choice(CODE_STRATEGIES)
+    return click.option("--strategy", type=choice, metavar="NAME", help=help_text)
 
 
 def find_callable(path: str) -> Callable[..., Any]:
@@ -23,21 +69,37 @@ def find_callable(path: str) -> Callable[..., Any]:
     """
     module_name, colon, name = path.partition(":")
     if not (module_name and colon and name):
-        raise UsageError(f"{path!r} is no MODULE:FUNCTION, such as mylab.models:classify.")
+        raise UsageError(NO_FUNCTION.format(path))
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
+    found = _imported(module_name)
     try:
-        found = importlib.import_module(module_name)
         for part in name.split("."):
             found = getattr(found, part)
     except AttributeError as error:
         raise UsageError(f"Cannot find {name!r}: {error}.") from error
-    except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise UsageError(f"Cannot import {module_name!r}: {reason}.") from error
     if not callable(found):
         raise UsageError(f"{path} is no function, but {found!r}.")
     return cast("Callable[..., Any]", found)
+
+
+def _imported(module: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except (Exception, SystemExit) as error:
+        reason = f"{type(error).__name__}: {error}{_place(error)}"
+        raise UsageError(f"Cannot import {module!r}: {reason}.") from error
+
+
+def _place(error: BaseException) -> str:
+    """Return the file and line of the user's at which an import failed, if there is one."""
+    if isinstance(error, SyntaxError):
+        return "" if error.filename is None else f" ({error.filename}, line {error.lineno})"
+    not_theirs = (__file__, "<", *(sysconfig.get_path(name) for name in ("stdlib", "purelib")))
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if not frame.filename.startswith(not_theirs):
+            return f" ({frame.filename}, line {frame.lineno})"
+    return ""
 
 
 def find_self_contained(path: str) -> SelfContained[..., Any]:
@@ -52,17 +114,68 @@ def find_self_contained(path: str) -> SelfContained[..., Any]:
     return found
 
 
-def parse_json(option: str, text: str, kind: type[object]) -> Any:
-    """Parse what is given to an option.
+def parse_arguments(args: str, kwargs: str) -> tuple[list[Any], dict[str, Any]]:
+    """Parse what is given to ``--args`` and ``--kwargs``.
 
     Raises:
-        UsageError: It is no JSON, or not of the kind.
+        UsageError: One is no list or dict, or a name is no text.
     """
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise UsageError(f"{option} is not JSON: {error}.") from error
+    positional = parse_value("--args", args, list)
+    by_name = parse_value("--kwargs", kwargs, dict)
+    if wrong := [name for name in by_name if not isinstance(name, str)]:
+        raise UsageError(f"--kwargs must have names as text, not {wrong[0]!r}.")
+    if taken := {"self", "fn"} & {*by_name}:  # of Executor.submit's own arguments
+        raise UsageError(f"--kwargs cannot have {taken.pop()!r}: give it with --args, by position.")
+    return positional, by_name
+
+
+def parse_value(option: str, text: str, kind: type[object] = object) -> Any:
+    """Parse what is given to an option: JSON, a Python literal, or ``@FILE`` with one of them.
+
+    Args:
+        option: Its name, for messages.
+        text: What was given.
+        kind: ``list`` or ``dict``, if it must be one; a tuple is taken for a list.
+
+    Raises:
+        UsageError: It is neither, or not of the kind, or the file cannot be read.
+    """
+    given = _read(option, text[1:]) if text.startswith("@") else text
+    value = _literal(option, given)
+    if kind is list and isinstance(value, tuple):
+        value = list(value)
     if not isinstance(value, kind):
-        expected = "a list" if kind is list else "an object"
-        raise UsageError(f"{option} must be {expected} in JSON, not {text}.")
+        expected = "a list" if kind is list else "an object (a dict)"
+        raise UsageError(f"{option} must be {expected}, not {type(value).__name__}: {_cut(given)}.")
     return value
+
+
+def _literal(option: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        not_json = error
+    try:
+        return ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+        raise UsageError(
+            f"{option} is neither JSON ({not_json}) nor a Python literal: {_cut(text)}."
+        ) from not_json
+
+
+def _cut(text: str, limit: int = 200) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= limit else f"{flat[:limit]}..."
+
+
+def _read(option: str, name: str) -> str:
+    try:
+        with click.open_file(name, "rb") as file:
+            data: bytes = file.read(MAX_BYTES + 1)
+        if len(data) <= MAX_BYTES:
+            return data.decode()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{option} cannot be read from {_cut(name)}: {error}.") from error
+    raise UsageError(
+        f"{option}: {name} is larger than {MAX_BYTES:,} bytes, Globus Compute's limit."
+    )

@@ -15,7 +15,21 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from gc_warm.commands.arguments import find_callable, parse_json
+from gc_warm.client.strategies import DEFAULT_CODE, require_code
+from gc_warm.commands.arguments import (
+    ARGS,
+    AS_JSON,
+    KWARGS,
+    MANIFEST,
+    NO_FUNCTION,
+    find_callable,
+    options_option,
+    parse_arguments,
+    parse_value,
+    strategy_option,
+)
+from gc_warm.commands.command import Command, Exit
+from gc_warm.commands.show import KEPT, counted, printable
 from gc_warm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,13 +37,20 @@ if TYPE_CHECKING:
     from gc_warm.checks.finding import Finding
 
 # Which options go with what is checked.
-_OF_ENDPOINTS = {"options_json", "pause", "build_seconds", "state_gb"}
-_OF_FUNCTIONS = {"run_it", "args_json", "kwargs_json"}
+_OF_ENDPOINTS = {"options_text", "pause", "build_seconds", "state_gb"}
+_OF_FUNCTIONS = {"run_it", "args_text", "kwargs_text", "strategy", "manifest"}
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=[
+        "gc-warm check endpoint_configs/laptop",
+        "gc-warm check ~/.globus_compute/default --state-gb 14 --build-seconds 90",
+        "gc-warm check gc_warm.functions.counter:increase_count --run",
+    ],
+)
 @click.argument("target", metavar="PATH|MODULE:FUNCTION")
-@click.option("--options", "options_json", metavar="JSON", help="What a user gives to a template.")
+@options_option("What a user gives to a template.")
 @click.option(
     "--pause",
     default=3600.0,
@@ -53,43 +74,39 @@ _OF_FUNCTIONS = {"run_it", "args_json", "kwargs_json"}
     help="How much memory a state needs.",
 )
 @click.option("--run", "run_it", is_flag=True, help="Prove it for a function, with real workers.")
-@click.option("--args", "args_json", default="[]", metavar="JSON", help="For --run: a JSON list.")
-@click.option("--kwargs", "kwargs_json", default="{}", metavar="JSON", help="For --run: an object.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@ARGS
+@KWARGS
+@strategy_option(
+    "What a function is judged by.  [default: the one it is registered with, or DillCode]"
+)
+@MANIFEST
+@AS_JSON
 @click.pass_context
 def check(context: click.Context, /, target: str, *, as_json: bool, **options: Any) -> int:
-    r"""Say what would make an endpoint's workers cold, or whether a function stays warm.
+    """Say whether an endpoint, or a function, stays warm.
 
     PATH is an endpoint's folder, a template, a rendered YAML or a config.py. Of a function, it is
-    said for each serialization strategy.
+    said for each serialization strategy; --args and --kwargs are for --run.
 
-    \b
-    For example:
-        gc-warm check endpoint_configs/laptop
-        gc-warm check ~/.globus_compute/default --state-gb 14 --build-seconds 90
-        gc-warm check gc_warm.functions.counter:increase_count --run
-
-    Exits with 1 if anything is found, or if the function is cold or broken under the default
-    strategy; with 2 if there is nothing to check.
+    Exits with 1 if anything is found, or if the function is cold or broken under the strategy that
+    it is judged by; with 2 if there is nothing to check.
     """
     of_endpoint = is_path(target)
     _refuse_options(context, _OF_FUNCTIONS if of_endpoint else _OF_ENDPOINTS, target)
     if not of_endpoint:
-        args = parse_json("--args", options["args_json"], list)
-        kwargs = parse_json("--kwargs", options["kwargs_json"], dict)
-        return _check_function(target, args, kwargs, run_it=options["run_it"], as_json=as_json)
-    if not Path(target).exists():
-        raise UsageError(f"There is no {target}.")
-    if importlib.util.find_spec("globus_compute_endpoint") is None:
-        raise click.ClickException(
-            "configs are loaded with the endpoint's own code: pip install 'gc-warm[endpoint]'"
-        )
+        return _check_function(target, as_json=as_json, **{n: options[n] for n in _OF_FUNCTIONS})
+    _require_config(target)
     from gc_warm.checks.endpoint import Needs
 
-    given = options["options_json"]
-    template_options = None if given is None else parse_json("--options", given, dict)
+    given = options["options_text"]
+    template_options = None if given is None else parse_value("--options", given, dict)
     needs = Needs(**{name: options[name] for name in ("pause", "build_seconds", "state_gb")})
     return _check_endpoint(Path(target), template_options, needs, as_json=as_json)
+
+
+def is_path(target: str) -> bool:
+    """Return whether a target is a file or a folder, rather than MODULE:FUNCTION."""
+    return os.path.exists(target) or os.sep in target or ":" not in target  # noqa: PTH110  (long)
 
 
 def _refuse_options(context: click.Context, wrong: set[str], target: str) -> None:
@@ -98,6 +115,21 @@ def _refuse_options(context: click.Context, wrong: set[str], target: str) -> Non
         if name in wrong and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             kind = "an endpoint" if wrong is _OF_FUNCTIONS else "a function"
             raise UsageError(f"{option.opts[0]} does not go with {target}, which is {kind}.")
+
+
+def _require_config(target: str) -> None:
+    path = Path(target)
+    if not os.path.exists(target):  # noqa: PTH110  (a name may be too long for Path.exists)
+        raise UsageError(f"There is no file or folder {target!r}, and {NO_FUNCTION.format(target)}")
+    if path.suffix == ".py" and path.name != "config.py":
+        raise UsageError(
+            f"{target} is no endpoint's config.py. To check a function in it, name that: "
+            f"MODULE:FUNCTION, such as {path.stem}:classify."
+        )
+    if importlib.util.find_spec("globus_compute_endpoint") is None:
+        raise click.ClickException(
+            "configs are loaded with the endpoint's own code: pip install 'gc-warm[endpoint]'"
+        )
 
 
 def _check_endpoint(
@@ -110,15 +142,26 @@ def _check_endpoint(
         click.echo(json.dumps([finding.as_dict() for finding in findings], indent=2))
     else:
         show(findings)
-    return int(any(finding.severity != "note" for finding in findings))
+    found = any(finding.severity != "note" for finding in findings)
+    return Exit.FAILED if found else Exit.OK
 
 
 def _check_function(
-    target: str, args: list[Any], kwargs: dict[str, Any], *, run_it: bool, as_json: bool
+    target: str,
+    *,
+    args_text: str,
+    kwargs_text: str,
+    strategy: str | None,
+    manifest: Path,
+    run_it: bool,
+    as_json: bool,
 ) -> int:
     from gc_warm.checks.functions import check_function, observe
 
+    args, kwargs = parse_arguments(args_text, kwargs_text)
     function = find_callable(target)
+    registered = _registered(target, manifest)
+    judged = {strategy} if strategy else set(registered.values()) or {DEFAULT_CODE}
     predictions = check_function(function)
     measured: dict[str, tuple[str, str]] = {}
     if run_it:
@@ -134,7 +177,21 @@ def _check_function(
         click.echo(json.dumps(rows, indent=2))
     else:
         _show_predictions(rows, with_measured=run_it)
-    return int(rows[0]["verdict"] != "WARM")
+        for name, written_by in registered.items():
+            click.echo(f"Registered as {name}, written by {written_by}.")
+    final = {row["strategy"]: row["measured"] or row["verdict"] for row in rows}
+    return Exit.OK if all(final[each] == "WARM" for each in judged) else Exit.FAILED
+
+
+def _registered(target: str, manifest: Path) -> dict[str, str]:
+    """Return the names under which a manifest has a function, each with what wrote it."""
+    from gc_warm.client.registry import FunctionRegistry
+
+    entries = FunctionRegistry(manifest).entries()
+    found = {n: e.current.strategy for n, e in entries.items() if e.target == target}
+    for each in found.values():
+        require_code(each)
+    return found
 
 
 def _show_predictions(rows: list[dict[str, str]], *, with_measured: bool) -> None:
@@ -144,18 +201,21 @@ def _show_predictions(rows: list[dict[str, str]], *, with_measured: bool) -> Non
         table.add_column(column, overflow="fold")
     alike: dict[tuple[str, ...], list[str]] = {}
     for row in rows:
-        alike.setdefault(tuple(row[column] for column in columns), []).append(row["strategy"])
+        texts = (*(row[column] for column in columns[:-1]), _reason(row))
+        alike.setdefault(texts, []).append(row["strategy"])
     for texts, strategies in alike.items():
         name = "any" if len(alike) == 1 else "\n".join(strategies)
-        table.add_row(name, *map(escape, texts))
+        table.add_row(name, *(escape(printable(text, KEPT)) for text in texts))
     Console().print(table)
     for fix in dict.fromkeys(row["fix"] for row in rows if row["fix"]):
         click.echo(f"To keep it warm: {fix}")
 
 
-def is_path(target: str) -> bool:
-    """Say whether a target is a file or a folder, rather than MODULE:FUNCTION."""
-    return Path(target).exists() or os.sep in target or ":" not in target
+def _reason(row: dict[str, str]) -> str:
+    """Return why: of a measurement too, where it is another verdict, or went wrong."""
+    if row["measured"] == "BROKEN" or row["measured"] not in {"", row["verdict"]}:
+        return f"{row['reason']}\nmeasured: {row['measured_reason']}"
+    return row["reason"]
 
 
 def show(findings: list[Finding]) -> None:
@@ -164,15 +224,8 @@ def show(findings: list[Finding]) -> None:
         click.echo(f"{printable(str(finding))}\n    {printable(finding.fix)}")
     count = sum(finding.severity != "note" for finding in findings)
     if count:
-        click.echo(f"{count} {'finding' if count == 1 else 'findings'}.")
+        click.echo(f"{counted(count, 'finding')}.")
     elif findings:
         click.echo("Nothing else found, as far as it could be checked here.")
     else:
         click.echo("Nothing found: its workers stay warm.")
-
-
-def printable(text: str) -> str:
-    """Show characters that a terminal would obey, or cannot encode, by their code."""
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
-    )

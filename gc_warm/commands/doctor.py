@@ -7,8 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gc_warm.commands.arguments import find_self_contained, parse_json
-from gc_warm.commands.check import printable
+from gc_warm.commands.arguments import (
+    AS_JSON,
+    find_self_contained,
+    options_option,
+    parse_value,
+)
+from gc_warm.commands.command import Command, Exit
+from gc_warm.commands.show import printable
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -18,11 +24,15 @@ if TYPE_CHECKING:
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
-@click.command()
-@click.option("--endpoint", "endpoint_id", type=click.UUID, metavar="ID", help="Try this one.")
-@click.option(
-    "--options", "options_json", metavar="JSON", help="The user_endpoint_config to try it with."
+@click.command(
+    cls=Command,
+    examples=[
+        "gc-warm doctor",
+        "gc-warm doctor --endpoint 4b116d3c-1703-4f8f-9f6f-39921e5864df --timeout 600",
+    ],
 )
+@click.option("--endpoint", "endpoint_id", type=click.UUID, metavar="ID", help="Try this one.")
+@options_option("The user_endpoint_config to try it with.")
 @click.option(
     "--tasks",
     default=20,
@@ -37,24 +47,19 @@ _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
     type=click.FloatRange(min=0, min_open=True),
     help="Seconds that the first task may take.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@AS_JSON
 def doctor(
     endpoint_id: UUID | None,
-    options_json: str | None,
+    options_text: str | None,
     tasks: int,
     timeout: float,
     *,
     as_json: bool,
 ) -> int:
-    r"""Find out what is between a script and warm workers, and say what to change.
+    """Find out what keeps a script from warm workers, and what to do.
 
     Without --endpoint: what is installed, the credentials, the service, and which endpoints there
     are. With it, also whether it is online, and what a few tasks tell of its workers.
-
-    \b
-    For example:
-        gc-warm doctor
-        gc-warm doctor --endpoint 4b116d3c-1703-4f8f-9f6f-39921e5864df --timeout 600
 
     Exits with 1 if something fails.
     """
@@ -64,7 +69,7 @@ def doctor(
         probe=find_self_contained("gc_warm.functions.probe:probe"),
         count=find_self_contained("gc_warm.functions.counter:increase_count"),
         endpoint_id=endpoint_id,
-        user_endpoint_config=_config(options_json),
+        user_endpoint_config=_config(options_text),
         tasks=tasks,
         timeout=timeout,
     )
@@ -77,13 +82,14 @@ def doctor(
         click.echo(json.dumps([check.as_dict() for check in found], indent=2))
     else:
         click.echo(_sum_up(found))
-    return int(any(check.status == "fail" for check in found))
+    failed = any(check.status == "fail" for check in found)
+    return Exit.FAILED if failed else Exit.OK
 
 
-def _config(options_json: str | None) -> dict[str, Any] | None:
-    if options_json is None:
+def _config(options_text: str | None) -> dict[str, Any] | None:
+    if options_text is None:
         return None
-    config: dict[str, Any] = parse_json("--options", options_json, dict)
+    config: dict[str, Any] = parse_value("--options", options_text, dict)
     return config
 
 

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gc_warm.commands.command import Command, Exit
 from gc_warm.commands.on_service import local_service
+from gc_warm.commands.show import printable
 from gc_warm.errors import GcWarmError
 
 if TYPE_CHECKING:
@@ -24,7 +26,14 @@ if TYPE_CHECKING:
     from gc_warm.local.service.service import LocalService
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=[
+        "gc-warm serve",
+        'eval "$(gc-warm serve --env)"     # in a second terminal',
+        "globus-compute-endpoint start my-endpoint",
+    ],
+)
 @click.option("--port", default=5000, show_default=True, type=click.IntRange(0, 65535))
 @click.option("--amqp", metavar="URL", help="Use this RabbitMQ.  [default: an embedded broker]")
 @click.option(
@@ -58,16 +67,13 @@ def serve(
     *,
     only_env: bool,
 ) -> int:
-    r"""Stand in for Globus Compute's web services, on this machine only, until Ctrl-C.
+    """Stand in for the web services of Globus Compute, until Ctrl-C.
 
-    \b
-    In a second terminal:
-        eval "$(gc-warm serve --env)"
-        globus-compute-endpoint start my-endpoint
+    It listens on this machine only, and needs no account.
     """
     if only_env:
         click.echo(_exports(_running(port)[0]))
-        return 0
+        return Exit.OK
     service = local_service(
         port=port,
         limits=limits == "real",
@@ -82,21 +88,21 @@ def serve(
             _introduce(service, identities)
             threading.Event().wait()
         click.echo("\nstopping")
-    return 0
+    return Exit.OK
 
 
 def _introduce(service: LocalService, identities: tuple[str, ...]) -> None:
     click.echo(f"The services of Globus Compute, at {service.url}. Ctrl-C stops them.\n")
     for name in identities:
         if len(identities) > 1:
-            click.echo(f"# as {name}")
+            click.echo(f"# as {printable(name)}")
         click.echo(_exports(service.environment_of(service.identity(name))))
     click.echo('\nOr: eval "$(gc-warm serve --env)". Then, for example:')
     click.echo("  globus-compute-endpoint start my-endpoint\n")
 
 
 def _show(method: str, path: str, status: int) -> None:
-    click.echo(f"{method:6} {path}  {click.style(str(status), fg=_colour(status))}")
+    click.echo(f"{method:6} {printable(path)}  {click.style(str(status), fg=_colour(status))}")
 
 
 def _colour(status: int) -> str:

@@ -2,15 +2,18 @@ r"""Ask an external program that every worker starts once and keeps running.
 
 The worker needs the program on its PATH, or its absolute path.
 
-    ask(["octave-cli", *OCTAVE], "inv([2 0; 0 4])", framing="octave")   # "ans = ..."
-    ask(["bc", "-q"], "2^100", framing="bc")         # "1267650600228229401496703205376\n"
+    ask(["octave-cli"], "inv([2 0; 0 4])")           # "ans = ..."
+    ask(["bc"], "2^100")                             # "1267650600228229401496703205376\n"
     ask(["/opt/lab/solver"], {"mesh": "a.msh"})      # one that speaks JSON lines
 
-What a program remembers, such as its variables, it remembers from one task to the next.
+How to speak with a program is known by its name, for those in `PROGRAMS`; they are started with the
+options that this takes. What a program remembers, such as its variables, it remembers from one task
+to the next.
 """
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from gc_warm import JsonLines, Prompt, Sentinel, WarmProcess, self_contained, warm
@@ -18,7 +21,7 @@ from gc_warm import JsonLines, Prompt, Sentinel, WarmProcess, self_contained, wa
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-# How to speak with some programs, and with which arguments they are to be started for it.
+# How to speak with some programs.
 FRAMINGS: dict[str, JsonLines | Sentinel | Prompt] = {
     "json": JsonLines(),
     "bc": Sentinel(
@@ -46,8 +49,38 @@ FRAMINGS: dict[str, JsonLines | Sentinel | Prompt] = {
     ),
     "uci": Prompt(r"^(bestmove .*|readyok)\n", keep=True, start="uci", ready=r"^uciok\n"),
 }
-OCTAVE = ("--quiet", "--no-history", "--no-init-file", "--no-line-editing", "--interactive")
-R = ("--no-echo", "--no-save", "--no-restore")
+# With which options they are to be started for it.
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "bc": ("-q",),
+    "octave": ("--quiet", "--no-history", "--no-init-file", "--no-line-editing", "--interactive"),
+    "r": ("--no-echo", "--no-save", "--no-restore"),
+}
+# What speaks in which of these ways.
+PROGRAMS = {name: name for name in ("bc", "gnuplot", "octave", "sqlite3")} | {
+    "octave-cli": "octave",
+    "R": "r",
+    "stockfish": "uci",
+}
+
+
+def prepare(
+    command: Sequence[str], framing: str | None = None
+) -> tuple[tuple[str, ...], JsonLines | Sentinel | Prompt]:
+    """Return a command with the options that its framing takes, and that framing.
+
+    Args:
+        command: The program and its arguments.
+        framing: The name of one of `FRAMINGS`; by default that of the program, or ``"json"``.
+
+    Raises:
+        ValueError: There is no framing of that name.
+    """
+    name = framing or PROGRAMS.get(os.path.basename(command[0]), "json")  # noqa: PTH119
+    if name not in FRAMINGS:
+        raise ValueError(f"There is no framing {name!r}, but {', '.join(map(repr, FRAMINGS))}.")
+    program, *arguments = command
+    missing = [each for each in OPTIONS.get(name, ()) if each not in arguments]
+    return (program, *missing, *arguments), FRAMINGS[name]
 
 
 @warm(maxsize=8)
@@ -69,15 +102,17 @@ def ask(
     command: Sequence[str],
     request: Any,
     *,
-    framing: str | JsonLines | Sentinel | Prompt = "json",
+    framing: str | JsonLines | Sentinel | Prompt | None = None,
     timeout: float | None = 600.0,
 ) -> Any:
     """Send a request to a program, which the worker starts if it does not run already.
 
     Args:
-        command: The program and its arguments.
+        command: The program and its arguments. With a framing of `FRAMINGS`, the options that this
+            takes are added.
         request: Text in the program's language; for ``"json"`` anything that JSON can express.
-        framing: How to speak with it: a framing, or the name of one in `FRAMINGS`.
+        framing: How to speak with it: a framing, or the name of one in `FRAMINGS`; by default the
+            one that `PROGRAMS` has for the program, or else ``"json"``.
         timeout: How long the answer may take, in seconds; None for any time.
 
     Returns:
@@ -87,12 +122,14 @@ def ask(
         RequestFailedError: The program answered with an error of its own.
         ProgramError: There is no such program, or it died, or was too late.
         TypeError: ``command`` is one string instead of a list of them.
-        ValueError: There is no framing of that name.
+        ValueError: There is no framing of that name, or ``command`` is empty.
     """
     if isinstance(command, str):
         raise TypeError(f"command must be a list, such as {command.split()!r}, not a string.")
-    chosen = FRAMINGS.get(framing) if isinstance(framing, str) else framing
-    if chosen is None:
-        known = ", ".join(map(repr, FRAMINGS))
-        raise ValueError(f"There is no framing {framing!r}, but {known}.")
-    return program(tuple(command), chosen).call(request, timeout=timeout)
+    if not command:
+        raise ValueError("command must be a list of the program and its arguments; it is empty.")
+    if framing is None or isinstance(framing, str):
+        started, chosen = prepare(command, framing)
+    else:
+        started, chosen = tuple(command), framing
+    return program(started, chosen).call(request, timeout=timeout)

@@ -13,15 +13,15 @@ import pytest
 
 from gc_warm import Prompt, Sentinel, WarmProcess
 from gc_warm.errors import ProgramStartError, ProgramTimeoutError, RequestFailedError
-from gc_warm.functions.program import FRAMINGS, OCTAVE, R
+from gc_warm.functions.program import FRAMINGS, prepare
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 # Each program with its arguments, and the Debian package that has it.
 PROGRAMS = {
-    "bc": (["bc", "-q"], "bc"),
+    "bc": (["bc"], "bc"),
     "gnuplot": (["gnuplot"], "gnuplot-nox"),
-    "octave": (["octave-cli", *OCTAVE], "octave"),
-    "r": (["R", *R], "r-base-core"),
+    "octave": (["octave-cli"], "octave"),
+    "r": (["R"], "r-base-core"),
     "sqlite3": (["sqlite3"], "sqlite3"),
     "uci": (["stockfish"], "stockfish"),
 }
@@ -41,9 +41,9 @@ def start():
 
     def make(name, framing=None, **options):
         (program, *arguments), package = PROGRAMS[name]
-        command = [find(program, package), *arguments]
+        command, known = prepare([find(program, package), *arguments])
         options = {"timeout": 60, **options}
-        started.append(WarmProcess(command, framing=framing or FRAMINGS[name], **options))
+        started.append(WarmProcess(command, framing=framing or known, **options))
         return started[-1]
 
     yield make
@@ -139,6 +139,23 @@ def test_a_request_without_end_is_too_late_and_the_next_gets_a_fresh_program(sta
         process.call(request_, timeout=0.5)
     right = {"octave": "disp(1)", "r": "cat('1\\n')", "sqlite3": "select 1;", "bc": "1"}[name]
     assert "1\n" == process.call(right)
+
+
+@pytest.mark.parametrize(
+    ("name", "on", "off", "request_"),
+    [
+        ("sqlite3", ".echo on", ".echo off", "select 6 * 7;"),
+        ("r", "options(echo = TRUE)", "options(echo = FALSE)", "cat('42\\n')"),
+        ("octave", "echo on", "echo off", "disp(42)"),
+    ],
+)
+def test_one_that_shows_its_commands_stays_in_step(start, name, on, off, request_):
+    process = start(name)
+    process.call(on)
+    for _ in range(3):
+        assert ["42"] == [line for line in process.call(request_).splitlines() if line == "42"]
+    process.call(off)
+    assert ["42\n"] * 2 == [process.call(request_) for _ in range(2)]
 
 
 def test_a_prompt_inside_the_data_is_data(start):

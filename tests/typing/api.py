@@ -260,6 +260,8 @@ def use_plugin(gc_executor: LocalExecutor, gc_faults: Faults, gc_workers: Sessio
 
 def registering(function: SelfContained[[int], str]) -> None:
     registry = FunctionRegistry("functions.json")
-    assert_type(registry.register(function, dry_run=True).function_id, str)
+    done = registry.register(function, strategy="PureSourceDill", dry_run=True)
+    assert_type(done.function_id, str)
+    assert_type(done.entry.current.strategy, str)
     assert_type(registry.allowed_functions(), str)
     assert_type(registered("name"), str)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +47,58 @@ def test_json_lines_are_the_default():
     text = """echo '{"ready": true}'; read x; echo '{"id": 1, "result": {"a": 2}}'; read x"""
     done = program("--", "sh", "-c", text, lines='{"b": [1]}\n')
     assert '\n{"a": 2}\n' in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "line", "answer"),
+    [
+        (["bc"], "2 ^ 10", "1024"),
+        (["R"], "cat(6 * 7, fill = TRUE)", "42"),
+        (["octave-cli"], "disp(6 * 7)", "42"),
+        (["sqlite3"], "select 6 * 7;", "42"),
+    ],
+)
+def test_a_known_program_needs_no_options(command, line, answer):
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"there is no {command[0]}")
+    done = program("--", *command, lines=f"{line}\n")
+    assert (0, "") == (done.returncode, done.stderr)
+    assert f"> {line}\n{answer}\n" in done.stdout
+
+
+def test_a_framing_brings_its_options_under_any_name(tmp_path):
+    (tmp_path / "calculate").symlink_to(shutil.which("bc"))
+    done = program("--framing", "bc", "--", str(tmp_path / "calculate"), lines="1 / 0\n1\n")
+    assert "calculate -q in" in done.stdout
+    assert "Divide by zero" in done.stdout
+    assert "> 1\n1\n" in done.stdout
+
+
+def test_a_silent_program_gets_a_hint_long_before_the_time_is_over():
+    with subprocess.Popen(
+        [GC_WARM, "program", "--", "cat"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as done:
+        hint = done.stderr.readline()
+        done.send_signal(signal.SIGINT)
+        done.communicate(timeout=20)
+    assert 'cat to become ready: it has not printed {"ready": true}' in hint
+    assert "another framing" in hint
+    assert 130 == done.returncode
+
+
+def test_bytes_that_are_no_text_are_sent_as_they_are():
+    done = subprocess.run(
+        [GC_WARM, "program", *SHELL, "--", "sh"],
+        input=b"printf '%s' '\xff' | od -An -tx1\n",
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert b"\n ff\n" in done.stdout, done.stderr
 
 
 def test_a_prompt_may_be_given():

@@ -32,11 +32,10 @@ ARROWS = {
     "local": {"errors", "worker", "shipping"},
     "checks": {"errors", "worker", "shipping"},
     "demo": {"errors", "worker", "functions", "local"},
-    "commands": {"errors", "worker", "shipping", "client", "local", "checks"},
-    "cli": {
+    "commands": {
         *("errors", "worker", "shipping", "functions", "client", "local", "checks", "demo"),
-        "commands",
     },
+    "cli": {"errors", "client", "commands"},
     "pytest_plugin": {"errors", "worker", "shipping", "functions", "client", "local", "checks"},
     "__main__": {"cli"},
 }
@@ -311,7 +310,7 @@ def test_a_wrong_import_is_found(module, source):
         ("gc_warm.worker.state", "if TYPE_CHECKING:\n from typing_extensions import Self"),
         ("gc_warm.worker.task", "def f():\n from gc_warm.shipping.bundle import pack"),
         ("gc_warm.functions.onnx", "import numpy\nfrom gc_warm import warm, self_contained"),
-        ("gc_warm.cli", "from gc_warm.local.executor import LocalExecutor"),
+        ("gc_warm.commands.run", "from gc_warm.local.executor import LocalExecutor"),
     ],
 )
 def test_a_right_import_is_left_alone(module, source):

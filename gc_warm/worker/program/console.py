@@ -11,6 +11,9 @@ from gc_warm.errors import UsageError
 from gc_warm.errors.programs import RequestFailedError
 from gc_warm.worker.program.framing import MEBI, READY, TAIL, Answer, Dialogue, Framing
 
+_ERRORS = "surrogateescape"  # names of files may be no text: they are sent as the bytes they are
+_QUOTES = b"\"'\\"
+
 
 @dataclass(frozen=True)
 class Sentinel(Framing):
@@ -39,6 +42,7 @@ class Sentinel(Framing):
     echo: bool = False
     with_stderr: bool = False
     max_answer: int = 64 * MEBI
+    hint = "it has not run the `end` command, which prints {token} and a newline"
 
     def __post_init__(self) -> None:
         if "{token}" not in self.end:
@@ -68,12 +72,16 @@ class _TextDialogue(Dialogue):
         if not isinstance(request, str):
             kind = type(request).__name__
             raise UsageError(f"The request must be text in the program's language, not {kind}.")
+        try:
+            request.encode(errors=_ERRORS)
+        except UnicodeEncodeError as error:
+            raise UsageError(f"The request is no text that can be written: {error}.") from error
         return request.removesuffix("\n").split("\n")
 
     def _send(self, lines: list[str]) -> bytes:
         self._sent = lines
         self._open = True
-        return "".join(f"{line}\n" for line in lines).encode()
+        return "".join(f"{line}\n" for line in lines).encode(errors=_ERRORS)
 
     def _without_prompts(self, text: str) -> str:
         return text
@@ -98,9 +106,11 @@ class _SentinelDialogue(_TextDialogue):
         prompt = framing.prompt or ""
         where = "" if "{token}" in prompt else "^"
         self._prompt = prompt and re.compile(f"{where}(?:{self._filled(prompt)})+", re.MULTILINE)
-        self._mark = b""
+        self._mark = self._stale = b""
         self._echoed_end = b""
         self._searched = 0
+        before = framing.end.partition("{token}")[0].rpartition("\n")[2]
+        self._trace = before.encode(errors=_ERRORS).translate(None, _QUOTES)
 
     def greet(self) -> bytes:
         start = self._framing.start
@@ -115,7 +125,7 @@ class _SentinelDialogue(_TextDialogue):
         """Return what is sent: the lines, and the command that prints a new token."""
         token = f"{self.token}n{self._number}e"
         end = self._end.replace("{token}", token)
-        self._mark = token.encode()
+        self._stale, self._mark = self._mark, token.encode()
         self._echoed_end = end.encode() if self._framing.echo else b""
         self._searched = 0
         return self._send([*lines, *end.split("\n")])
@@ -125,15 +135,39 @@ class _SentinelDialogue(_TextDialogue):
             self._set_aside(bytes(self._buffer))
             self._buffer.clear()
             return []
-        start = self._after_echo()
-        at = self._buffer.find(self._mark, max(start, self._searched)) if start >= 0 else -1
-        newline = self._buffer.find(b"\n", at) if at >= 0 else -1
-        if newline < 0:
-            self._searched = max(0, len(self._buffer) - len(self._mark)) if at < 0 else at
+        if (at := self._find_mark()) < 0:
             return []
         data = bytes(self._buffer[:at])
-        del self._buffer[: newline + 1]
-        return [self._answer(data)]
+        del self._buffer[: self._buffer.find(b"\n", at) + 1]
+        return [self._answer(self._without_stale(data))]
+
+    def _find_mark(self) -> int:
+        """Return where the token begins that ends the answer; -1 if it has not come with its line.
+
+        A program that shows the commands it runs (``set -x``, ``.echo on``) shows the token twice.
+        """
+        start = self._after_echo()
+        at = max(start, self._searched)
+        while start >= 0 and (found := self._buffer.find(self._mark, at)) >= 0:
+            newline = self._buffer.find(b"\n", found)
+            if newline < 0:
+                self._searched = found
+                return -1
+            if not self._is_traced(found):
+                return found
+            at = newline
+        self._searched = max(at, len(self._buffer) - len(self._mark))
+        return -1
+
+    def _is_traced(self, at: int) -> bool:
+        """Return whether a token is that of the command, rather than what the command prints."""
+        line = self._buffer[self._buffer.rfind(b"\n", 0, at) + 1 : at].translate(None, _QUOTES)
+        return bool(self._trace) and not self._echoed_end and line.endswith(self._trace)
+
+    def _without_stale(self, data: bytes) -> bytes:
+        """Return an answer without what is left of the last one, should that have ended early."""
+        at = data.rfind(self._stale) if self._stale else -1
+        return data[data.find(b"\n", at) + 1 :] if at >= 0 and not self._echoed_end else data
 
     def _without_prompts(self, text: str) -> str:
         return self._prompt.sub("", text) if self._prompt else text
@@ -179,6 +213,7 @@ class Prompt(Framing):
     echo: bool = False
     with_stderr: bool = False
     max_answer: int = 64 * MEBI
+    hint = "nothing that it has written ends with the prompt"
 
     def __post_init__(self) -> None:
         _require_patterns(

@@ -84,12 +84,13 @@ class Exchange:
         self._poll = _poll_for(child)  # the leader's
         self._glance = _poll_for(child)  # under the mutex: no two threads may use one at once
 
-    def wait_until_ready(self, seconds: float | None, deadline: float | None) -> None:
+    def wait_until_ready(self, seconds: float | None, deadline: float | None, hint: str) -> None:
         """Greet the program, and wait until it is ready.
 
         Args:
             seconds: How long that may take, for the message.
             deadline: When to give up, by `time.monotonic`; None for never.
+            hint: What may be the reason, for the message.
 
         Raises:
             ProgramStartError: It ended, or did not become ready in time.
@@ -100,7 +101,7 @@ class Exchange:
         except RetiredError:
             raise _copy(self.failure or self._error(ProgramCancelledError, "was stopped")) from None
         except ProgramTimeoutError:
-            reason = f"did not become ready within {seconds:.3g} s"
+            reason = f"did not become ready within {seconds:.3g} s: {hint}"
             self.failure = self._error(ProgramStartError, reason)
             raise self.failure from None
         except (ProgramDiedError, ProgramOutputError) as error:

@@ -104,10 +104,12 @@ class Framing(ABC):
     Attributes:
         with_stderr: Whether standard error is part of the answers.
         numbered: Whether answers name their requests, so that several may be under way.
+        hint: What a program has not done that does not become ready, and what to do.
     """
 
     with_stderr: bool = False
     numbered = False
+    hint = ""
 
     @abstractmethod
     def open(self, command: str) -> Dialogue:
@@ -133,6 +135,10 @@ class JsonLines(Framing):
     ready: bool = True
     max_answer: int = 64 * MEBI
     numbered = True
+    hint = (
+        'it has not printed {"ready": true}. One that never does needs JsonLines(ready=False); one '
+        "that does not speak JSON lines needs another framing, such as Sentinel"
+    )
 
     def open(self, command: str) -> Dialogue:
         """Begin the dialogue with a program that was just started."""
@@ -161,7 +167,7 @@ class _JsonDialogue(Dialogue):
         return self._number, b'{"id": %d, "request": %b}\n' % (self._number, text.encode())
 
     def receive(self, data: bytes) -> list[Answer]:
-        if not self._buffer and data.find(b"\n") == len(data) - 1:  # one line, as nearly always
+        if data and not self._buffer and data.find(b"\n") == len(data) - 1:  # one line, as usual
             answer = self._read(data)
             return [] if answer is None else [answer]
         return super().receive(data)

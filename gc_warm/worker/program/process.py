@@ -313,7 +313,7 @@ class WarmProcess:
             left = deadline - time.monotonic()
             seconds = left if seconds is None else min(seconds, left)
         until = None if seconds is None else time.monotonic() + seconds
-        exchange.wait_until_ready(seconds, until)
+        exchange.wait_until_ready(seconds, until, self.framing.hint)
 
     def _wait_until_allowed(self, deadline: float | None) -> None:
         """Wait as long as the back-off says."""

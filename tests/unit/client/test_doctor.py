@@ -94,7 +94,7 @@ def test_the_service_refuses(local):
     local.faults.refuse()
     found = examine(client)
     assert "fail" == found["service"].status
-    assert "refuses your credentials" in found["service"].message
+    assert "forbids it (403" in found["service"].message
 
 
 def test_someone_without_an_endpoint(local):

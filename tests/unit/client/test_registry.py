@@ -8,6 +8,7 @@ import multiprocessing
 import subprocess
 import sys
 import uuid
+from pathlib import Path
 
 import pytest
 import yaml
@@ -155,6 +156,57 @@ def test_other_reasons_to_register_anew(registry, service, options, reason):
     assert options.get("group") == stored.get("group")
 
 
+def written_by(service, function_id):
+    """Return the identifier of the strategy in what the service was given."""
+    return service.functions[function_id]["function_code"].split("\n")[1]
+
+
+def test_it_is_written_by_the_strategy_that_is_asked_for(registry, service):
+    done = registry.register(increase_count, strategy="PureSourceTextInspect")
+    assert ("st", "PureSourceTextInspect") == (
+        written_by(service, done.function_id),
+        registry["increase_count"].current.strategy,
+    )
+
+
+@pytest.mark.parametrize(("strategy", "identifier"), [(None, "01"), ("AllCodeStrategies", "12")])
+def test_each_registration_has_its_own_strategy(registry, service, strategy, identifier):
+    """The client's own is what it was, for others who use it."""
+    registry.register(increase_count, strategy="PureSourceDill")
+    done = registry.register(reset_count, strategy=strategy)
+    assert identifier == written_by(service, done.function_id)
+
+
+def test_a_strategy_stays_until_another_is_asked_for(registry, service, project):
+    first = registry.register(project(2).double, strategy="PureSourceTextInspect")
+    assert not registry.register(project(2).double).changed
+    edited = registry.register(project(3).double)
+    assert "st" == written_by(service, edited.function_id)
+    back = registry.register(project(3).double, strategy="DillCode")
+    assert "its strategy was PureSourceTextInspect" == back.reason
+    assert "01" == written_by(service, back.function_id)
+    history = registry["double"].history
+    assert ["PureSourceTextInspect"] * 2 == [each.strategy for each in history]
+    assert [edited.function_id, first.function_id] == [each.id for each in history]
+
+
+def test_an_unknown_strategy_is_refused_with_the_known_ones(registry, service):
+    with pytest.raises(UsageError, match=r"'Dill' is no serialization strategy .*PureSourceDill"):
+        registry.register(increase_count, strategy="Dill")
+    assert not service.functions
+
+
+def test_allowed_functions_say_what_wrote_them(registry):
+    registry.register(increase_count, strategy="PureSourceDill")
+    assert "# increase_count, by PureSourceDill" in registry.allowed_functions()
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "\x1b[31m"])
+def test_a_name_must_be_printable(registry, name):
+    with pytest.raises(UsageError, match="choose a name that can be printed"):
+        registry.register(increase_count, name=name)
+
+
 def test_dry_run_needs_no_service_and_writes_nothing(tmp_path):
     registry = FunctionRegistry(tmp_path / "functions.json", client=object())
     done = registry.register(increase_count, dry_run=True)
@@ -246,7 +298,7 @@ def test_verify_names_what_the_service_forgot(registry, client):
     ("status", "message"),
     [
         (401, "refuses your credentials.*it says no.*Log in anew"),
-        (403, "may not be allowed"),
+        (403, "forbids it .403: it says no.*may not be allowed"),
         (404, "the service refuses"),
         (429, "the service refuses"),
         (500, "the service refuses .500: it says no"),
@@ -284,6 +336,8 @@ def test_what_is_no_web_service_is_explained(registry, service):
 
 
 class Failing:
+    fx_serializer = None
+
     def register_function(self, *_, **__):
         raise ZeroDivisionError
 
@@ -469,10 +523,40 @@ def test_without_credentials_the_error_says_how_to_get_them(tmp_path):
     assert not (tmp_path / "functions.json").exists()
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["register", "gc_warm.functions.counter:increase_count"],
+        ["submit", "gc_warm.functions.counter:increase_count", "--endpoint", str(uuid.UUID(int=1))],
+        ["doctor"],
+    ],
+    ids=lambda each: each[0],
+)
+def test_an_environment_that_makes_no_sense_is_explained(tmp_path, command):
+    done = subprocess.run(
+        [Path(sys.executable).with_name("gc-warm"), *command],
+        cwd=tmp_path,
+        env={
+            "HOME": str(tmp_path),
+            "PATH": "/usr/bin:/bin",
+            "GLOBUS_SDK_ENVIRONMENT": "local",
+            "GLOBUS_COMPUTE_CLIENT_ID": str(uuid.uuid4()),
+            "GLOBUS_COMPUTE_CLIENT_SECRET": "secret",
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert 1 == done.returncode
+    assert 'Unrecognized environment "local"' in done.stdout + done.stderr
+    assert 'eval "$(gc-warm serve --env)"' in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_without_network_the_error_says_so(tmp_path):
-    """The real client, whose service is a port at which nobody listens."""
+    """The real client, behind a proxy at which nobody listens."""
     script = "import sys; from gc_warm.cli import main; sys.exit(main())"
-    nowhere = "http://127.0.0.1:1"
     done = subprocess.run(
         [sys.executable, "-c", script, "register", "gc_warm.functions.counter:increase_count"],
         cwd=tmp_path,
@@ -481,15 +565,14 @@ def test_without_network_the_error_says_so(tmp_path):
             "PATH": "/usr/bin:/bin",
             "GLOBUS_COMPUTE_CLIENT_ID": str(uuid.uuid4()),
             "GLOBUS_COMPUTE_CLIENT_SECRET": "secret",
-            "GLOBUS_SDK_SERVICE_URL_AUTH": nowhere,
-            "GLOBUS_SDK_SERVICE_URL_COMPUTE": nowhere,
+            "HTTPS_PROXY": "http://127.0.0.1:1",
         },
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=8,  # the SDK alone goes on trying for some 16 seconds
         check=False,
     )
     assert 1 == done.returncode
-    assert "does not answer" in done.stderr
+    assert "does not answer at https://compute.api.globus.org" in done.stderr
     assert "Traceback" not in done.stderr

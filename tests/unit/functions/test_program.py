@@ -7,7 +7,7 @@ import pytest
 from globus_compute_sdk.errors import TaskExecutionFailed
 
 from gc_warm import Sentinel
-from gc_warm.functions.program import FRAMINGS, ask, program
+from gc_warm.functions.program import FRAMINGS, OPTIONS, ask, prepare, program
 
 SHELL = Sentinel('echo "{token}"', error_pattern="sh: ", with_stderr=True)
 JSON = [
@@ -66,6 +66,27 @@ def test_a_command_is_a_list():
 def test_an_unknown_framing_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="no framing 'matlab', but 'json', 'bc'"):
         ask(["sh"], "1", framing="matlab")
+
+
+def test_an_empty_command_is_refused():
+    with pytest.raises(ValueError, match="it is empty"):
+        ask([], "1")
+
+
+@pytest.mark.parametrize(
+    ("command", "framing", "started", "name"),
+    [
+        (["bc"], None, ("bc", "-q"), "bc"),
+        (["/usr/bin/bc", "-q", "-l"], None, ("/usr/bin/bc", "-q", "-l"), "bc"),
+        (["R", "--vanilla"], None, ("R", *OPTIONS["r"], "--vanilla"), "r"),
+        (["octave-cli"], None, ("octave-cli", *OPTIONS["octave"]), "octave"),
+        (["/opt/lab/calc"], "bc", ("/opt/lab/calc", "-q"), "bc"),
+        (["/opt/lab/solver", "-x"], None, ("/opt/lab/solver", "-x"), "json"),
+        (["bc"], "json", ("bc",), "json"),
+    ],
+)
+def test_a_program_is_known_by_its_name(command, framing, started, name):
+    assert (started, FRAMINGS[name]) == prepare(command, framing)
 
 
 def test_all_framings_can_be_part_of_a_key():

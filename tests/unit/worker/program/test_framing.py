@@ -168,6 +168,50 @@ def test_only_text_can_be_sent():
         dialogue.ask({})
 
 
+@pytest.mark.parametrize("framing", [SENTINEL, PROMPT], ids=["Sentinel", "Prompt"])
+def test_names_of_files_that_are_no_text_are_sent_as_their_bytes(framing):
+    dialogue, _, _ = asked(framing, "1")
+    assert dialogue.ask("cat caf\udce9")[1].startswith(b"cat caf\xe9\n")
+
+
+@pytest.mark.parametrize("framing", [SENTINEL, PROMPT], ids=["Sentinel", "Prompt"])
+def test_half_a_character_is_refused_and_nothing_is_sent(framing):
+    dialogue, number, _ = asked(framing, "1")
+    with pytest.raises(UsageError, match="no text that can be written"):
+        dialogue.ask("echo \ud83d")
+    assert number + 1 == dialogue.ask("2")[0]
+
+
+# A program that shows the commands it runs shows the one with the token, too
+
+
+@settings(deadline=None)
+@given(
+    output=st.sampled_from([b"", b"out\n", b"no newline", b"+ print", b"print out\n"]),
+    trace=st.sampled_from([b"+ print(%s)\n", b'> print("%s")\n', b"a\n++ print('%s')\r\n"]),
+    size=st.integers(1, 60),
+)
+def test_a_shown_command_ends_no_answer(output, trace, size):
+    dialogue, number, sent = asked(Sentinel('print("{token}")', with_stderr=True), "go")
+    token = token_in(sent)
+    shown = trace % token
+    (answer,) = in_pieces(dialogue, output + shown + token + b"\n", size)
+    assert (number, (output + shown).decode().replace("\r\n", "\n")) == answer[:2]
+    number, sent = dialogue.ask("on")
+    assert [(number, "2\n", None)] == in_pieces(dialogue, b"2\n" + token_in(sent) + b"\n", size)
+
+
+@pytest.mark.parametrize("size", [1, 5, 1000])
+def test_a_command_shown_in_an_unknown_way_spoils_no_later_answer(size):
+    dialogue, number, sent = asked(Sentinel('print("{token}")', with_stderr=True), "go")
+    token = token_in(sent)
+    (early,) = in_pieces(dialogue, b"1\nrunning [" + token + b"]\n", size)
+    assert (number, "1\nrunning [") == early[:2]
+    number, sent = dialogue.ask("on")
+    late = token + b"\n2\n" + token_in(sent) + b"\n"
+    assert [(number, "2\n", None)] == in_pieces(dialogue, late, size)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from gc_warm import Limits, Prompt, Sentinel, WarmProcess, self_contained, warm
+from gc_warm import JsonLines, Limits, Prompt, Sentinel, WarmProcess, self_contained, warm
 from gc_warm.errors import (
     ProgramCancelledError,
     ProgramMissingError,
@@ -471,3 +471,46 @@ def test_prompts_are_for_programs_that_have_no_better(warm_process):
     framing = Prompt("{token}> ", start="PS1='{token}> '", with_stderr=True)
     process = warm_process(["sh", "-i"], framing=framing)
     assert "data > more\n" == process.call("echo 'data > more'")
+
+
+QUIET = """
+import json, sys
+for line in sys.stdin:
+    message = json.loads(line)
+    print(json.dumps({"id": message["id"], "result": message["request"]}), flush=True)
+"""
+
+
+def test_a_program_that_never_says_that_it_is_ready_is_asked_at_once(warm_process, python):
+    process = warm_process(python(QUIET), framing=JsonLines(ready=False), start_timeout=20)
+    assert [{"a": 1}, "\udc80", ""] == [process.call(each) for each in ({"a": 1}, "\udc80", "")]
+    assert 0 == process.info().restarts
+
+
+@pytest.mark.parametrize(
+    ("framing", "hint"),
+    [
+        (
+            JsonLines(),
+            r"not printed {\"ready\": true}\. .*JsonLines\(ready=False\).*another framing",
+        ),
+        (Sentinel("{token}"), "has not run the `end` command"),
+        (Prompt("^> "), "ends with the prompt"),
+    ],
+    ids=lambda each: type(each).__name__,
+)
+def test_one_that_does_not_become_ready_gets_a_hint(warm_process, framing, hint):
+    process = warm_process(["sleep", "600"], framing=framing, start_timeout=0.2)
+    with pytest.raises(ProgramStartError, match=hint):
+        process.start()
+
+
+@pytest.mark.parametrize("switch", ["set -x", "set -v", "set -xv"])
+def test_a_shell_that_shows_its_commands_stays_in_step(warm_process, switch):
+    process = warm_process(["sh"], framing=Sentinel('echo "{token}"', with_stderr=True), timeout=20)
+    process.call(switch)
+    for number in range(20):
+        lines = process.call(f"echo {number}").splitlines()
+        assert [str(number)] == [line for line in lines if line.isdigit()]
+    process.call("set +xv")
+    assert ["1\n", "2\n"] == [process.call("echo 1"), process.call("echo 2")]

@@ -1,0 +1,138 @@
+"""``gc-warm demo``: what staying warm is worth, on your own files."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from gc_warm.commands.arguments import AS_JSON
+from gc_warm.commands.command import Command
+from gc_warm.commands.show import counted, printable, seconds
+
+if TYPE_CHECKING:
+    from gc_warm.demo import Report
+
+SHOWN_TYPES = 20
+SHOWN_SKIPPED = 10
+
+
+@click.command(cls=Command)
+@click.argument("path", type=click.Path(exists=True, path_type=Path), required=False)
+@AS_JSON
+def demo(path: Path | None, *, as_json: bool) -> int:
+    """Identify every file of a folder with a warm model.
+
+    PATH is a folder or a file; by default the folder of Python's standard library.
+    """
+    if importlib.util.find_spec("magika") is None:
+        raise click.ClickException("the demo needs its model: pip install 'gc-warm[demo]'")
+    from gc_warm import demo as job
+
+    report = job.Report()
+    root = path.absolute() if path else job.standard_library()
+    interrupted = False
+    try:
+        _identify(root, report)
+    except KeyboardInterrupt:
+        interrupted = True
+    if as_json:
+        click.echo(json.dumps({**report.as_dict(), "interrupted": interrupted}, indent=2))
+    else:
+        _show_report(root, report)
+    if interrupted:
+        raise KeyboardInterrupt
+    return int(bool(report.skipped) and not report.workers)
+
+
+def _identify(root: Path, report: Report) -> None:
+    from gc_warm import demo as job
+
+    paths = job.find_files(root, report)
+    if not paths:
+        return
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    bar = Progress(*columns, TimeRemainingColumn(), console=console, transient=True)
+    bar.disable = not console.is_terminal
+    with bar:
+        files = bar.add_task(f"{job.WORKERS} workers", total=len(paths))
+        job.identify_files(paths, report, lambda: bar.advance(files))
+        bar.add_task("cold calls in fresh workers", total=None)
+        job.measure_cold_calls(report)
+
+
+def _show_report(root: Path, report: Report) -> None:
+    console = Console()
+    click.echo(f"{counted(report.files, 'file')} under {root}")
+    if report.types:
+        console.print(_types_table(report))
+    _show_skipped(report)
+    if report.workers:
+        click.echo("\nWhat warmth bought")
+        console.print(_workers_table(report))
+        _show_gain(report)
+
+
+def _types_table(report: Report) -> Table:
+    table = Table()
+    table.add_column("type")
+    table.add_column("files", justify="right")
+    table.add_column("share", justify="right")
+    shown = report.types.most_common(SHOWN_TYPES)
+    others = len(report.types) - len(shown)
+    if others:
+        rest = report.files - sum(count for _, count in shown)
+        shown.append((f"{others} other types", rest))
+    for label, count in shown:
+        table.add_row(label, f"{count:,}", f"{count / report.files:.1%}")
+    return table
+
+
+def _show_skipped(report: Report) -> None:
+    if not report.skipped:
+        return
+    click.echo(f"{len(report.skipped):,} skipped:")
+    for path, reason in report.skipped[:SHOWN_SKIPPED]:
+        click.echo(f"  {printable(str(path))}: {reason}")
+    if len(report.skipped) > SHOWN_SKIPPED:
+        click.echo(f"  ... and {len(report.skipped) - SHOWN_SKIPPED:,} more; --json lists all.")
+
+
+def _workers_table(report: Report) -> Table:
+    table = Table()
+    for column in ("worker", "tasks", "cold starts", "building", "median warm call"):
+        table.add_column(column, justify="right")
+    for pid, worker in sorted(report.workers.items()):
+        figures = worker.as_dict()
+        table.add_row(
+            f"pid {pid}",
+            f"{figures['tasks']:,}",
+            str(worker.cold_starts),
+            seconds(worker.build_seconds),
+            seconds(figures["warm_seconds_median"]),
+        )
+    return table
+
+
+def _show_gain(report: Report) -> None:
+    from gc_warm.demo import median
+
+    cold = median(report.cold_seconds)
+    click.echo(
+        f"{counted(report.tasks, 'call')} took {seconds(report.seconds_spent)} of worker time."
+    )
+    if cold is None or report.speedup is None:
+        return
+    click.echo(
+        f"A cold call takes {seconds(cold)} (median of {len(report.cold_seconds)}, each measured "
+        "in a fresh worker that was already running).\n"
+        f"Cold every time, the same calls would take {seconds(report.cold_estimate)}: "
+        f"{report.speedup:.1f} times as long."
+    )

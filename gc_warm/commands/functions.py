@@ -1,0 +1,97 @@
+"""``gc-warm functions``: what a manifest remembers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gc_warm.commands.arguments import AS_JSON, MANIFEST
+from gc_warm.commands.command import Exit
+from gc_warm.errors import UsageError
+
+if TYPE_CHECKING:
+    from gc_warm.client.registry import FunctionRegistry
+
+NAMES = click.argument("names", metavar="[NAME]...", nargs=-1)
+
+
+@click.group()
+def functions() -> None:
+    """Look at the functions that a manifest remembers."""
+
+
+def _registry(manifest: Path) -> FunctionRegistry:
+    """Return the functions of a manifest, which must be there to be looked at."""
+    from gc_warm.client.registry import FunctionRegistry
+
+    registry = FunctionRegistry(manifest)
+    if not registry.exists():
+        raise UsageError(
+            f"There is no {manifest}. gc-warm register makes it; --manifest names another."
+        )
+    return registry
+
+
+@functions.command(name="list")
+@MANIFEST
+@AS_JSON
+def list_functions(manifest: Path, *, as_json: bool) -> int:
+    """List them, with their ids."""
+    entries = _registry(manifest).entries()
+    if as_json:
+        click.echo(json.dumps({n: e.as_dict() for n, e in entries.items()}, indent=2))
+        return Exit.OK
+    for name, entry in entries.items():
+        old = f"  ({len(entry.history)} older)" if entry.history else ""
+        click.echo(f"{entry.current.id}  {name}  {entry.target}  {entry.current.strategy}{old}")
+    if not entries:
+        click.echo(f"{manifest} has no functions.", err=True)
+    return Exit.OK
+
+
+@functions.command()
+@click.argument("name")
+@MANIFEST
+@click.option("--verify", is_flag=True, help="Ask the service whether it still knows it.")
+def show(name: str, manifest: Path, *, verify: bool) -> int:
+    """Show all that is remembered of one."""
+    registry = _registry(manifest)
+    click.echo(json.dumps({"name": name, **registry[name].as_dict()}, indent=2))
+    if verify:
+        registry.verify([name])
+    return Exit.OK
+
+
+@functions.command()
+@NAMES
+@MANIFEST
+@click.option("--keep", default=0, type=click.IntRange(min=0), help="How many old versions.")
+@click.option("--delete", is_flag=True, help="Delete them from the service, too.")
+def prune(names: tuple[str, ...], manifest: Path, keep: int, *, delete: bool) -> int:
+    """Forget old versions."""
+    for version in _registry(manifest).prune(names, keep=keep, delete=delete):
+        click.echo(f"{version.id}  {'deleted' if delete else 'forgotten'}")
+    return Exit.OK
+
+
+@functions.command()
+@NAMES
+@MANIFEST
+@click.option(
+    "--endpoint-config",
+    metavar="DIR",
+    help="Make sure that the allowed_serializers of this folder or template allow them, too.",
+)
+def allow(names: tuple[str, ...], manifest: Path, endpoint_config: str | None) -> int:
+    """Print what an endpoint's config.yaml needs to allow these alone."""
+    registry = _registry(manifest)
+    if endpoint_config is not None:
+        from gc_warm.client.allowlist import require_allowed
+
+        chosen = [registry[name] for name in names or registry.entries()]
+        require_allowed(chosen, Path(endpoint_config))
+    click.echo(registry.allowed_functions(names))
+    return Exit.OK

@@ -1,0 +1,133 @@
+"""``gc-warm program``: talk to a program that is kept running."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gc_warm.commands.arguments import parse_value
+from gc_warm.commands.command import Command, Exit
+from gc_warm.commands.show import seconds
+from gc_warm.errors import GcWarmError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gc_warm.worker.program.framing import Framing
+    from gc_warm.worker.program.process import WarmProcess
+
+QUIET_SECONDS = 3.0
+"""How long a program may be silent before it is said what is waited for."""
+
+
+@click.command(
+    cls=Command,
+    context_settings={"ignore_unknown_options": True},
+    examples=[
+        "echo '2 ^ 10' | gc-warm program -- bc",
+        "gc-warm program --framing r -- /opt/R/bin/Rterm",
+        """gc-warm program --end 'disp("{token}")' --stderr -- octave-cli --quiet""",
+    ],
+)
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.option(
+    "--framing",
+    metavar="NAME",
+    help="One that is known: json, bc, gnuplot, octave, r, sqlite3 or uci, with the options that "
+    "the program needs for it.  [default: by the program's name, or json]",
+)
+@click.option("--end", metavar="TEXT", help="A command that prints {token} and a newline.")
+@click.option("--prompt", metavar="REGEX", help="The prompt, or the last line of an answer.")
+@click.option("--start", default="", metavar="TEXT", help="What to send first.")
+@click.option("--error", "error_pattern", metavar="REGEX", help="What an error looks like.")
+@click.option("--stderr", "with_stderr", is_flag=True, help="Standard error is part of answers.")
+@click.option("--echo", is_flag=True, help="The program repeats what it reads.")
+@click.option("--pty", is_flag=True, help="Give it a terminal.")
+@click.option(
+    "--timeout",
+    default=60.0,
+    show_default=True,
+    type=click.FloatRange(min=0, min_open=True),
+    help="Seconds for an answer.",
+)
+def program(command: tuple[str, ...], timeout: float, *, pty: bool, **options: Any) -> int:
+    """Keep a program running, and send it lines of input.
+
+    Each line of standard input is a request. Each answer is shown with the time that it took.
+    """
+    started, framing = _framing(command, **options)
+    return _converse(started, framing, timeout, pty=pty)
+
+
+def _framing(
+    command: tuple[str, ...],
+    *,
+    framing: str | None,
+    end: str | None,
+    prompt: str | None,
+    echo: bool,
+    **common: Any,
+) -> tuple[tuple[str, ...], Framing]:
+    """Return what is started, and how to speak with it.
+
+    Raises:
+        UsageError: There is no such framing.
+    """
+    from gc_warm.functions.program import FRAMINGS, prepare
+    from gc_warm.worker.program.console import Prompt, Sentinel
+
+    if end is not None:
+        return command, Sentinel(end, prompt=prompt, echo=echo, **common)
+    if prompt is not None:
+        return command, Prompt(prompt, keep=prompt.endswith("\\n"), echo=echo, **common)
+    if framing is not None and framing not in FRAMINGS:
+        raise UsageError(f"--framing {framing} is none of {', '.join(FRAMINGS)}.")
+    return prepare(command, framing)
+
+
+def _converse(command: tuple[str, ...], framing: Framing, timeout: float, *, pty: bool) -> int:
+    """Send each line of standard input to a program; fail if one was not answered."""
+    from gc_warm.worker.program.process import WarmProcess
+
+    failures = 0
+    with WarmProcess(command, framing=framing, timeout=timeout, pty=pty) as process:
+        begin = time.perf_counter()
+        with _hint_if_silent(process):
+            process.start()
+        click.echo(f"started {process.command} in {seconds(time.perf_counter() - begin)}")
+        for line in click.get_binary_stream("stdin"):
+            text = line.decode(errors="surrogateescape").rstrip("\n")
+            begin = time.perf_counter()
+            try:
+                request = parse_value("a request", text) if framing.numbered else text
+                answer = process.call(request)
+            except GcWarmError as error:
+                answer = f"{type(error).__name__}: {error}"
+                failures += 1
+            took = seconds(time.perf_counter() - begin)
+            shown = answer.rstrip("\n") if isinstance(answer, str) else json.dumps(answer)
+            told = f"> {text}\n{shown}\n  [{took}]"
+            click.echo(told.encode(errors="backslashreplace"))
+    return Exit.FAILED if failures else Exit.OK
+
+
+@contextmanager
+def _hint_if_silent(process: WarmProcess) -> Iterator[None]:
+    """Say what is waited for, when a program takes long to become ready."""
+    timer = threading.Timer(QUIET_SECONDS, click.echo, [_hint(process)], {"err": True})
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _hint(process: WarmProcess) -> str:
+    what = f"waiting up to {process.start_timeout:.0f} s for {process.command} to become ready"
+    return f"{what}: {process.framing.hint}"

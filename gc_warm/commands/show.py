@@ -1,0 +1,62 @@
+"""How commands write what they show: numbers with units, and text that a terminal must not obey."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+KEPT = "\n\t"
+"""What stays as it is in text of several lines, such as a traceback."""
+
+
+def printable(text: str, keep: str = "") -> str:
+    r"""Show characters that a terminal would obey, or cannot encode, by their code.
+
+    Args:
+        text: Any text, such as what came from a worker.
+        keep: Characters that stay as they are, such as ``"\n"``.
+    """
+    return "".join(
+        each if each.isprintable() or each in keep else each.encode("unicode_escape").decode()
+        for each in text
+    )
+
+
+def shown(value: Any) -> str:
+    """Return a value as Python shows it, in one line that a terminal does not obey."""
+    return printable(_repr(value))
+
+
+def _repr(value: Any) -> str:
+    try:
+        return repr(value)
+    except Exception as error:  # noqa: BLE001  (a result is the user's, and so is its repr)
+        return f"<a {type(value).__name__}, whose repr raises {type(error).__name__}>"
+
+
+def counted(number: int, one: str, more: str | None = None) -> str:
+    """Return a number with its noun, such as ``1 call`` or ``2,000 calls``."""
+    return f"{number:,} {one if number == 1 else more or one + 's'}"
+
+
+def seconds(value: float | None) -> str:
+    """Return a time with a unit that suits it; ``-`` if there is none."""
+    if value is None:
+        return "-"
+    if value < 0.001:  # noqa: PLR2004
+        return f"{value * 1e6:.0f} µs"
+    if value < 1:
+        return f"{value * 1000:.1f} ms"
+    return f"{value:.1f} s" if value < 120 else f"{value / 60:.1f} min"  # noqa: PLR2004
+
+
+def as_json_text(rows: list[dict[str, Any]]) -> str:
+    """Return rows as JSON; a field that JSON cannot express is shown as Python would."""
+    return json.dumps([{k: _plain(v) for k, v in row.items()} for row in rows], indent=2)
+
+
+def _plain(value: Any) -> Any:
+    try:
+        return json.loads(json.dumps(value, default=_repr))
+    except (TypeError, ValueError, RecursionError):  # a key that is no text, or a ring
+        return _repr(value)

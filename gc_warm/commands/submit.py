@@ -1,0 +1,156 @@
+"""``gc-warm submit``: call a function on an endpoint."""
+
+from __future__ import annotations
+
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gc_warm.client.strategies import DATA_STRATEGIES, DEFAULT_CODE, DEFAULT_DATA
+from gc_warm.commands.arguments import (
+    ARGS,
+    AS_JSON,
+    KWARGS,
+    MANIFEST,
+    TIMES,
+    find_self_contained,
+    options_option,
+    parse_arguments,
+    parse_value,
+    strategy_option,
+)
+from gc_warm.commands.command import Command, Exit
+from gc_warm.commands.run import failed_call, show_calls
+from gc_warm.commands.show import as_json_text, shown
+from gc_warm.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from uuid import UUID
+
+
+@click.command(
+    cls=Command,
+    examples=[
+        "gc-warm submit gc_warm.functions.counter:increase_count --endpoint ID --times 3",
+        "gc-warm submit increase_count --endpoint ID     # registered: its name in functions.json",
+    ],
+)
+@click.argument("target", metavar="MODULE:FUNCTION|NAME")
+@click.option("--endpoint", "endpoint_id", type=click.UUID, metavar="ID", required=True)
+@ARGS
+@KWARGS
+@TIMES
+@options_option("The user_endpoint_config: what the endpoint's template takes.")
+@strategy_option(f"The SDK's strategy that writes the function.  [default: {DEFAULT_CODE}]")
+@click.option(
+    "--data-strategy",
+    type=click.Choice(DATA_STRATEGIES),
+    default=DEFAULT_DATA,
+    show_default=True,
+    metavar="NAME",
+    help="The one that writes its arguments.",
+)
+@MANIFEST
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Seconds to wait for all results.  [default: as long as it takes]",
+)
+@AS_JSON
+def submit(
+    target: str,
+    endpoint_id: UUID,
+    manifest: Path,
+    timeout: float | None,
+    *,
+    as_json: bool,
+    **options: Any,
+) -> int:
+    """Call a function on an endpoint, as `run` does here.
+
+    NAME is one that `gc-warm register` has put into the manifest: it is called by its id, which is
+    all that an endpoint with allowed_functions takes.
+    """
+    args, kwargs = parse_arguments(options["args_text"], options["kwargs_text"])
+    given = options["options_text"]
+    config = None if given is None else parse_value("--options", given, dict)
+    send = _sender(target, manifest, options["strategy"])
+    from globus_compute_sdk import Executor
+
+    from gc_warm.client.service import connect
+    from gc_warm.client.strategies import serializer
+
+    executor: Any = Executor(
+        endpoint_id=str(endpoint_id),
+        client=connect(),
+        user_endpoint_config=config,
+        serializer=serializer(options["strategy"] or DEFAULT_CODE, options["data_strategy"]),
+    )
+    try:
+        futures = [send(executor, args, kwargs) for _ in range(options["times"])]
+        results = _results(futures, target, timeout)
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+    if ":" in target:
+        show_calls(results, as_json=as_json)
+    else:
+        _show_results(results, as_json=as_json)
+    return Exit.OK
+
+
+def _sender(
+    target: str, manifest: Path, strategy: str | None
+) -> Callable[[Any, list[Any], dict[str, Any]], Any]:
+    """Return what submits the function to an executor.
+
+    Raises:
+        UsageError: There is no such function.
+    """
+    if ":" in target:
+        function = find_self_contained(target)
+        return lambda executor, args, kwargs: executor.submit(function.receipted, *args, **kwargs)
+    if strategy is not None:
+        raise UsageError(f"--strategy does not go with {target}, which is written already.")
+    from gc_warm.client.registry import FunctionRegistry
+
+    registry = FunctionRegistry(manifest)
+    if not registry.exists():
+        raise UsageError(
+            f"{target!r} is no MODULE:FUNCTION, and there is no {manifest} with names of functions."
+        )
+    function_id = registry[target].current.id
+    return lambda executor, args, kwargs: executor.submit_to_registered_function(
+        function_id, args, kwargs
+    )
+
+
+def _results(futures: list[Any], target: str, timeout: float | None) -> list[Any]:
+    from concurrent.futures import wait
+
+    from globus_compute_sdk.errors import TaskExecutionFailed
+
+    from gc_warm.client.service import explaining
+
+    pending: set[Any] = wait(futures, timeout).not_done
+    with explaining(f"submit {target}"):
+        try:
+            return [future.result(timeout=0) for future in futures]
+        except FutureTimeoutError:
+            ids = ", ".join(str(future.task_id) for future in pending)
+            raise click.ClickException(
+                f"{len(pending)} of {len(futures)} did not come back within {timeout:g} s. Their "
+                f"tasks go on: {ids}. gc-warm doctor --endpoint ID finds out why."
+            ) from None
+        except TaskExecutionFailed as error:
+            raise failed_call(error) from None
+
+
+def _show_results(results: list[Any], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(as_json_text([{"result": each} for each in results]))
+        return
+    for each in results:
+        click.echo(shown(each))

@@ -1,0 +1,79 @@
+"""How numbers and text are shown."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gc_warm.commands.run import show_calls
+from gc_warm.commands.show import as_json_text, counted, printable, seconds, shown
+from gc_warm.worker.receipt import Receipt, Receipted
+
+
+@pytest.mark.parametrize(
+    ("number", "told"), [(0, "0 calls"), (1, "1 call"), (2, "2 calls"), (1000, "1,000 calls")]
+)
+def test_a_number_has_its_noun(number, told):
+    assert told == counted(number, "call")
+
+
+def test_another_plural_may_be_given():
+    assert ["1 process", "2 processes"] == [counted(n, "process", "processes") for n in (1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [(None, "-"), (2e-5, "20 µs"), (0.5, "500.0 ms"), (2, "2.0 s"), (300, "5.0 min")],
+)
+def test_a_time_has_a_unit_that_suits_it(value, told):
+    assert told == seconds(value)
+
+
+@given(st.text())
+def test_what_is_shown_is_printable_and_not_lost(text):
+    told = printable(text)
+    assert told.isprintable()
+    assert (told == text) == text.isprintable()
+
+
+RING = []
+RING.append(RING)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"a": [1, None]}, {"a": [1, None]}),
+        ({1, 2}, "{1, 2}"),
+        ([b"x"], ["b'x'"]),
+        ({(1, 2): 3}, "{(1, 2): 3}"),
+        (RING, "[[...]]"),
+        (float("nan"), pytest.approx(float("nan"), nan_ok=True)),
+        ("\ud800", "\ud800"),
+    ],
+)
+def test_any_result_can_be_written_as_json(value, expected):
+    assert [{"result": expected}] == json.loads(as_json_text([{"result": value}]))
+
+
+class Broken:
+    def __repr__(self):
+        raise RuntimeError
+
+
+def test_a_result_that_cannot_be_shown_is_named():
+    told = "<a Broken, whose repr raises RuntimeError>"
+    assert told == shown(Broken())
+    assert [{"result": [told]}] == json.loads(as_json_text([{"result": [Broken()]}]))
+
+
+class Red:
+    def __repr__(self):
+        return "\x1b[31m[bold]red"
+
+
+def test_results_are_shown_and_not_obeyed(capsys):
+    receipt = Receipt("host", 7, None, None, None, 0.0, 0.1, 0, 0.0, 1)
+    show_calls([Receipted(Red(), receipt)], as_json=False)
+    assert r"\x1b[31m[bold]red" in capsys.readouterr().out
