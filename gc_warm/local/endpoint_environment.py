@@ -6,7 +6,6 @@ import functools
 import os
 import platform
 import pwd
-from importlib import metadata
 from pathlib import Path
 
 UMASK = 0o077
@@ -34,4 +33,6 @@ def endpoint_environment(run_dir: Path) -> dict[str, str]:
 
 @functools.cache
 def _sdk_version() -> str:
+    from importlib import metadata  # imports much, so not before
+
     return metadata.version("globus-compute-sdk")

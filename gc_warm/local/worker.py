@@ -17,7 +17,6 @@ import contextlib
 import ctypes
 import gc
 import json
-import multiprocessing
 import platform
 import select
 import shutil
@@ -278,6 +277,8 @@ def _take(seat: Seat, run_dir: str) -> socket.socket:
         os.dup2(opened, descriptor)
         os.close(opened)
     os.environ.update(seat.environment)
+    import multiprocessing  # the endpoint has imported it; the client has no use for it
+
     process = multiprocessing.current_process()
     process.name = f"HTEX-Worker-{seat.environment['PARSL_WORKER_RANK']}"
     os.set_inheritable(seat.channel, False)  # programs that tasks start get no copy
