@@ -182,7 +182,7 @@ def identify_files(paths: list[str], report: Report, progress: Callable[[], None
         report: Filled as results arrive, so that it is right also after an interruption.
         progress: Called after each task.
     """
-    with LocalExecutor(workers=WORKERS) as executor:
+    with LocalExecutor(workers=WORKERS, output=False) as executor:
         try:
             for path, future in _submit_all(executor, paths):
                 try:
@@ -212,7 +212,7 @@ def _submit_all(executor: LocalExecutor, paths: list[str]) -> Iterator[tuple[str
 def measure_cold_calls(report: Report) -> None:
     """Identify a file of the report again in several fresh workers, one after the other."""
     for _ in range(COLD_CALLS if report.sample else 0):
-        with LocalExecutor(workers=1) as executor:
+        with LocalExecutor(workers=1, output=False) as executor:
             receipted = executor.submit(identify.receipted, [report.sample]).result()
         report.cold_seconds.append(receipted.receipt.seconds)
 

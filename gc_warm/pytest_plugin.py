@@ -9,12 +9,14 @@ Installing gc-warm is enough for pytest to find them. They cost nothing until a 
 - ``gc_endpoint``: starts real endpoints there: ``gc_endpoint("laptop").executor()``.
 
 ``--gc-engine=pool|thread|process|htex`` says what runs the tasks, ``@pytest.mark.gc_workers(n)`` by
-how many workers. With pytest-xdist each of its workers has its own; but there is one port 5000, so
-tests with a service belong into one file, and ``--dist=loadfile`` leaves them to one worker.
+how many workers. Each test has an engine of its own, so with ``htex`` it takes ten seconds longer.
+With pytest-xdist each of its workers has its own; but there is one port 5000, so tests with a
+service belong into one file, and ``--dist=loadfile`` leaves them to one worker.
 """
 
 from __future__ import annotations
 
+import functools
 import shutil
 import tempfile
 import threading
@@ -49,7 +51,6 @@ _HTEX_CONFIG = """\
 engine:
   type: GlobusComputeEngine
   address: 127.0.0.1
-  encrypted: false
   max_workers_per_node: {workers}
   job_status_kwargs: {{max_idletime: 86400}}
   provider: {{type: LocalProvider, init_blocks: 1, min_blocks: 1, max_blocks: 1}}
@@ -90,15 +91,14 @@ class SessionWorkers:
             workers: How many workers it has.
 
         Returns:
-            An executor whose workers know nothing of former tests; with ``--gc-engine=htex``, whose
-            workers take ten seconds to start, they are the same for the whole session.
+            An executor whose workers know nothing of former tests.
         """
         from gc_warm.local.executor import LocalExecutor
         from gc_warm.local.workers import Workers
 
         if workers not in self._kept:
             config = None if self.engine == "pool" else self._config(workers)
-            made = Workers(workers, endpoint_config=config, keep_state=self.engine == "htex")
+            made = Workers(workers, endpoint_config=config)
             self._kept[workers] = self._stack.enter_context(made)
         return LocalExecutor(workers=self._kept[workers])
 
@@ -137,10 +137,38 @@ def gc_executor(
 
 
 @pytest.fixture
-def gc_faults(gc_executor: LocalExecutor) -> Iterator[Faults]:
-    """What can go wrong in `gc_executor`; it ends with the test."""
-    yield gc_executor.faults
+def gc_faults(gc_executor: LocalExecutor) -> Iterator[SkippingFaults]:
+    """What can go wrong in `gc_executor`; it ends with the test.
+
+    A test that asks for what the engine of ``--gc-engine`` cannot do is skipped.
+    """
+    yield SkippingFaults(gc_executor.faults)
     gc_executor.faults.clear()
+
+
+class SkippingFaults:
+    """The faults of an executor; skips the test that wants what its engine cannot do.
+
+    Args:
+        faults: The faults.
+    """
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+
+    def __getattr__(self, name: str) -> Any:
+        fault = getattr(self._faults, name)
+
+        @functools.wraps(fault)
+        def fail(*args: Any, **options: Any) -> Any:
+            from gc_warm.errors.client import UnsupportedFaultError
+
+            try:
+                return fault(*args, **options)
+            except UnsupportedFaultError as error:
+                pytest.skip(f"{name}: {error}")
+
+        return fail
 
 
 class Endpoint:

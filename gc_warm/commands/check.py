@@ -167,7 +167,7 @@ def _check_function(
     if run_it:
         from gc_warm.local.executor import LocalExecutor
 
-        with LocalExecutor(workers=1) as executor:
+        with LocalExecutor(workers=1, output=False) as executor:
             measured.update(observe(function, executor.submit, *args, **kwargs))
     rows = []
     for each in predictions:

@@ -58,6 +58,8 @@ if TYPE_CHECKING:
 )
 @options_option("With --service: the user_endpoint_config.  [default: how many workers]")
 @click.option("--amqp", metavar="URL", help="With --service: use this RabbitMQ.")
+@click.option("--output", metavar="FOLDER", help="Keep what workers print, a file for each.")
+@click.option("--quiet", is_flag=True, help="Do not show on standard error what they print.")
 @AS_JSON
 def run(  # noqa: PLR0917  (click passes all by name)
     target: str,
@@ -70,6 +72,8 @@ def run(  # noqa: PLR0917  (click passes all by name)
     amqp: str | None,
     *,
     service: bool,
+    output: str | None,
+    quiet: bool,
     as_json: bool,
 ) -> int:
     """Call a function offline, in warm worker processes."""
@@ -86,7 +90,7 @@ def run(  # noqa: PLR0917  (click passes all by name)
             options = parse_value("--options", options_text, dict)
         chosen = executor_on_service(endpoint_config, options, amqp=amqp)
     else:
-        chosen = _own_workers(workers)
+        chosen = _own_workers(workers, output=not quiet if output is None else output)
     try:
         with chosen as executor:
             futures = [executor.submit(function.receipted, *args, **kwargs) for _ in range(times)]
@@ -98,10 +102,10 @@ def run(  # noqa: PLR0917  (click passes all by name)
 
 
 @contextmanager
-def _own_workers(count: int) -> Iterator[LocalExecutor]:
+def _own_workers(count: int, *, output: bool | str) -> Iterator[LocalExecutor]:
     from gc_warm.local.executor import LocalExecutor
 
-    with LocalExecutor(workers=count) as executor:
+    with LocalExecutor(workers=count, output=output) as executor:
         try:
             yield executor
         except BaseException:
@@ -111,7 +115,8 @@ def _own_workers(count: int) -> Iterator[LocalExecutor]:
 
 def failed_call(error: Exception) -> click.ClickException:
     """Return what says that a worker raised an error, with its traceback."""
-    return click.ClickException(f"the call failed on its worker.{printable(str(error), KEPT)}")
+    told = "\n".join([str(error), *getattr(error, "__notes__", ())])
+    return click.ClickException(f"the call failed on its worker.{printable(told, KEPT)}")
 
 
 def show_calls(calls: list[Receipted[Any]], *, as_json: bool) -> None:

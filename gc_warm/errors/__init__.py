@@ -3,6 +3,9 @@
 All derive from `GcWarmError`, so one ``except`` catches them, and all survive pickling, so they
 arrive whole when a worker raises them. Wrong usage is also a `ValueError`.
 
+What a *task* raises is none of these: `future.result()` raises the SDK's ``TaskExecutionFailed``,
+and `raised` says what it was.
+
 Few workers need those of the modules below, so they are imported on first use.
 """
 
@@ -14,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gc_warm.errors.client import RegistryError as RegistryError
     from gc_warm.errors.client import UnknownFunctionError as UnknownFunctionError
+    from gc_warm.errors.client import UnsupportedFaultError as UnsupportedFaultError
     from gc_warm.errors.client import WorkerLostError as WorkerLostError
     from gc_warm.errors.client import WorkerStartError as WorkerStartError
     from gc_warm.errors.programs import ProgramCancelledError as ProgramCancelledError
@@ -25,6 +29,8 @@ if TYPE_CHECKING:
     from gc_warm.errors.programs import ProgramStartError as ProgramStartError
     from gc_warm.errors.programs import ProgramTimeoutError as ProgramTimeoutError
     from gc_warm.errors.programs import RequestFailedError as RequestFailedError
+    from gc_warm.errors.remote import raised as raised
+    from gc_warm.errors.remote import remote_type as remote_type
     from gc_warm.errors.service import AmqpError as AmqpError
     from gc_warm.errors.service import BrokerStartError as BrokerStartError
     from gc_warm.errors.states import BusyError as BusyError
@@ -36,7 +42,9 @@ if TYPE_CHECKING:
 _ON_FIRST_USE = {
     name: "gc_warm.errors." + module
     for module, names in {
-        "client": "WorkerStartError WorkerLostError RegistryError UnknownFunctionError",
+        "client": "WorkerStartError WorkerLostError UnsupportedFaultError RegistryError "
+        "UnknownFunctionError",
+        "remote": "raised remote_type",
         "service": "AmqpError BrokerStartError",
         "states": "UnhashableArgumentError RecursiveBuildError CapacityError WarmTimeoutError "
         "BusyError",

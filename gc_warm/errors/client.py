@@ -1,6 +1,6 @@
 """What goes wrong on the client: with local workers, and with the service."""
 
-from gc_warm.errors import GcWarmError
+from gc_warm.errors import GcWarmError, UsageError
 
 
 class WorkerStartError(GcWarmError):
@@ -13,20 +13,24 @@ class WorkerLostError(GcWarmError):
     Args:
         pid: Process id of the worker that died.
         reason: How it ended, such as ``"was killed by SIGKILL"``.
-        stderr_tail: The last lines it wrote to standard error.
+        printed: The last lines that it printed during this task.
     """
 
-    def __init__(self, pid: int, reason: str, stderr_tail: str = "") -> None:
-        super().__init__(pid, reason, stderr_tail)
+    def __init__(self, pid: int, reason: str, printed: str = "") -> None:
+        super().__init__(pid, reason, printed)
         self.pid = pid
         self.reason = reason
-        self.stderr_tail = stderr_tail
+        self.printed = printed
 
     def __str__(self) -> str:
         message = f"Worker process {self.pid} {self.reason} while it was running this task."
-        if self.stderr_tail:
-            message += f"\nThe end of its standard error:\n{self.stderr_tail}"
+        if self.printed:
+            message += f"\nThe last lines that it printed:\n{self.printed}"
         return message
+
+
+class UnsupportedFaultError(UsageError):
+    """What runs the tasks cannot fail in this way; the message says why."""
 
 
 class RegistryError(GcWarmError):

@@ -39,15 +39,18 @@ class Loss(NamedTuple):
 class Job(ABC):
     """What a pool is to run: `request`, a frame for a worker, and what becomes of the answer.
 
+    `printed` are the last lines that the worker printed meanwhile.
+
     Args:
         future: Tells the pool when the job is done.
     """
 
-    __slots__ = ("future", "losses", "request")
+    __slots__ = ("future", "losses", "printed", "request")
 
     def __init__(self, future: Future[Any]) -> None:
         self.future = future
         self.request = b""
+        self.printed = ""
         self.losses: list[Loss] = []
 
     @abstractmethod
@@ -116,6 +119,8 @@ class Dispatcher:
         """Take a worker's answer, and give it the next job."""
         with self._lock:
             job, member.job = member.job, None
+            if job is not None:
+                job.printed = member.printed
             self._idle.append(member)
         self._feed()  # first, because it is this that the worker waits for
         if job is None:

@@ -116,6 +116,7 @@ def with_local_provider(text: str) -> str:
             local["launcher"] = provider["launcher"]
         engine["provider"] = {"type": "LocalProvider", **local}
         engine["address"] = "127.0.0.1"  # a cluster's network is not here
+        engine["encrypted"] = True  # but other users of this machine are
     return str(yaml.safe_dump(config))
 
 

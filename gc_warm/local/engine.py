@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import functools
 import json
 import logging
 import os
+import queue
 import threading
 import uuid
 from typing import TYPE_CHECKING, Any
 
 from gc_warm.errors import UsageError
-from gc_warm.errors.client import WorkerStartError
+from gc_warm.errors.client import UnsupportedFaultError, WorkerStartError
 from gc_warm.local import host
 from gc_warm.local.delivery import Delivery
 from gc_warm.local.host_process import HostProcess
 from gc_warm.local.living import end_with_interpreter
+from gc_warm.local.output import Display
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_KILL_SECONDS = 90.0  # its first block may have to come
 _PATIENCE_SECONDS = host.ORDERLY_SECONDS + 5
 
 
@@ -38,9 +42,11 @@ class EngineProcess:
         user_endpoint_config: What the template is rendered with.
         user_runtime: What it is told of the user's Python; None for this one.
         local_provider: Start the config's blocks on this machine instead of by its scheduler.
-        python: The interpreter; by default this one's.
+        python: The interpreter; by default this one's packages, as an endpoint has them.
         path: Folders that come first on the workers' ``sys.path``.
         environment: What it has in its environment besides `INHERITED_NAMES`.
+        packages: What it has of this Python nevertheless.
+        display: Gets what it and its workers print; by default it is shown.
 
     Raises:
         WorkerStartError: `python` cannot be run.
@@ -56,12 +62,15 @@ class EngineProcess:
         python: str | os.PathLike[str] | None,
         path: Sequence[str],
         environment: Mapping[str, str],
+        packages: Sequence[str] = (),
+        display: Display | None = None,
     ) -> None:
         self.delivery = Delivery()
         self.max_retries = 0  # the config says it
         self._lock = threading.Lock()
         self._jobs: dict[uuid.UUID, Task] = {}
         self._reject: Callable[[Task], None] | None = None
+        self._kills: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._owner = os.getpid()
         config = {
             "endpoint_config": str(endpoint_config),
@@ -69,7 +78,14 @@ class EngineProcess:
             "user_runtime": user_runtime,
             "local_provider": local_provider,
         }
-        self._process = HostProcess(config, python=python, path=path, environment=environment)
+        self._process = HostProcess(
+            config,
+            python=python,
+            path=path,
+            environment=environment,
+            packages=packages,
+            display=Display(output=True) if display is None else display,
+        )
         self._channel = self._process.channel
         end_with_interpreter(self)
         self._watcher = threading.Thread(target=self._watch, name="gc-warm-watch", daemon=True)
@@ -151,34 +167,56 @@ class EngineProcess:
         """Kill a worker, whose process id a task has told.
 
         Raises:
-            UsageError: `pid` is None.
+            UnsupportedFaultError: `pid` is None, or the engine's workers are threads.
+            UsageError: The engine has no such process.
         """
         if pid is None:
-            raise UsageError("A real engine keeps its workers to itself: give kill_worker a pid.")
-        self._channel.send(host.KILL, json.dumps({"block": False, "pid": pid}).encode())
+            raise UnsupportedFaultError(
+                "a real engine keeps its workers to itself: give kill_worker() the process id that "
+                "a task has told."
+            )
+        if not self._kill(pid):
+            raise UsageError(f"pid={pid} is none of the engine's processes.")
         return pid
 
     def lose_block(self) -> None:
-        """Kill all processes of the engine's blocks."""
-        self._channel.send(host.KILL, json.dumps({"block": True, "pid": None}).encode())
+        """Kill all processes of the engine's blocks.
+
+        Raises:
+            UnsupportedFaultError: It has none.
+        """
+        if not self._kill(None):
+            raise UnsupportedFaultError("the engine has no blocks that run.")
+
+    def _kill(self, pid: int | None) -> list[int]:
+        """Have a process killed, or the blocks; wait for it, and return which were."""
+        self._channel.send(host.KILL, json.dumps(pid).encode())
+        answer: dict[str, Any] = {}
+        if not self.is_own_thread():  # a callback: it is this thread that would bring the answer
+            with contextlib.suppress(queue.Empty):
+                answer = self._kills.get(timeout=_KILL_SECONDS)
+        if "unsupported" in answer:
+            raise UnsupportedFaultError(answer["unsupported"])
+        killed: list[int] = answer.get("killed", [pid])
+        return killed
 
     def set_walltime(self, seconds: float | None) -> None:
         """Leave the walltime to the config.
 
         Raises:
-            UsageError: `seconds` is given.
+            UnsupportedFaultError: `seconds` is given.
         """
         if seconds is not None:
-            raise UsageError("A real engine's walltime is set in its config.")
+            raise UnsupportedFaultError("a real engine's walltime is set in its config.")
 
     def set_memory_limit(self, limit: int | None) -> None:
         """Leave the memory to the config.
 
         Raises:
-            UsageError: `limit` is given.
+            UnsupportedFaultError: `limit` is given.
         """
         if limit is not None:
-            raise UsageError("A real engine's memory is limited in its config.")
+            raise UnsupportedFaultError("a real engine's memory is limited in its config.")
 
     def forget(self) -> None:
         """Let go of everything, in a fork of the client: it all belongs to the parent."""
@@ -193,6 +231,8 @@ class EngineProcess:
                 self._fail(f"The engine cannot be started: {event['failed']}")
             elif "refused" in event:
                 self._end(functools.partial(_fail_remotely, text=event["refused"]))
+            elif "ready" not in event:
+                self._kills.put(event)
         self._bury()
 
     def _take(self, task_id: uuid.UUID, frame: bytes) -> None:

@@ -62,12 +62,18 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
         serializer: Serializes functions and arguments, and deserializes results.
         result_serializers: Strategies that workers try in turn on a result.
         workers: How many worker processes; or `Workers` that others use before or afterwards.
-        worker_python: The workers' interpreter, by default this one's. It needs
-            ``globus-compute-endpoint``, and this one's minor version of Python unless functions
-            are serialized as source text.
+        worker_python: The workers' interpreter. It needs ``globus-compute-endpoint``, and this
+            one's minor version of Python unless functions are serialized as source text. By
+            default workers have the packages that this interpreter has, but neither gc-warm, nor
+            what only gc-warm needs here, nor editable installs.
         worker_path: Folders that come first on the workers' ``sys.path``.
         worker_env: What workers have in their environment besides
             `gc_warm.local.template.INHERITED_NAMES`.
+        worker_packages: Distributions of this interpreter that workers have nevertheless, such as
+            ``["gc-warm"]``, or an editable project that the endpoint has installed.
+        output: Whether to show on standard error, line by line, what workers print and log, which
+            the cloud never does. It may be a folder, to keep the lines there, too, in a file for
+            each worker. By default they are shown; with `Workers`, as these have it.
         max_retries_on_system_failure: How often a task is tried again after its worker died.
         endpoint_config: An endpoint's folder, or a template or config file: the engine that it
             describes runs the tasks. Then `workers` and `max_retries_on_system_failure` are left
@@ -100,6 +106,8 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
         worker_python: str | os.PathLike[str] | None = None,
         worker_path: Sequence[str | os.PathLike[str]] = (),
         worker_env: Mapping[str, str] | None = None,
+        worker_packages: Sequence[str] = (),
+        output: bool | str | os.PathLike[str] | None = None,
         max_retries_on_system_failure: int = 0,
         endpoint_config: str | os.PathLike[str] | None = None,
         user_runtime: dict[str, Any] | None = None,
@@ -119,7 +127,9 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
         self._registering = threading.RLock()  # serializing runs users' code, which may come back
         self._lock = threading.Lock()
         self._stopped = False
-        surroundings = surroundings_of(worker_python, worker_path, worker_env)
+        surroundings = surroundings_of(
+            worker_python, worker_path, worker_env, worker_packages, output
+        )
         if endpoint_config is not None:
             make = engine_maker(
                 endpoint_config,

@@ -71,7 +71,7 @@ def pool_maker(
     _check_count("max_retries_on_system_failure", max_retries, 0)
     if isinstance(workers, Workers):
         if any(surroundings.values()):
-            raise UsageError("With Workers, worker_python=, _path= and _env= are for these.")
+            raise UsageError("With Workers, the options worker_*= and output= are for these.")
         return lambda _: workers.borrow(max_retries=max_retries)
     _check_count("workers", workers, 1)
     return lambda _: WorkerPool(workers=workers, max_retries=max_retries, **surroundings)

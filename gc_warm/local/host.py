@@ -24,6 +24,7 @@ import socket
 import struct
 import subprocess
 import threading
+import time
 import traceback
 import types
 import uuid
@@ -39,6 +40,8 @@ RESULT, EVENT = b"R", b"E"
 """First bytes of those that it gets: a result, after its task's id, or news of the engine."""
 
 GRACE_SECONDS = 1.0
+BLOCK_SECONDS = 60.0
+LOOK_SECONDS = 0.1
 ORDERLY_SECONDS = 12.0
 
 _SIZE = struct.Struct("!Q")
@@ -83,9 +86,10 @@ def run_command(name: str, command: str | None) -> None:
 class Host:
     """Starts an engine, gives it tasks, and ends it with the client."""
 
-    def __init__(self, settings: dict[str, Any], channel: Channel) -> None:
+    def __init__(self, settings: dict[str, Any], channel: Channel, frames: Iterator[bytes]) -> None:
         self._settings = settings
         self._channel = channel
+        self._frames = frames
         self._inbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._orderly = False
         self._config: Any = None
@@ -105,10 +109,21 @@ class Host:
             if frame[:1] == TASK:
                 self._submit(frame[1:])
             else:
-                kill(json.loads(frame[1:]))
+                self._channel.send(EVENT, json.dumps(self._kill(json.loads(frame[1:]))).encode())
+
+    def _kill(self, pid: int | None) -> dict[str, Any]:
+        """Kill one of the engine's processes, or those of its blocks; say which, or why not."""
+        engine = self._config.engine
+        name = type(engine).__name__
+        if getattr(getattr(engine, "executor", None), "provider", None) is None:
+            if pid is None:
+                return {"unsupported": f"{name} has no blocks."}
+            if pid == os.getpid():
+                return {"unsupported": f"{name} has threads, not processes."}
+        return {"killed": kill(pid)}
 
     def _read(self) -> None:
-        for frame in self._channel.frames():
+        for frame in self._frames:
             if frame[:1] == QUIT:
                 self._orderly = True
                 self._inbox.put(None)
@@ -172,18 +187,24 @@ def describe(error: BaseException) -> dict[str, str]:
     return {"failed": "".join(traceback.format_exception_only(error))}
 
 
-def kill(fault: dict[str, Any]) -> None:
-    """Kill one of the engine's processes, or all."""
+def kill(pid: int | None) -> list[int]:
+    """Kill one of the engine's processes, or all of its blocks as soon as there are any."""
     import psutil
 
-    family = psutil.Process().children(recursive=True)
-    if fault["block"]:
-        victims = [each for each in family if "process_worker_pool" in _command(each)]
-    else:
-        victims = [each for each in family if each.pid == fault["pid"]]
+    deadline = time.monotonic() + BLOCK_SECONDS
+    while True:
+        family = psutil.Process().children(recursive=True)
+        if pid is None:
+            victims = [each for each in family if "process_worker_pool" in _command(each)]
+        else:
+            victims = [each for each in family if each.pid == pid]
+        if victims or pid is not None or time.monotonic() > deadline:
+            break
+        time.sleep(LOOK_SECONDS)
     for victim in victims:
         with contextlib.suppress(psutil.NoSuchProcess):
             victim.kill()
+    return [victim.pid for victim in victims]
 
 
 def _command(process: Any) -> str:
@@ -258,16 +279,22 @@ def _adopt_orphans() -> None:
 
 def main() -> None:
     """Be the user endpoint process."""
-    settings = json.loads(sys.argv[1])
+    descriptor, lifeline = map(int, sys.argv[1:])
     del sys.argv[1:]
+    connection = socket.socket(fileno=descriptor)
+    connection.set_inheritable(False)
+    channel = Channel(connection)
+    frames = channel.frames()
+    if (first := next(frames, None)) is None:
+        return  # the client has gone already
+    settings = json.loads(first)
     sys.modules["__main__"] = types.ModuleType("__main__")  # as workers do
     _load("worker").reset_signals()
+    _load("worker").silence_endpoint()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    settings["watcher"] = start_watcher(settings["run_dir"], settings["lifeline"])
+    settings["watcher"] = start_watcher(settings["run_dir"], lifeline)
     _adopt_orphans()
-    connection = socket.socket(fileno=settings["channel"])
-    connection.set_inheritable(False)
-    host = Host(settings, Channel(connection))
+    host = Host(settings, channel, frames)
     try:
         host.run()
     finally:

@@ -16,11 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 from gc_warm.errors.client import WorkerStartError
 from gc_warm.local import host, watcher
+from gc_warm.local.bare import make_python
+from gc_warm.local.descriptors import above_standard
 from gc_warm.local.endpoint_environment import UMASK, endpoint_environment
-from gc_warm.local.template import describe_exit, find_python, inherited_environment, tail
+from gc_warm.local.engine_output import EngineOutput
+from gc_warm.local.template import describe_exit, find_python, variables_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from gc_warm.local.output import Display
 
 
 class HostProcess:
@@ -28,9 +33,11 @@ class HostProcess:
 
     Args:
         config: What it is to read, and render with what.
-        python: The interpreter; by default this one's.
+        python: The interpreter; by default this one's packages, as an endpoint has them.
         path: Folders that come first on the workers' ``sys.path``.
         environment: What it has in its environment besides `INHERITED_NAMES`.
+        packages: What it has of this Python nevertheless.
+        display: Gets what it and its workers print.
 
     Raises:
         WorkerStartError: `python` cannot be run.
@@ -43,62 +50,63 @@ class HostProcess:
         python: str | os.PathLike[str] | None,
         path: Sequence[str],
         environment: Mapping[str, str],
+        packages: Sequence[str],
+        display: Display,
     ) -> None:
-        self._python = find_python(python)
+        named = find_python(python)
         self._run_dir = Path(tempfile.mkdtemp(prefix="gc-warm-"))
         self._connection, theirs = socket.socketpair()
         self.channel = host.Channel(self._connection)
         lifeline, kept = os.pipe()
         self._lifeline = os.fdopen(kept, "wb", buffering=0)  # closed once, however often it is said
-        settings = {
-            **config,
-            "channel": theirs.fileno(),
-            "lifeline": lifeline,
-            "run_dir": str(self._run_dir),
-        }
+        self._output = EngineOutput(display, self._run_dir)
         try:
             with theirs:
-                if settings["user_runtime"] is None:
-                    settings["user_runtime"] = _own_runtime()
-                self._process = self._start(settings, self._variables(path, environment))
+                made = named or make_python(self._run_dir / "python", packages)
+                variables = self._variables(made, path, environment)
+                with above_standard(theirs.fileno(), lifeline) as inherited:
+                    self._process = self._start(made, inherited, variables)
+            self._output.start(self._process.pid)
+            self._send_settings({**config, "run_dir": str(self._run_dir)})
         except BaseException:
             self.clear_up()
             raise
         finally:
             os.close(lifeline)
 
-    def _variables(self, path: Sequence[str], environment: Mapping[str, str]) -> dict[str, str]:
-        variables = {**endpoint_environment(self._run_dir), **inherited_environment()}
+    def _variables(
+        self, python: str, path: Sequence[str], environment: Mapping[str, str]
+    ) -> dict[str, str]:
         # The engine starts the endpoint's own programs by name.
-        variables["PATH"] = os.pathsep.join(
-            [str(Path(self._python).parent), variables.get("PATH", os.defpath)]
-        )
+        variables = {**endpoint_environment(self._run_dir), **variables_of(python)}
         if path:
             variables["PYTHONPATH"] = os.pathsep.join(path)
+        variables["PYTHONUNBUFFERED"] = "1"  # or nobody would read what ended workers printed
         return {**variables, **environment, watcher.RUN_DIR_NAME: str(self._run_dir)}
 
+    def _send_settings(self, settings: dict[str, Any]) -> None:
+        """Send what it is to do, by a way that no other user can read: there may be secrets."""
+        if settings["user_runtime"] is None:
+            settings["user_runtime"] = _own_runtime()
+        self.channel.send(json.dumps(settings).encode())
+
     def _start(
-        self, settings: dict[str, Any], variables: dict[str, str]
+        self, python: str, inherited: list[int], variables: dict[str, str]
     ) -> subprocess.Popen[bytes]:
         try:
-            with self._log.open("wb") as output:
-                return subprocess.Popen(  # noqa: S603 - running the user's Python is the purpose
-                    [self._python, str(Path(host.__file__).resolve()), json.dumps(settings)],
-                    cwd=self._run_dir,
-                    env=variables,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    pass_fds=[settings["channel"], settings["lifeline"]],
-                    umask=UMASK,
-                    start_new_session=True,
-                )
+            return subprocess.Popen(  # noqa: S603 - running the user's Python is the purpose
+                [python, str(Path(host.__file__).resolve()), *map(str, inherited)],
+                cwd=self._run_dir,
+                env=variables,
+                stdin=subprocess.DEVNULL,
+                stdout=self._output.writer,
+                stderr=self._output.writer,
+                pass_fds=inherited,
+                umask=UMASK,
+                start_new_session=True,
+            )
         except OSError as error:
-            raise WorkerStartError(f"Cannot run {self._python!r} for workers: {error}.") from error
-
-    @property
-    def _log(self) -> Path:
-        return self._run_dir / "host.err"
+            raise WorkerStartError(f"Cannot run {python!r} for workers: {error}.") from error
 
     def hang_up(self) -> None:
         """Have it end itself and the others, without waiting for it; takes no lock."""
@@ -129,13 +137,14 @@ class HostProcess:
 
     def describe_end(self) -> str:
         """Say how it ended, and what it printed."""
-        printed = tail(self._log)
+        printed = self._output.end()
         return f"{describe_exit(self._process.returncode)}. It printed:\n{printed}"
 
     def clear_up(self) -> None:
         """Let go of what there is besides processes."""
         self._connection.close()
         self._lifeline.close()
+        self._output.end()
         shutil.rmtree(self._run_dir, ignore_errors=True)
 
     def forget(self) -> None:
@@ -143,6 +152,7 @@ class HostProcess:
         with contextlib.suppress(OSError):
             os.close(self._connection.detach())
         self._lifeline.close()
+        self._output.forget()
 
 
 def _own_runtime() -> dict[str, Any]:

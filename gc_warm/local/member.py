@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import socket
 import threading
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from gc_warm.local.worker import read_frame, write_frame
 
 if TYPE_CHECKING:
     from gc_warm.local.dispatch import Job
+    from gc_warm.local.output import Pipe
     from gc_warm.local.template import Template
 
 
@@ -26,10 +28,14 @@ class Member:
         rank: Its place in the pool, which it inherits from the worker that it replaces.
         template: The process that it is a child of.
         channel: This side of its channel.
+        output: What it prints into.
+
+    Attributes:
+        printed: The last lines that it printed during the task that it answered last.
     """
 
     def __init__(
-        self, *, number: int, rank: int, template: Template, channel: socket.socket
+        self, number: int, rank: int, *, template: Template, channel: socket.socket, output: Pipe
     ) -> None:
         self.number = number
         self.rank = rank
@@ -38,8 +44,13 @@ class Member:
         self.job: Job | None = None
         self.limited = False
         self.up = False
+        self.printed = ""
         self._channel = channel
-        self._end = ("was never started", "")
+        self._output = output
+        self._reason = "was never started"
+        self._poll = select.poll()
+        self._poll.register(channel, select.POLLIN)
+        self._poll.register(output.reader, select.POLLIN)
         self._ended = threading.Event()
 
     def greet(self) -> bool:
@@ -47,6 +58,7 @@ class Member:
         frame = read_frame(self._channel)
         if frame is not None:
             self.pid = json.loads(frame)["pid"]
+            self._output.lines.source = f"worker {self.pid}"
         return frame is not None
 
     def send(self, request: bytes) -> bool:
@@ -61,8 +73,18 @@ class Member:
         return True
 
     def receive(self) -> bytes | None:
-        """Wait for the answer; return None when the worker has gone."""
-        return read_frame(self._channel)
+        """Wait for the answer, and meanwhile take what is printed; return None at its end."""
+        while self._channel.fileno() not in (ready := {number for number, _ in self._poll.poll()}):
+            self._take_output(ready)
+        frame = read_frame(self._channel)
+        if frame is not None:  # all that the task printed came before its answer
+            self._output.take()
+            self.printed = self._output.lines.end()
+        return frame
+
+    def _take_output(self, ready: set[int]) -> None:
+        if self._output.reader in ready and not self._output.take():
+            self._poll.unregister(self._output.reader)
 
     def mark_ended(self, reason: str) -> None:
         """Note how the process ended, and let its reader see that nothing more will come.
@@ -70,7 +92,7 @@ class Member:
         Closing is not enough: a process that a task forked may hold the channel's other side.
         """
         if not self._ended.is_set():
-            self._end = reason, self.template.printed_by(self.number)
+            self._reason = reason
             self._ended.set()
             with contextlib.suppress(OSError):
                 self._channel.shutdown(socket.SHUT_RD)
@@ -80,18 +102,22 @@ class Member:
         self.template.kill(self.number)  # it may have closed its channel and live on
         self._ended.wait()
         self._channel.close()
-        error = WorkerLostError(self.pid or 0, *self._end)
+        self._output.take()
+        self.printed = self._output.lines.end()
+        self._output.close()
+        error = WorkerLostError(self.pid or 0, self._reason, self.printed)
         return Loss(error, self.rank, whole_block=self.template.dead or self.template.ending)
 
     def start_error(self) -> WorkerStartError:
         """Say why it never came up."""
-        reason, printed = self._end
         return WorkerStartError(
-            f"Worker processes die as soon as they start; the last one {reason}. The end of its "
-            f"standard error:\n{printed}"
+            f"Worker processes die as soon as they start; the last one {self._reason}. The end of "
+            f"what it printed:\n{self.printed}"
         )
 
     def forget(self) -> None:
         """Drop this process's copy of the channel, in a fork of the client."""
         with contextlib.suppress(OSError):
             os.close(self._channel.detach())
+        with contextlib.suppress(OSError):
+            self._output.close()

@@ -18,6 +18,7 @@ from gc_warm.local.limits import BlockLimits
 from gc_warm.local.living import end_with_interpreter
 from gc_warm.local.loss import engine_error
 from gc_warm.local.member import Member
+from gc_warm.local.output import Display, Pipe
 from gc_warm.local.template import Template, describe_exit, find_python
 from gc_warm.local.worker import GRACE_SECONDS
 
@@ -41,9 +42,11 @@ class WorkerPool:
 
     Args:
         workers: How many.
-        python: The workers' interpreter; by default this one's.
+        python: The workers' interpreter; by default this one's packages, as an endpoint has them.
         path: Folders that come first on the workers' ``sys.path``.
         environment: What workers have in their environment besides `INHERITED_NAMES`.
+        packages: What they have of this Python nevertheless.
+        display: Gets what they print; by default it is shown.
         max_retries: How often a job is tried again after its worker died.
 
     Raises:
@@ -58,6 +61,8 @@ class WorkerPool:
         python: str | os.PathLike[str] | None = None,
         path: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
+        packages: Sequence[str] = (),
+        display: Display | None = None,
         max_retries: int = 0,
     ) -> None:
         self._dispatcher = Dispatcher(max_retries=max_retries)
@@ -68,6 +73,7 @@ class WorkerPool:
         self._failed_starts = 0
         self._stopping = False
         self._owner = os.getpid()
+        self._display = Display(output=True) if display is None else display
         self._threads: set[threading.Thread] = set()
         self._block = 0
         self._limits = BlockLimits()
@@ -81,6 +87,7 @@ class WorkerPool:
             "python": find_python(python),
             "path": path,
             "environment": environment or {},
+            "packages": packages,
         }
         self._template = Template(**self._template_settings)
         end_with_interpreter(self)
@@ -269,15 +276,23 @@ class WorkerPool:
             }
             seat = {**self._seat, **place}
             try:
-                channel = self._template.fork(self._hired, seat)
+                member = self._fork(rank, seat)
             except OSError as error:
                 return error
-            member = Member(number=self._hired, rank=rank, template=self._template, channel=channel)
             hired.append(member)
             self._members[self._hired] = member
             self._vacant.discard(rank)
             self._hired += 1
         return None
+
+    def _fork(self, rank: int, seat: dict[str, str]) -> Member:
+        output = Pipe(self._display, "worker")
+        try:
+            channel = self._template.fork(self._hired, seat, output)
+        except BaseException:
+            output.close()
+            raise
+        return Member(self._hired, rank, template=self._template, channel=channel, output=output)
 
     def _serve(self, member: Member) -> None:
         """Be the thread that listens to a worker."""

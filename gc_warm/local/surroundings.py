@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gc_warm.errors import UsageError
+from gc_warm.local.bare import check_packages
+from gc_warm.local.output import Display
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,13 +18,24 @@ def surroundings_of(
     python: str | os.PathLike[str] | None,
     path: Sequence[str | os.PathLike[str]],
     environment: Mapping[str, str] | None,
+    packages: Sequence[str],
+    output: bool | str | os.PathLike[str] | None,  # noqa: FBT001
 ) -> dict[str, Any]:
-    """Check ``worker_python``, ``worker_path`` and ``worker_env``; return what backends take.
+    """Check the options ``worker_*`` and ``output``; return what backends take.
 
     Raises:
         UsageError: One of them is wrong.
     """
-    return {"python": python, "path": _folders(path), "environment": _environment(environment)}
+    if python is not None and packages:
+        raise UsageError("worker_packages= is for this Python: worker_python= has what it has.")
+    check_packages(packages)
+    return {
+        "python": python,
+        "path": _folders(path),
+        "environment": _environment(environment),
+        "packages": tuple(packages),
+        "display": None if output is None else Display(output),
+    }
 
 
 def _folders(paths: Sequence[str | os.PathLike[str]]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from globus_compute_sdk.errors import TaskExecutionFailed
 
 from gc_warm.local.dispatch import Job, Loss
-from gc_warm.local.hints import add_hints
+from gc_warm.local.hints import add_hints, add_note
 from gc_warm.local.loss import describe_losses, engine_error
 from gc_warm.local.protocol import ComputeFuture, pack_failure, unpack_result
 from gc_warm.local.worker import FAILURE
@@ -116,6 +116,8 @@ class Task(Job):
     def _fail(self, text: str) -> None:
         error = TaskExecutionFailed(text, str(int(time.time())))
         add_hints(error, text)
+        if self.printed:
+            add_note(error, f"The last lines that the task printed:\n{self.printed}")
         self._set(self.future.set_exception, error)
 
     def _set(self, setter: Callable[[Any], None], outcome: Any) -> None:

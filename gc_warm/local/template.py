@@ -16,10 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from gc_warm.errors.client import WorkerStartError
 from gc_warm.local import worker
+from gc_warm.local.bare import make_python, without_own_programs
+from gc_warm.local.descriptors import above_standard
 from gc_warm.local.endpoint_environment import UMASK, endpoint_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from gc_warm.local.output import Pipe
 
 INHERITED_NAMES = (
     "DYLD_LIBRARY_PATH",
@@ -43,65 +47,76 @@ class Template:
     """Start the template and talk with it.
 
     Args:
-        python: The workers' interpreter.
+        python: The workers' interpreter; None for this one's packages as an endpoint has them.
         path: Folders that come first on the workers' ``sys.path``.
         environment: What workers have in their environment besides `INHERITED_NAMES`.
+        packages: What `make_python` is told.
 
     Raises:
         WorkerStartError: `python` cannot be run.
     """
 
-    def __init__(self, *, python: str, path: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        *,
+        python: str | None,
+        path: Sequence[str],
+        environment: Mapping[str, str],
+        packages: Sequence[str],
+    ) -> None:
         self.dead = False
         self.ending = False
         self.ready = False
-        self._python = python
+        self._python = python or sys.executable
         self._printed = ""
         self._reaped = False
         # Private, and removed by the template at its end, or by us if it was killed.
         self._run_dir = Path(tempfile.mkdtemp(prefix="gc-warm-"))
         self._control, theirs = socket.socketpair()
-        settings = {
-            "control": theirs.fileno(),
+        settings: dict[str, Any] = {
             "path": list(path),
             "run_dir": str(self._run_dir),
             "tasks_dir": str(self._run_dir / "tasks_working_dir"),
         }
-        with theirs:
-            self._process = self._start(theirs, settings, environment)
+        try:
+            with theirs:
+                made = python or make_python(self._run_dir / "python", packages)
+                inherited = {**endpoint_environment(self._run_dir), **variables_of(made)}
+                variables = {**inherited, **environment}
+                with above_standard(theirs.fileno()) as [control]:
+                    settings["control"] = control
+                    self._process = self._start(made, settings, variables)
+        except BaseException:
+            self._control.close()
+            shutil.rmtree(self._run_dir, ignore_errors=True)
+            raise
 
     def _start(
-        self, control: socket.socket, settings: dict[str, Any], environment: Mapping[str, str]
+        self, python: str, settings: dict[str, Any], variables: dict[str, str]
     ) -> subprocess.Popen[bytes]:
-        command = [self._python, str(Path(worker.__file__).resolve()), json.dumps(settings)]
+        command = [python, str(Path(worker.__file__).resolve()), json.dumps(settings)]
         try:
             with self._log.open("wb") as log:
                 return subprocess.Popen(  # noqa: S603 - running the user's Python is the purpose
                     command,
                     cwd=self._run_dir,
-                    env={
-                        **endpoint_environment(self._run_dir),
-                        **inherited_environment(),
-                        **environment,
-                    },
+                    env=variables,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    pass_fds=[control.fileno()],
+                    pass_fds=[settings["control"]],
                     umask=UMASK,
                     start_new_session=True,  # so that Ctrl-C in a terminal does not reach workers
                 )
         except OSError as error:
-            self._control.close()
-            shutil.rmtree(self._run_dir, ignore_errors=True)
             raise WorkerStartError(f"Cannot run {self._python!r} for workers: {error}.") from error
 
     @property
     def _log(self) -> Path:
         return self._run_dir / "template.err"
 
-    def fork(self, number: int, environment: Mapping[str, str]) -> socket.socket:
-        """Ask for one more worker and return this side of its channel.
+    def fork(self, number: int, environment: Mapping[str, str], output: Pipe) -> socket.socket:
+        """Ask for one more worker, which prints into a pipe; return this side of its channel.
 
         Raises:
             OSError: The template has gone, or there are no descriptors left.
@@ -110,10 +125,14 @@ class Template:
         with theirs:
             request = {"worker": number, "environment": dict(environment)}
             try:
-                socket.send_fds(self._control, [_line(request)], [theirs.fileno()])
+                # It has the pipe's other end, too: should we end, it can still print in its last
+                # second.
+                descriptors = [theirs.fileno(), output.writer, output.reader]
+                socket.send_fds(self._control, [_line(request)], descriptors)
             except BaseException:
                 ours.close()
                 raise
+        output.close_writer()
         return ours
 
     def kill(self, number: int) -> None:
@@ -167,24 +186,20 @@ class Template:
             f"`worker_python=`. The end of what it printed:\n{self._printed}"
         )
 
-    def printed_by(self, number: int) -> str:
-        """Return the end of what a worker wrote to its standard error."""
-        return tail(self._run_dir / f"worker-{number}.err")
-
     def forget(self) -> None:
         """Drop this process's copy of the connection, in a fork of the client."""
         with contextlib.suppress(OSError):  # it was closed
             os.close(self._control.detach())
 
 
-def find_python(python: str | os.PathLike[str] | None) -> str:
-    """Return the absolute path of the workers' interpreter, by default this one's.
+def find_python(python: str | os.PathLike[str] | None) -> str | None:
+    """Return the absolute path of the workers' interpreter, if one was named.
 
     Raises:
         WorkerStartError: There is no such program.
     """
     if python is None:
-        return sys.executable
+        return None
     found = shutil.which(os.fspath(python))
     if found is None:
         raise WorkerStartError(f"worker_python={os.fspath(python)!r} is not a program.")
@@ -211,13 +226,16 @@ def tail(path: Path) -> str:
         return ""
 
 
-def inherited_environment() -> dict[str, str]:
-    """Return what workers have of this process's environment."""
-    return {
+def variables_of(python: str) -> dict[str, str]:
+    """Return the environment of workers: what they inherit, and their Python's programs first."""
+    variables = {
         name: value
         for name, value in os.environ.items()
         if name in INHERITED_NAMES or name.startswith("LC_")
     }
+    programs = without_own_programs(variables.get("PATH", os.defpath))
+    variables["PATH"] = os.pathsep.join([str(Path(python).parent), programs])
+    return variables
 
 
 def _line(message: Mapping[str, Any]) -> bytes:

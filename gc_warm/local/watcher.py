@@ -20,7 +20,7 @@ import time
 RUN_DIR_NAME = "GC_WARM_RUN_DIR"
 """What the environment of an engine's processes tells of them: the folder they belong to."""
 
-ENDING_SECONDS = 1.4
+ENDING_SECONDS = 1.2
 """Time that an engine's process has to end the others and itself when the client has gone."""
 
 # Nothing that all systems have wakes a process when its parent ends: the pipes that it would see

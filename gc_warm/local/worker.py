@@ -17,6 +17,7 @@ import contextlib
 import ctypes
 import gc
 import json
+import logging
 import platform
 import select
 import shutil
@@ -108,6 +109,7 @@ class Seat:
     worker: int
     environment: dict[str, str]
     channel: int
+    output: int
 
 
 class Template:
@@ -175,7 +177,7 @@ class Template:
             yield json.loads(line)
 
     def _fork(self, worker: int, environment: dict[str, str]) -> Seat | None:
-        channel = self._descriptors.pop(0)
+        channel, output, kept = (self._descriptors.pop(0) for _ in range(3))
         # Blocked, so that the child cannot mistake a signal of its own for one of the template's.
         signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
         try:
@@ -185,11 +187,12 @@ class Template:
         else:
             if pid == 0:
                 self._leave_to_child()
-                return Seat(worker, environment, channel)
+                return Seat(worker, environment, channel, output)
             self._workers[pid] = worker
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
-        os.close(channel)
+        for descriptor in (channel, output, kept):
+            os.close(descriptor)
         return None
 
     def _leave_to_child(self) -> None:
@@ -269,13 +272,12 @@ def _die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
-def _take(seat: Seat, run_dir: str) -> socket.socket:
-    """Give this process its own output files and environment; return its channel."""
-    for descriptor, suffix in ((1, "out"), (2, "err")):
-        path = os.path.join(run_dir, f"worker-{seat.worker}.{suffix}")  # noqa: PTH118
-        opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        os.dup2(opened, descriptor)
-        os.close(opened)
+def _take(seat: Seat) -> socket.socket:
+    """Give this process its own output and environment; return its channel."""
+    for descriptor in (1, 2):
+        os.dup2(seat.output, descriptor)
+    os.close(seat.output)
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     os.environ.update(seat.environment)
     import multiprocessing  # the endpoint has imported it; the client has no use for it
 
@@ -293,6 +295,9 @@ def work(channel: socket.socket, run_task: Callable[[bytes], bytes]) -> None:
         answer = run_task(request)
         if os.getpid() != pid:  # a process that the task forked came back from it
             os._exit(1)
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):  # tasks do all kinds of things to them
+                stream.flush()
         write_frame(channel, answer)
         del request, answer  # or they would be kept until the next comes
     # Now the template sends SIGTERM, so that what a task installed for it runs, just as when a
@@ -326,6 +331,13 @@ def reset_signals() -> None:
             signal.signal(number, signal.SIG_DFL)
 
 
+def silence_endpoint() -> None:
+    """Have `execute_task` log no traceback of each task that fails: the client gets it anyway."""
+    log = logging.getLogger("globus_compute_endpoint.engines.helper")
+    log.addHandler(logging.NullHandler())
+    log.propagate = False
+
+
 def main() -> None:
     """Be the template; in each fork, be a worker."""
     reset_signals()
@@ -339,13 +351,14 @@ def main() -> None:
     from globus_compute_endpoint.engines.helper import execute_task
 
     gc.enable()
+    silence_endpoint()
     sys.path[:0] = settings["path"]
     gc.freeze()  # what is imported stays: shared with the workers, and not collected by each
     run_dir = settings["run_dir"]
     seat = Template(socket.socket(fileno=settings["control"]), run_dir).serve()
     if seat is not None:
         # Closed however this ends: after sys.exit, a thread that a task left may keep us alive.
-        with _take(seat, run_dir) as channel:
+        with _take(seat) as channel:
             work(channel, _task_runner(execute_task, settings["tasks_dir"]))
 
 

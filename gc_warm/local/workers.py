@@ -46,9 +46,11 @@ class Workers:
 
     Args:
         count: How many; while several executors use them at the same time, each has so many.
-        worker_python: As `LocalExecutor` has it, and so are the next two.
+        worker_python: As `LocalExecutor` has it, and so are the next three.
         worker_path: See above.
         worker_env: See above.
+        worker_packages: See above.
+        output: As `LocalExecutor` has it.
         endpoint_config: As `LocalExecutor` has it; then the config says how many workers.
         keep_state: Do not replace the workers: the next executor finds them as warm as it would in
             the cloud, and with an `endpoint_config` nobody waits for new ones.
@@ -61,11 +63,15 @@ class Workers:
         worker_python: str | os.PathLike[str] | None = None,
         worker_path: Sequence[str | os.PathLike[str]] = (),
         worker_env: Mapping[str, str] | None = None,
+        worker_packages: Sequence[str] = (),
+        output: bool | str | os.PathLike[str] | None = None,
         endpoint_config: str | os.PathLike[str] | None = None,
         keep_state: bool = False,
     ) -> None:
         self._count = count
-        self._surroundings = surroundings_of(worker_python, worker_path, worker_env)
+        self._surroundings = surroundings_of(
+            worker_python, worker_path, worker_env, worker_packages, output
+        )
         self._endpoint_config = endpoint_config
         self._keep_state = keep_state
         self._lock = threading.Lock()

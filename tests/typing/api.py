@@ -228,7 +228,7 @@ def use_executor_options() -> None:
 
 
 def use_workers() -> None:
-    with Workers(2, endpoint_config=Path("config.yaml"), keep_state=True) as workers:
+    with Workers(2, endpoint_config=Path("config.yaml"), output="folder") as workers:
         assert_type(workers, Workers)
         LocalExecutor(workers=workers).shutdown()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -150,6 +151,39 @@ def test_run_prints_json():
     calls = json.loads(done.stdout)
     assert [1, 2, 3, 4] == [call["result"]["count"] for call in calls]
     assert len({call["receipt"]["pid"] for call in calls}) == 1
+
+
+TALKING = """
+from gc_warm import self_contained
+
+@self_contained
+def talk(fail=False):
+    print("hello from the worker")
+    assert not fail
+    return 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "shown", "kept"),
+    [([], True, False), (["--quiet"], False, False), (["--output", "folder"], True, True)],
+)
+def test_run_shows_what_the_worker_prints(tmp_path, options, shown, kept):
+    (tmp_path / "talking.py").write_text(TALKING)
+    done = gc_warm("run", "talking:talk", *options, cwd=tmp_path)
+    assert done.returncode == 0
+    assert re.fullmatch(r"\[worker \d+\] hello from the worker\n" if shown else "", done.stderr)
+    texts = [path.read_text() for path in tmp_path.glob("folder/*")]
+    assert texts == (["hello from the worker\n"] if kept else [])
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="exceptions have no notes")
+def test_run_that_fails_ends_with_what_the_worker_printed(tmp_path):
+    (tmp_path / "talking.py").write_text(TALKING)
+    done = gc_warm("run", "talking:talk", "--args", "[true]", "--quiet", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "AssertionError" in done.stderr
+    assert done.stderr.endswith("The last lines that the task printed:\nhello from the worker\n")
 
 
 def test_run_finds_a_module_of_the_current_folder(tmp_path):

@@ -57,7 +57,7 @@ MAY_EXIT = {
     *("gc_warm.local.host",),
     "gc_warm.worker.program.serve",
 }
-MAY_PRINT = {"gc_warm.cli"}
+MAY_PRINT = {"gc_warm.cli", "gc_warm.local.output"}
 
 # What `import gc_warm` must not load: a worker pays for each at every start.
 HEAVY = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gc_warm.local.hints import TOO_LARGE
 from gc_warm.local.service.records import Function
 from gc_warm.local.service.refusals import Forbidden, TooLarge, Unknown
 from gc_warm.local.service.store import Table
@@ -26,6 +27,7 @@ def check_size(payload_bytes: int) -> None:
     """
     if payload_bytes > MAX_SUBMISSION_BYTES:
         text = f"A submission of {payload_bytes} bytes exceeds {MAX_SUBMISSION_BYTES} bytes."
+        text += f" {TOO_LARGE}"
         raise TooLarge("REQUEST_TOO_LARGE", text)
 
 

@@ -4,6 +4,8 @@ The tests get them from the `tasks` fixture, which runs this file as a script wo
 are pickled by value, while workers would look in vain for a module of the tests.
 """
 
+# ruff: noqa: T201 - some print
+
 
 def add(a, b=2):
     return a + b
@@ -186,6 +188,7 @@ def surroundings():
         "modules": sorted(sys.modules),
         "path": sys.path,
         "pid": os.getpid(),
+        "prefix": sys.prefix,
         "python": sys.executable,
         "signals": {
             name: repr(signal.getsignal(getattr(signal, name)))
@@ -209,3 +212,58 @@ def make_noise():
     sys.stderr.write("noise on stderr")
     os.write(1, b"noise on descriptor 1")
     return "quiet"
+
+
+# Printing
+
+
+def talk(text="out"):
+    import logging
+    import os
+    import sys
+
+    print(text)
+    print("err", file=sys.stderr)
+    logging.getLogger("mylab").warning("logged")
+    os.system("echo from a program")
+    print("no end", end="")
+    return os.getpid()
+
+
+def print_and_fail(count=3, width=1):
+    for number in range(count):
+        print(str(number) * width)
+    message = "wrong"
+    raise ValueError(message)
+
+
+def print_and_die(text):
+    import os
+
+    print(text, flush=True)
+    os.abort()
+
+
+def print_and_wait(path):
+    import pathlib
+    import time
+
+    print("begun")
+    while not pathlib.Path(path).exists():
+        time.sleep(0.01)
+
+
+def print_much():
+    import sys
+
+    for _ in range(300):
+        sys.stdout.write("x" * 10_000)
+    return "done"
+
+
+def close_streams():
+    import sys
+
+    sys.stdout.close()
+    sys.stderr = None
+    return "closed"

@@ -1,5 +1,6 @@
 import inspect
 import os
+import sys
 import uuid
 from concurrent.futures import Future
 
@@ -46,8 +47,16 @@ def test_large_arguments_and_results(executor, tasks):
 
 
 def test_too_large_result(executor, tasks):
-    with pytest.raises(TaskExecutionFailed, match="MaxResultSizeExceeded"):
+    with pytest.raises(TaskExecutionFailed, match="MaxResultSizeExceeded") as caught:
         executor.submit(tasks.make_large_text).result()
+    if sys.version_info >= (3, 11):
+        assert any("pass its path" in note for note in caught.value.__notes__)
+
+
+def test_too_large_arguments(make_executor, tasks):
+    error = make_executor(workers=1).submit(tasks.echo, bytes(10_000_000)).exception()
+    assert error.http_status == 413
+    assert "pass its path" in error.message
 
 
 def test_callback_may_submit(executor, tasks):

@@ -1,0 +1,175 @@
+"""What workers print: shown line by line on this process's standard error, or kept in files.
+
+A task's last lines also stand in the error that its future gets.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import sys
+import threading
+from collections import deque
+from pathlib import Path
+
+from gc_warm.errors import UsageError
+
+KEPT_LINES = 20
+"""How many of a task's last lines its error has, of so many characters in all:"""
+KEPT_CHARACTERS = 4000
+
+_LONGEST_LINE = 1 << 13
+_CHUNK = 1 << 16
+_CHUNKS = 4  # more than a pipe holds; to go on while there is more might be for ever
+
+
+class Display:
+    """Shows lines, or keeps them.
+
+    Args:
+        output: Whether to show them; or a folder, to show them and to keep them there.
+
+    Raises:
+        UsageError: It is neither, or the folder cannot be made.
+    """
+
+    def __init__(self, output: bool | str | os.PathLike[str]) -> None:  # noqa: FBT001
+        if not isinstance(output, bool | str | os.PathLike):
+            raise UsageError(f"output={output!r} should be True, False or a folder.")
+        self._shown = output is not False
+        self._folder = None if isinstance(output, bool) else Path(output).resolve()
+        if self._folder is not None:
+            try:
+                self._folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise UsageError(f"output={str(output)!r}: {error}.") from error
+
+    def add(self, source: str, lines: list[str]) -> None:
+        """Show and keep lines; never fail, whatever has become of standard error.
+
+        Args:
+            source: Who printed them, such as ``"worker 4711"``.
+            lines: The lines, without their ends.
+        """
+        if self._folder is not None:
+            path = self._folder / f"{source.replace(' ', '-')}.txt"
+            with contextlib.suppress(OSError), path.open("a", encoding="utf-8") as file:
+                file.writelines(f"{line}\n" for line in lines)
+        if self._shown:
+            _STANDARD_ERROR.write("".join(f"[{source}] {line}\n" for line in lines))
+
+
+class _StandardError:
+    """This process's standard error, whatever that is at the time, as long as there is one.
+
+    Once the interpreter ends, a thread that writes there could end it for good.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ended = False
+        atexit.register(self._end)
+        os.register_at_fork(after_in_child=self._renew)
+
+    def write(self, text: str) -> None:
+        with self._lock, contextlib.suppress(Exception):  # it may be closed, or anything
+            if not self._ended and sys.stderr is not None:
+                sys.stderr.write(text)
+                sys.stderr.flush()
+
+    def _end(self) -> None:
+        with self._lock:
+            self._ended = True
+
+    def _renew(self) -> None:
+        self._lock = threading.Lock()  # another thread of the parent may have held it
+
+
+_STANDARD_ERROR = _StandardError()
+
+
+class Lines:
+    """Makes lines of bytes, passes them on, and remembers the last ones.
+
+    Args:
+        display: Gets them.
+        source: Who prints them.
+    """
+
+    def __init__(self, display: Display, source: str) -> None:
+        self.source = source
+        self._display = display
+        self._begun = b""
+        self._last: deque[str] = deque(maxlen=KEPT_LINES)
+
+    def add(self, data: bytes) -> None:
+        """Take what was printed."""
+        *lines, self._begun = (self._begun + data).split(b"\n")
+        if len(self._begun) > _LONGEST_LINE:
+            lines.append(self._begun)
+            self._begun = b""
+        if lines:
+            self._pass_on([_text(line) for line in lines])
+
+    def end(self) -> str:
+        """End the line that was begun; return the last lines, and forget them."""
+        if self._begun:
+            self._pass_on([_text(self._begun)])
+            self._begun = b""
+        if not self._last:
+            return ""
+        text = "\n".join(self._last)[-KEPT_CHARACTERS:]
+        self._last.clear()
+        return text
+
+    def _pass_on(self, lines: list[str]) -> None:
+        self._last.extend(lines)
+        self._display.add(self.source, lines)
+
+
+def _text(line: bytes) -> str:
+    """Return a line as a terminal would leave it: of what was overwritten, the last."""
+    return line.rstrip(b"\r").rpartition(b"\r")[2].decode(errors="backslashreplace")
+
+
+class Pipe:
+    """A pipe that others print into.
+
+    Args:
+        display: Gets the lines.
+        source: Who prints them.
+
+    Attributes:
+        reader: The end that is read.
+        writer: The other end, for those who print.
+    """
+
+    def __init__(self, display: Display, source: str) -> None:
+        self.lines = Lines(display, source)
+        self.reader, self.writer = os.pipe()
+        os.set_blocking(self.reader, False)
+
+    def take(self) -> bool:
+        """Take what is there; return False at the end, when nobody can print any more."""
+        try:
+            for _ in range(_CHUNKS):
+                if not (data := os.read(self.reader, _CHUNK)):
+                    return False
+                self.lines.add(data)
+        except BlockingIOError:
+            pass
+        return True
+
+    def close_writer(self) -> None:
+        """Drop this process's copy of the writing end, once those who print have theirs."""
+        if self.writer >= 0:
+            os.close(self.writer)
+            self.writer = -1
+
+    def close(self) -> None:
+        """Close it, in any state."""
+        self.close_writer()
+        if self.reader >= 0:
+            os.close(self.reader)
+            self.reader = -1
