@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from gc_warm.errors.client import UnknownFunctionError as UnknownFunctionError
     from gc_warm.errors.client import WorkerLostError as WorkerLostError
     from gc_warm.errors.client import WorkerStartError as WorkerStartError
+    from gc_warm.errors.node import DiskFullError as DiskFullError
+    from gc_warm.errors.node import NodeFolderError as NodeFolderError
+    from gc_warm.errors.node import NodeTimeoutError as NodeTimeoutError
     from gc_warm.errors.programs import ProgramCancelledError as ProgramCancelledError
     from gc_warm.errors.programs import ProgramDiedError as ProgramDiedError
     from gc_warm.errors.programs import ProgramError as ProgramError
@@ -38,6 +41,7 @@ _ON_FIRST_USE = {
     for module, names in {
         "client": "WorkerStartError WorkerLostError RegistryError UnknownFunctionError",
         "service": "AmqpError BrokerStartError",
+        "node": "NodeFolderError NodeTimeoutError DiskFullError",
         "states": "UnhashableArgumentError RecursiveBuildError CapacityError WarmTimeoutError "
         "BusyError",
         "programs": "ProgramError ProgramMissingError ProgramStartError ProgramDiedError "
