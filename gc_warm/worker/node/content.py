@@ -64,6 +64,15 @@ def hash_of(value: object) -> str:
     return _Reader().read(value).hex()[:32]
 
 
+def hash_of_arguments(arguments: dict[str, Any]) -> str:
+    """Return a hash of what arguments are, by their names.
+
+    Raises:
+        NoContentError: One means nothing in another process; its path begins with its name.
+    """
+    return b"".join(_Reader().named(arguments)).hex()
+
+
 def _digest(kind: str, *parts: bytes | str) -> bytes:
     """Hash parts of which each knows its length, so that no two lists of them look the same."""
     found = hashlib.sha256()
@@ -118,7 +127,7 @@ class _Reader:
     def _all(self, values: Iterable[Any]) -> list[bytes]:
         return [self.read(each) for each in values]
 
-    def _named(self, values: dict[str, Any]) -> list[bytes]:
+    def named(self, values: dict[str, Any]) -> list[bytes]:
         """Hash names and their values; what is wrong with a value is found under its name."""
         return [part for name in sorted(values) for part in self._pair(name, values[name])]
 
@@ -143,7 +152,7 @@ class _Reader:
             return definition
         if dataclasses.is_dataclass(kind):
             fields = {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
-            return _digest("dataclass", self.read(kind), *self._named(fields))
+            return _digest("dataclass", self.read(kind), *self.named(fields))
         return self._reduced(value, kind)
 
     def _reduced(self, value: Any, kind: type) -> bytes:
@@ -205,9 +214,9 @@ class _Reader:
             "function",
             self._code(function.__code__),
             *self._all(defaults),
-            *self._named({**named, **cells}),
+            *self.named({**named, **cells}),
             _of_modules(imported),
-            *self._named(vars(function)),
+            *self.named(vars(function)),
         )
 
     def _code(self, code: types.CodeType) -> bytes:
@@ -222,7 +231,7 @@ class _Reader:
         if not is_of_project(kind.__module__):
             return _digest("installed", _name(kind))
         own = {name: each for name, each in vars(kind).items() if name not in _OF_CLASSES}
-        return _digest("class", kind.__qualname__, *self._all(kind.__bases__), *self._named(own))
+        return _digest("class", kind.__qualname__, *self._all(kind.__bases__), *self.named(own))
 
 
 _ALIAS: Any = types.GenericAlias  # such as list[int], which looks like a class

@@ -227,9 +227,10 @@ def remove(path: Path) -> None:
 
 def entries(where: Path | None = None) -> Iterator[Entry]:
     """Yield all entries of a place, which need not exist; by default of this node's."""
+    folder = (where or place.path()) / "folders"
     with contextlib.suppress(OSError):
-        folder = (where or place.path()) / "folders"
-        yield from (Entry(each) for each in sorted(folder.iterdir()))
+        if all(map(place.is_own, (folder.parents[1], folder.parent, folder))):
+            yield from (Entry(each) for each in sorted(folder.iterdir()) if place.is_own(each))
 
 
 def evict(wanted: str | None, limit: int = 0, keep: Generation | None = None) -> int:

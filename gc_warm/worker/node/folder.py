@@ -30,7 +30,7 @@ from gc_warm.errors.node import DiskFullError, NodeFolderError
 from gc_warm.worker import scope
 from gc_warm.worker.node import place
 from gc_warm.worker.node.bill import note, states_being_built
-from gc_warm.worker.node.content import NoContentError, hash_of
+from gc_warm.worker.node.content import NoContentError, hash_of, hash_of_arguments
 from gc_warm.worker.node.entry import (
     Entry,
     evict,
@@ -105,15 +105,14 @@ class NodeFolder(Generic[P]):
             raise TypeError(f"{self.__name__}() got wrong arguments: {error}") from None
         bound.apply_defaults()
         entry = Entry(place.root() / "folders" / self._key(bound.arguments))
-        found = entry.use(self.options.max_age) or self._get(entry, bound)
-        generation, lock = found
+        generation, lock = entry.use(self.options.max_age) or self._get(entry, bound)
         _keep(generation, lock)
         return Path(generation.content)
 
     def _key(self, arguments: dict[str, Any]) -> str:
         """Return the name of the entry: made of the arguments, and of what fills it."""
         try:
-            given = hash_of(arguments)
+            given = hash_of_arguments(arguments)
         except NoContentError as error:
             raise UsageError(
                 f"Argument {error.path!r} of {self.name} is a {type(error.value).__name__}, which "
@@ -141,16 +140,20 @@ class NodeFolder(Generic[P]):
             raise NodeFolderError(f"{self.name} asked for the folder that it is filling.")
         began, filled = time.perf_counter(), 0.0
 
+        def use() -> tuple[Generation, Lock] | None:
+            age = self.options.max_age  # that it may have had when this call began
+            return entry.use(None if age is None else age + time.perf_counter() - began)
+
         def attempt() -> tuple[Generation, Lock] | None:
             nonlocal filled
-            found = entry.use(self.options.max_age)
+            found = use()
             if found is not None:
                 return found
-            place.own(entry.path)  # whoever has just removed the entry
+            place.own(entry.path)  # somebody may just have removed the entry
             with Lock(entry.lock) as lock:
-                if lock.take(make=True) and entry.use(self.options.max_age) is None:
+                if lock.take(make=True) and use() is None:
                     filled += self._fill(entry, lock, bound)
-            return entry.use(self.options.max_age)
+            return use()
 
         found = wait_for(attempt, self.options.wait, lambda: self._too_long(entry))
         note({"node_wait_seconds": time.perf_counter() - began - filled})

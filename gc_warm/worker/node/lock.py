@@ -147,8 +147,8 @@ def _no_locks(where: Path, why: str) -> str:
 
 
 def is_inside(code: CodeType, name: str, value: object) -> bool:
-    """Say whether this thread runs a function in which a name stands for a value."""
-    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  (documented, despite its name)
+    """Say whether the caller was called by a function in which a name stands for a value."""
+    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001  (documented, despite its name)
     while frame is not None:
         if frame.f_code is code and frame.f_locals.get(name) == value:
             return True

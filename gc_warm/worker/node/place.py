@@ -78,13 +78,20 @@ def own(folder: Path) -> None:
     """
     with contextlib.suppress(FileExistsError):
         folder.mkdir(0o700)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+    if not is_own(folder):
+        found = folder.lstat()
         raise NodeFolderError(
             f"{folder} is {stat.filemode(found.st_mode)} and belongs to the user {found.st_uid}. "
             "It must be a folder that you alone can use (drwx------), or another user could have "
             f"put it there: remove it. {_ADVICE}"
         )
+
+
+def is_own(folder: Path) -> bool:
+    """Say whether something is a folder, and no link to one, that this user alone can use."""
+    found = folder.lstat()
+    is_folder = stat.S_ISDIR(found.st_mode)
+    return is_folder and found.st_uid == os.geteuid() and not found.st_mode & 0o077
 
 
 def _require_safe(folder: Path) -> None:

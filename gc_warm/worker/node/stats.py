@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gc_warm.errors.node import NodeFolderError
 from gc_warm.worker.node import place
 from gc_warm.worker.node.entry import entries, evict
 from gc_warm.worker.node.lock import Lock, holder_of
@@ -38,8 +39,11 @@ _SHOWN = ("initialiser", "arguments", "bytes", "files", "built", "seconds")
 
 
 def _is_taken(lock: Lock) -> bool:
-    with lock:
-        return lock.path.exists() and not lock.take()
+    try:
+        with lock:
+            return lock.path.exists() and not lock.take()
+    except (OSError, NodeFolderError):  # somebody has put something else there
+        return False
 
 
 def clear(initialiser: str | None = None) -> int:
