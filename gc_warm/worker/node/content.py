@@ -17,6 +17,7 @@ import enum
 import functools
 import hashlib
 import importlib.util
+import inspect
 import pathlib
 import sys
 import threading
@@ -32,6 +33,14 @@ _LOCKS = (type(threading.Lock()), type(threading.RLock()))
 _BY_NAME = (
     *(types.BuiltinFunctionType, types.WrapperDescriptorType, types.MethodDescriptorType),
     *(types.MemberDescriptorType, types.GetSetDescriptorType, types.ClassMethodDescriptorType),
+)
+# Flags of code; the others say where it is written, which differs where it has travelled.
+_OF_WHAT_IT_IS = (
+    inspect.CO_VARARGS
+    | inspect.CO_VARKEYWORDS
+    | inspect.CO_GENERATOR
+    | inspect.CO_COROUTINE
+    | inspect.CO_ASYNC_GENERATOR
 )
 # What Python makes for each class anew.
 _OF_CLASSES = {
@@ -221,7 +230,8 @@ class _Reader:
 
     def _code(self, code: types.CodeType) -> bytes:
         """Read code as it would be in another place of a file."""
-        counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
+        flags = code.co_flags & _OF_WHAT_IT_IS
+        counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, flags)
         names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
         table = getattr(code, "co_exceptiontable", b"")
         constants = self._all(code.co_consts)

@@ -62,6 +62,7 @@ SCRIPT = textwrap.dedent(MODULE) + textwrap.dedent("""
         environment = {name: os.environ[name] for name in ("GC_WARM_NODE_DIR", "LOG")}
         with LocalExecutor(workers=1, worker_env=environment) as executor:
             print(executor.submit(use, "a").result(60))
+        weights("a")
 """)
 
 
