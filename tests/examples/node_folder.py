@@ -3,7 +3,6 @@ from pathlib import Path
 from gc_warm import LocalExecutor, node_folder, self_contained, warm
 
 
-# --8<-- start
 @node_folder
 def weights(name: str, folder: Path) -> None:
     print(f"filling the folder for {name}")
@@ -20,7 +19,6 @@ def predict(text: str, name: str = "small") -> str:
     return f"{text}, by {model(name)}"
 
 
-# --8<-- end
 if __name__ == "__main__":
     print(predict("here"))
     print(predict("again"))
