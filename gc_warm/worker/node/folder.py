@@ -10,6 +10,7 @@ import inspect
 import json
 import os
 import reprlib
+import stat
 import time
 import weakref
 from pathlib import Path
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 
 DEFAULT_WAIT = 1800.0
+_TRIES = 3  # how often a call fills what it does not find afterwards
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _NEARLY_FULL = 1 << 20  # bytes: who finds fewer, and fails, has filled the disk
 
@@ -138,25 +140,30 @@ class NodeFolder(Generic[P]):
         place.own(entry.path)
         if is_inside(NodeFolder._fill_once.__code__, "where", entry.path):
             raise NodeFolderError(f"{self.name} asked for the folder that it is filling.")
-        began, filled = time.perf_counter(), 0.0
+        began, filled = time.perf_counter(), [0.0]
 
         def use() -> tuple[Generation, Lock] | None:
             age = self.options.max_age  # that it may have had when this call began
             return entry.use(None if age is None else age + time.perf_counter() - began)
 
         def attempt() -> tuple[Generation, Lock] | None:
-            nonlocal filled
             found = use()
             if found is not None:
                 return found
             place.own(entry.path)  # somebody may just have removed the entry
             with Lock(entry.lock) as lock:
                 if lock.take(make=True) and use() is None:
-                    filled += self._fill(entry, lock, bound)
+                    if len(filled) > _TRIES:
+                        raise NodeFolderError(
+                            f"The folder that {self.name} has filled is not whole. Somebody "
+                            "removes or changes it; if its users do, say "
+                            "@node_folder(mutable=True)."
+                        )
+                    filled.append(self._fill(entry, lock, bound))
             return use()
 
         found = wait_for(attempt, self.options.wait, lambda: self._too_long(entry))
-        note({"node_wait_seconds": time.perf_counter() - began - filled})
+        note({"node_wait_seconds": time.perf_counter() - began - sum(filled)})
         return found
 
     def _too_long(self, entry: Entry) -> str:
@@ -192,7 +199,7 @@ class NodeFolder(Generic[P]):
             self.initialiser(*whole.args, **whole.kwargs)
             sizes = sizes_of(content)
             seconds, total = time.perf_counter() - began, sum(sizes.values())
-            self._require_size(total)
+            self._require_possible(content, total)
             about = {
                 "initialiser": self.name,
                 "arguments": label,
@@ -228,7 +235,9 @@ class NodeFolder(Generic[P]):
                 "GC_WARM_NODE_DIR chooses another disk."
             ) from error
 
-    def _require_size(self, total: int) -> None:
+    def _require_possible(self, content: Path, total: int) -> None:
+        if not stat.S_ISDIR(content.lstat().st_mode):
+            raise NodeFolderError(f"{self.name} must leave what it fills a folder.")
         limit = self.options.maxbytes
         if limit is not None and total > limit:
             raise NodeFolderError(

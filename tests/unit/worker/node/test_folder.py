@@ -567,3 +567,71 @@ def test_nothing_is_left_of_an_entry_that_was_cleared(base):
     assert 1 == clear()
     assert [] == [*entries()]
     assert [] == [*(place.path() / "folders").iterdir()]
+
+
+# Initialisers that do what they should not
+
+
+def test_one_that_removes_its_folder_is_an_error(folders):
+    fills = []
+
+    def fill(folder: Path):
+        fills.append(folder)
+        folder.rmdir()
+
+    with pytest.raises(FileNotFoundError):
+        node_folder(version="1")(fill)()
+    assert 1 == len(fills)
+    assert [] == folders()
+
+
+@pytest.mark.parametrize("other", ["link", "file"])
+def test_one_that_puts_something_else_in_its_place_is_an_error(folders, other):
+    def fill(folder: Path):
+        folder.rmdir()
+        if other == "link":
+            folder.symlink_to("/etc")
+        else:
+            folder.touch()
+
+    with pytest.raises(NodeFolderError, match=r"fill must leave what it fills a folder"):
+        node_folder(version="1")(fill)()
+    assert [] == folders()
+    assert Path("/etc/passwd").exists()
+
+
+def test_odd_names_links_pipes_and_folders_without_rights(folders):
+    @self_contained
+    def use():
+        def fill(folder: Path):
+            (folder / "a\nb\udcff").write_bytes(b"x")
+            (folder / "link").symlink_to("/nonexistent")
+            os.mkfifo(folder / "pipe")
+            (folder / "inner").mkdir()
+            (folder / "inner" / "file").touch()
+            (folder / "inner").chmod(0)
+
+        return [str(node_folder(version="1")(fill)()) for _ in range(2)]
+
+    assert 1 == len(set(use()))
+    from gc_warm.worker.node.stats import clear
+
+    assert 1 == clear()
+    assert [] == folders()
+
+
+def test_one_that_forks(folders):
+    def fill(folder: Path):
+        child = os.fork()
+        (folder / str(os.getpid())).touch()
+        if child:
+            os.waitpid(child, 0)
+
+    me = os.getpid()
+    try:
+        found = node_folder(version="1", wait=0.5)(fill)()
+    finally:
+        if os.getpid() != me:
+            os._exit(0)
+    assert str(me) in {each.name for each in found.iterdir()}
+    assert ["1"] == folders()
