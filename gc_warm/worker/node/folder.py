@@ -11,6 +11,7 @@ import json
 import os
 import reprlib
 import stat
+import sys
 import time
 import weakref
 from pathlib import Path
@@ -249,7 +250,12 @@ class NodeFolder(Generic[P]):
         """Be the same in a class as outside."""
         return self
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        if (
+            self.__module__ != "__main__"
+            and getattr(sys.modules.get(self.__module__), self.__name__, None) is self
+        ):
+            return str(self.__name__)
         return _again, (self.initialiser, *self.options)
 
     def __repr__(self) -> str:
@@ -365,7 +371,8 @@ def node_folder(
 
 
 def _decorate(options: Options, initialiser: Any, /) -> NodeFolder[...]:
-    if not inspect.isfunction(initialiser) or inspect.iscoroutinefunction(initialiser):
+    later = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+    if not inspect.isfunction(initialiser) or any(is_kind(initialiser) for is_kind in later):
         raise UsageError(
             f"@node_folder decorates a plain function, not {initialiser!r}. Options are given by "
             "keyword: @node_folder(max_age=3600)."

@@ -532,12 +532,23 @@ def test_looks_like_the_initialiser_without_folder():
         weights()
 
 
+def yields(folder: Path):
+    yield
+
+
+def test_it_pickles_by_its_name():
+    import pickle
+
+    assert weights is pickle.loads(pickle.dumps(weights))
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda: node_folder(lambda name: None), "needs a parameter called folder"),
         (lambda: node_folder(lambda **folder: None), "needs a parameter called folder"),
         (lambda: node_folder("weights"), "decorates a plain function"),
+        (lambda: node_folder(yields), "decorates a plain function"),
         (lambda: node_folder(max_age="1 h"), "max_age must be a number of seconds"),
         (lambda: node_folder(maxbytes=1.5), "maxbytes must be a number of bytes"),
         (lambda: node_folder(wait=None), "wait must be a number of seconds"),
