@@ -8,6 +8,7 @@ import time
 import click
 
 from gc_warm.commands.arguments import AS_JSON
+from gc_warm.commands.command import Exit
 from gc_warm.commands.show import printable
 from gc_warm.worker.node import place
 from gc_warm.worker.node.stats import clear, node_stats
@@ -15,10 +16,10 @@ from gc_warm.worker.node.stats import clear, node_stats
 
 @click.group()
 def node() -> None:
-    """Look at the folders that @node_folder has filled on this node, and remove them.
+    """List and remove what this node's workers share.
 
-    They are those of this user, where GC_WARM_NODE_DIR, the scheduler or TMPDIR says: in a job of
-    its own, a scheduler may have another place for each.
+    That is what @node_folder has filled for this user, where GC_WARM_NODE_DIR, the scheduler or
+    TMPDIR says. In a job of its own, a scheduler may have another place.
     """
 
 
@@ -62,7 +63,7 @@ def clear_(initialiser: str | None) -> int:
         if initialiser is None or each["initialiser"] == initialiser
     ]
     click.echo(f"Removed {removed}." + (f" In use: {len(left)}." if left else ""))
-    return int(bool(left))
+    return Exit.FAILED if left else Exit.OK
 
 
 def _call(folder: dict[str, object]) -> str:
