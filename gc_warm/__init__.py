@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from gc_warm.local.executor import LocalExecutor as LocalExecutor
     from gc_warm.local.faults import Faults as Faults
     from gc_warm.local.workers import Workers as Workers
+    from gc_warm.worker.node.folder import NodeFolder as NodeFolder
+    from gc_warm.worker.node.folder import node_folder as node_folder
+    from gc_warm.worker.node.stats import node_stats as node_stats
     from gc_warm.worker.program.child import Limits as Limits
     from gc_warm.worker.program.console import Prompt as Prompt
     from gc_warm.worker.program.console import Sentinel as Sentinel
@@ -50,6 +53,8 @@ _ON_FIRST_USE = {
         "local.executor": "LocalExecutor",
         "local.faults": "Faults",
         "local.workers": "Workers",
+        "worker.node.folder": "NodeFolder node_folder",
+        "worker.node.stats": "node_stats",
         "worker.program.child": "Limits",
         "worker.program.console": "Prompt Sentinel",
         "worker.program.framing": "JsonLines",

@@ -12,6 +12,7 @@ from gc_warm.commands.command import Exit
 from gc_warm.commands.demo import demo
 from gc_warm.commands.doctor import doctor
 from gc_warm.commands.functions import functions
+from gc_warm.commands.node import node
 from gc_warm.commands.program import program
 from gc_warm.commands.register import register
 from gc_warm.commands.run import run
@@ -27,7 +28,7 @@ def commands() -> None:
     """Keep expensive state warm on Globus Compute workers."""
 
 
-for command in (check, demo, doctor, functions, program, register, run, serve, submit):
+for command in (check, demo, doctor, functions, node, program, register, run, serve, submit):
     commands.add_command(command)
 
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from gc_warm.errors.client import UnsupportedFaultError as UnsupportedFaultError
     from gc_warm.errors.client import WorkerLostError as WorkerLostError
     from gc_warm.errors.client import WorkerStartError as WorkerStartError
+    from gc_warm.errors.node import DiskFullError as DiskFullError
+    from gc_warm.errors.node import NodeFolderError as NodeFolderError
+    from gc_warm.errors.node import NodeTimeoutError as NodeTimeoutError
     from gc_warm.errors.programs import ProgramCancelledError as ProgramCancelledError
     from gc_warm.errors.programs import ProgramDiedError as ProgramDiedError
     from gc_warm.errors.programs import ProgramError as ProgramError
@@ -46,6 +49,7 @@ _ON_FIRST_USE = {
         "UnknownFunctionError",
         "remote": "raised remote_type",
         "service": "AmqpError BrokerStartError",
+        "node": "NodeFolderError NodeTimeoutError DiskFullError",
         "states": "UnhashableArgumentError RecursiveBuildError CapacityError WarmTimeoutError "
         "BusyError",
         "programs": "ProgramError ProgramMissingError ProgramStartError ProgramDiedError "

@@ -24,6 +24,11 @@ class Receipt:
         cold_starts: How many warm states the call built.
         build_seconds: How long these builds took.
         hits: How many times the call found a state warm.
+        node_cold_starts: How many folders of the node the call filled.
+        node_build_seconds: How long it took to fill these.
+        node_bytes: How large they are, in bytes.
+        node_wait_seconds: How long the call waited for other processes of the node: for a folder
+            that one of them was filling, or for its turn to build.
     """
 
     host: str
@@ -36,6 +41,10 @@ class Receipt:
     cold_starts: int
     build_seconds: float
     hits: int
+    node_cold_starts: int = 0
+    node_build_seconds: float = 0.0
+    node_bytes: int = 0
+    node_wait_seconds: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """Return the receipt as plain data, ready for JSON."""

@@ -30,6 +30,7 @@ class WithReceipt(SelfContained[P, Receipted[T]], Generic[P, T]):
         """Run the function here, and note what that costs."""
         with task_scope() as task:
             before = (task.cold_starts, task.build_seconds, task.hits)
+            node = {**task.node}
             started, start = time.time(), time.perf_counter()
             value = self.plain(*args, **kwargs)
             seconds = time.perf_counter() - start
@@ -40,5 +41,6 @@ class WithReceipt(SelfContained[P, Receipted[T]], Generic[P, T]):
                 cold_starts=task.cold_starts - before[0],
                 build_seconds=task.build_seconds - before[1],
                 hits=task.hits - before[2],
+                **{name: cost - node.get(name, 0) for name, cost in task.node.items()},
             )
         return Receipted(value, receipt)

@@ -52,9 +52,12 @@ class Scope(Holder):
 
     Args:
         code: The code that opened it.
+
+    Attributes:
+        node: What it cost, beyond this process, on its node: see `Receipt`.
     """
 
-    __slots__ = ("build_seconds", "code", "cold_starts", "hits")
+    __slots__ = ("build_seconds", "code", "cold_starts", "hits", "node")
 
     def __init__(self, code: CodeType) -> None:
         task = os.environ.get("GC_TASK_UUID")
@@ -63,6 +66,7 @@ class Scope(Holder):
         self.cold_starts = 0
         self.build_seconds = 0.0
         self.hits = 0
+        self.node: dict[str, Any] = {}
 
 
 # Weak references: a call that is cut off anywhere takes its scope with it.

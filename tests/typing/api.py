@@ -16,6 +16,7 @@ from gc_warm import (
     Limits,
     LocalClient,
     LocalExecutor,
+    NodeFolder,
     ProgramInfo,
     Prompt,
     Receipt,
@@ -27,6 +28,8 @@ from gc_warm import (
     WarmInfo,
     WarmProcess,
     Workers,
+    node_folder,
+    node_stats,
     registered,
     self_contained,
     serve,
@@ -265,3 +268,33 @@ def registering(function: SelfContained[[int], str]) -> None:
     assert_type(done.entry.current.strategy, str)
     assert_type(registry.allowed_functions(), str)
     assert_type(registered("name"), str)
+
+
+# A folder of the node is called without `folder`; its parameters are known where that comes first.
+
+
+@node_folder
+def folder_first(folder: Path, name: str, *, layers: int = 3) -> None: ...
+
+
+@node_folder
+def folder_last(name: str, folder: Path) -> None: ...
+
+
+@node_folder(maxbytes=10**9, max_age=3600.0, wait=60, version="1", mutable=True)
+def folder_with_options(folder: Path, name: str) -> None: ...
+
+
+def use_folders() -> None:
+    assert_type(folder_first("small", layers=2), Path)
+    folder_first(1)  # type: ignore[arg-type]
+    assert_type(folder_last("small"), Path)
+    assert_type(folder_with_options("small"), Path)
+    a_folder: NodeFolder[...] = folder_last
+    assert_type(a_folder("small"), Path)
+    assert_type(node_stats(), dict[str, Any])
+
+
+@warm(builds_per_node=1)
+def in_turn(name: str) -> Model:
+    return Model(name)

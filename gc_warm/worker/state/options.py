@@ -30,6 +30,7 @@ class Options:
     max_uses: int | None = None
     retry_after: float | None = None
     wait: float = DEFAULT_WAIT
+    builds_per_node: int | None = None
     background: bool = False
     fork: Literal["rebuild", "keep"] = "rebuild"
     timer: Callable[[], float] = time.monotonic
@@ -38,6 +39,7 @@ class Options:
         require_count("maxsize", self.maxsize)
         require_count("maxbytes", self.maxbytes)
         require_count("max_uses", self.max_uses)
+        require_count("builds_per_node", self.builds_per_node)
         for name in ("idle_timeout", "max_age", "retry_after", "wait"):
             _require_seconds(name, getattr(self, name))
         _require(self.wait is not None, "wait", "a number of seconds", self.wait)

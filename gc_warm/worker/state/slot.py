@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import weakref
     from collections.abc import Callable, Hashable
 
-    from gc_warm.worker.scope import Holder
+    from gc_warm.worker.scope import Holder, Scope
 
     class Owner(Protocol):
         """The initialiser of a slot, as its group sees it."""
@@ -107,7 +107,8 @@ class Slot:
         self.error: BaseException | None = None
         self.value: Any = None
         self.teardown: Callable[[], None] | None = None
-        self.seconds = 0.0  # that the build took
+        self.seconds = self.begun = 0.0  # that the build took, and when it began
+        self.bill: Callable[[Scope], None] | None = None  # notes what it cost the node
         self.built_at = self.used_at = 0.0
         self.used = self.order = 0  # when, among all uses and builds of the process
         self.uses = self.hits = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import reprlib
 import sys
@@ -59,6 +60,10 @@ class State:
         self.group.owners.add(self)
         self.group.timed |= self.expires
         self._build = builder(initialiser)
+        if options.builds_per_node:
+            # Travels with what mentions it: see gc_warm/shipping/bundle.py.
+            turns = importlib.import_module("gc_warm.worker.node.turns")
+            self._build = turns.in_turn(self, self._build)
         self.slots: dict[Hashable, Slot] = {}  # by the arguments
         self._key = KeyMaker(initialiser, initialiser.__name__, options.key)
         self._failed: dict[Hashable, _Failure] = {}
@@ -160,7 +165,7 @@ class State:
         slot.label = _label(args, kwargs)
         task = scope.current()
         counted = task.build_seconds if task is not None else 0.0
-        start = time.perf_counter()
+        slot.begun = time.perf_counter()
         try:
             self._build(slot, args, kwargs)
             if callable(self.options.size):
@@ -169,7 +174,7 @@ class State:
             self.failures += 1
             self._note_failure(slot.key, error)
             raise
-        slot.seconds = time.perf_counter() - start
+        slot.seconds = time.perf_counter() - slot.begun
         if task is not None:
             task.build_seconds = counted  # what was built meanwhile is part of these seconds
         slot.built_at = slot.used_at = self.now()
@@ -229,6 +234,8 @@ class State:
         if task is not None:
             task.cold_starts += 1
             task.build_seconds += slot.seconds
+            if slot.bill is not None:
+                slot.bill(task)
 
     def what_builds(self) -> list[Any]:
         """Return what decides on which states there are, and on what they are."""

@@ -95,6 +95,7 @@ def warm(
     max_uses: int | None = None,
     retry_after: float | None = None,
     wait: float = DEFAULT_WAIT,
+    builds_per_node: int | None = None,
     background: bool = False,
     fork: Literal["rebuild", "keep"] = "rebuild",
     timer: Callable[[], float] = time.monotonic,
@@ -113,6 +114,7 @@ def warm(
     max_uses: int | None = None,
     retry_after: float | None = None,
     wait: float = DEFAULT_WAIT,
+    builds_per_node: int | None = None,
     background: bool = False,
     fork: Literal["rebuild", "keep"] = "rebuild",
     timer: Callable[[], float] = time.monotonic,
@@ -144,7 +146,9 @@ def warm(
         max_uses: Release a state after so many uses.
         retry_after: After a failed build, raise its error again at once for so long, in seconds,
             instead of building.
-        wait: How long to wait for a place, or for another thread's build, in seconds.
+        wait: How long to wait for a place, for another thread's build, or for a turn, in seconds.
+        builds_per_node: How many builds of this initialiser, or of its group, may run at a time on
+            one node, over all of its workers; the others wait for their turn. None for any number.
         background: Build in a thread of its own, which goes on if the task that needs the state is
             cut off; the next task joins it.
         fork: What a forked child does: ``"rebuild"`` its own states, or ``"keep"`` using the
@@ -169,6 +173,7 @@ def warm(
         max_uses=max_uses,
         retry_after=retry_after,
         wait=wait,
+        builds_per_node=builds_per_node,
         background=background,
         fork=fork,
         timer=timer,

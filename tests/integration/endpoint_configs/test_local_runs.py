@@ -33,6 +33,14 @@ def test_builds_once_in_each_worker(start, model, one_build_each, folder):
     one_build_each(calls + later)
 
 
+def test_workers_of_a_node_share_a_folder(start, model, tmp_path, monkeypatch):
+    monkeypatch.setenv("GC_WARM_NODE_DIR", str(tmp_path / "node"))
+    calls = start("laptop").run(model.use_data.receipted, 20, TASK_SECONDS)
+    assert 2 == len({call.receipt.pid for call in calls})
+    assert 1 == sum(call.receipt.node_cold_starts for call in calls)
+    assert 1 == len({call.value["folder"] for call in calls})
+
+
 def test_without_min_blocks_a_pause_makes_it_cold(start, model):
     """The clocks above do bite: what the configs say is what keeps workers."""
     engine = start("laptop", clocks=FAST, min_blocks=0)

@@ -89,3 +89,26 @@ def test_work_goes_on_after_a_cancelled_job(start, model, one_build_each, folder
     assert {"1"} == {call["block"] for call in calls[-TASKS:]}
     if folder == "slurm-gpu":
         assert {"0", "1"} == {call["devices"] for call in new}
+
+
+def test_blocks_of_one_node_share_a_folder_and_the_next_job_finds_it(
+    start, model, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("WORKER_SCRATCH", str(tmp_path / "node"))  # as the site would set it
+    # Two blocks at once on a node: jobs must not have it for themselves.
+    shared = {"scheduler_options": "", "cores_per_node": 1, "init_blocks": 2, "min_blocks": 2}
+    options = {**OPTIONS["slurm-cpu"], "workers_per_node": 1, "blocks": 2}
+    engine = start("slurm-cpu", options, clocks=CLOCKS, **shared)
+    calls = []
+    end = time.monotonic() + 60
+    while len({call.value["job"] for call in calls}) < 2:
+        assert time.monotonic() < end, "not all blocks came up"
+        calls += engine.run(model.use_data.receipted, 4, TASK_SECONDS)
+    for job in engine.blocks.values():
+        cancel(job)
+    later = engine.run(model.use_data.receipted, 4, TASK_SECONDS)
+    assert 1 == sum(call.receipt.node_cold_starts for call in calls)
+    assert 0 == sum(call.receipt.node_cold_starts for call in later)
+    assert not {call.value["job"] for call in calls} & {call.value["job"] for call in later}
+    assert {"data"} == {call.value["data"] for call in calls + later}
+    assert 1 == len({call.value["folder"] for call in calls + later})

@@ -3,7 +3,7 @@
 import os
 import time
 
-from gc_warm import self_contained, warm
+from gc_warm import node_folder, self_contained, warm
 
 builds = 0
 uses = 0
@@ -37,6 +37,26 @@ def use_for(seconds):
     """Work a while with the state, as real tasks do."""
     time.sleep(seconds)
     return use()
+
+
+@node_folder
+def data(folder):
+    """Be filled once on each node."""
+    (folder / "data").write_text("data")
+    time.sleep(0.5)  # long enough for all workers to ask meanwhile
+
+
+@self_contained
+def use_data(seconds):
+    """Read what the node's workers share, and work a while."""
+    folder = data()
+    time.sleep(seconds)
+    return {
+        "block": os.environ.get("PARSL_WORKER_BLOCK_ID"),
+        "job": os.environ.get("SLURM_JOB_ID"),
+        "folder": str(folder),
+        "data": (folder / "data").read_text(),
+    }
 
 
 def use_installed(seconds=0):

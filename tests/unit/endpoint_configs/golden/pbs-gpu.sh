@@ -9,6 +9,9 @@
 #PBS -e RUN_DIR/scripts/block-0.TIME.stderr
 #PBS -l filesystems=home
 
+# What functions fill once per node, all workers of it share: on its own disk, for many jobs.
+export GC_WARM_NODE_DIR="/tmp"
+
 # The workers' Python environment. The first block makes it, once; all others only use it,
 # so that a new block has workers within seconds. What functions carry need not be in it.
 WORKER_ENV=""

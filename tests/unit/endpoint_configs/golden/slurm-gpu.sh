@@ -14,6 +14,9 @@
 #SBATCH --gpus-per-node=2
 
 
+# What functions fill once per node, all workers of it share: on its own disk, for many jobs.
+export GC_WARM_NODE_DIR="/tmp"
+
 # The workers' Python environment. The first block makes it, once; all others only use it,
 # so that a new block has workers within seconds. What functions carry need not be in it.
 WORKER_ENV=""

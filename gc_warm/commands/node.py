@@ -1,0 +1,78 @@
+"""``gc-warm node``: what the processes of this node share."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import click
+
+from gc_warm.commands.arguments import AS_JSON
+from gc_warm.commands.command import Exit
+from gc_warm.commands.show import printable
+from gc_warm.worker.node import place
+from gc_warm.worker.node.stats import clear, node_stats
+
+
+@click.group()
+def node() -> None:
+    """List and remove what this node's workers share.
+
+    That is what @node_folder has filled for this user, where GC_WARM_NODE_DIR, the scheduler or
+    TMPDIR says. In a job of its own, a scheduler may have another place.
+    """
+
+
+@node.command("path")
+def path_() -> None:
+    """Print where the folders are."""
+    click.echo(place.path())
+
+
+@node.command("list")
+@AS_JSON
+def list_(*, as_json: bool) -> None:
+    """List the folders, and what is being filled now."""
+    found = node_stats()
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    for each in found["folders"]:
+        size = f"{(each['bytes'] or 0) / 1e6:,.1f} MB"
+        use = "in use" if each["in_use"] else f"used {_ago(each['used'])} ago"
+        click.echo(f"{printable(_call(each))}: {size}, {use}\n    {printable(each['path'])}")
+    for each in found["building"]:
+        what = each.get("what", "something")
+        who = f"process {each['pid']}, for {_ago(each['since'])}" if each else "an unknown process"
+        click.echo(f"{printable(what)}: being filled by {who}")
+    if not found["folders"] and not found["building"]:
+        click.echo(f"Nothing in {found['place']}.")
+
+
+@node.command("clear")
+@click.argument("initialiser", required=False)
+def clear_(initialiser: str | None) -> int:
+    """Remove the folders that nobody uses; or those of one INITIALISER, as `list` names it.
+
+    Exits with 1 if some are in use, and stay.
+    """
+    removed = clear(initialiser)
+    left = [
+        each
+        for each in node_stats()["folders"]
+        if initialiser is None or each["initialiser"] == initialiser
+    ]
+    click.echo(f"Removed {removed}." + (f" In use: {len(left)}." if left else ""))
+    return Exit.FAILED if left else Exit.OK
+
+
+def _call(folder: dict[str, object]) -> str:
+    if folder["initialiser"] is None:
+        return "something that cannot be read"
+    return f"{folder['initialiser']}({folder['arguments']})"
+
+
+def _ago(then: float) -> str:
+    minutes, seconds = divmod(max(0, int(time.time() - then)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"

@@ -1,0 +1,282 @@
+"""One entry of the place: a folder with all its generations, each complete or not there at all.
+
+    folders/weights-1f2e.../          an initialiser's folder for some arguments
+        lock                          held by who fills it
+        building-x7/                  being filled; if nobody holds the lock, its builder was killed
+        3/                            a generation: it got this name when it was complete
+            content/                  what users are given
+            use                       shared by who uses it; who takes it alone may remove it
+            about.json, sizes.json
+        gone-k2/                      being removed
+
+A generation becomes complete, and is removed, by being renamed, which is done wholly or not at all.
+So even if two processes should hold the same lock, none gets part of a folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+import stat
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gc_warm.errors.node import NodeFolderError
+from gc_warm.worker.node import place
+from gc_warm.worker.node.lock import Lock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_MOMENT = 5.0  # seconds
+_NO_TIME_TRAVEL = 60.0  # seconds that a clock may be set back without making folders look too old
+_LEFT_OVER = ("building-", "gone-")
+_checked: set[tuple[Path, int]] = set()  # generations that this process has found whole
+
+
+class Entry:
+    """One entry.
+
+    Args:
+        path: Its folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lock = path / "lock"
+
+    def generations(self) -> list[Generation]:
+        """Return what is complete, newest first."""
+        try:
+            names = [each.name for each in self.path.iterdir()]
+        except OSError:
+            return []
+        numbers = sorted((int(name) for name in names if name.isdecimal()), reverse=True)
+        return [Generation(self.path / str(number)) for number in numbers]
+
+    def use(self, max_age: float | None) -> tuple[Generation, Lock] | None:
+        """Return the newest generation, if it is whole and not too old, and what keeps it."""
+        for found in self.generations():
+            lock = found.keep()
+            if lock is None:
+                continue
+            if not found.is_too_old(max_age) and found.is_whole():
+                lock.touch()
+                return found, lock
+            lock.free()
+        return None
+
+    def begin(self) -> Path:
+        """Return a new folder, to be filled."""
+        return Path(tempfile.mkdtemp(prefix="building-", dir=self.path))
+
+    def complete(self, folder: Path) -> None:
+        """Make what was filled the newest generation; unless another has, where locks failed."""
+        number = max([0, *(int(each.path.name) for each in self.generations())]) + 1
+        try:
+            folder.rename(self.path / str(number))
+        except OSError as error:
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                raise
+            remove(folder)
+
+    def tidy(self, max_age: float | None) -> None:
+        """Remove what was left over, and what is of no use (lock held)."""
+        self._remove_what_was_left_over()
+        newest = True
+        for each in self.generations():
+            if not newest or each.is_too_old(max_age) or not each.is_whole():
+                each.remove()
+            else:
+                newest = False
+
+    def forget(self) -> None:
+        """Remove the entry itself, if there is nothing in it and nobody builds."""
+        with Lock(self.lock) as lock, contextlib.suppress(OSError):
+            if lock.take(make=True):
+                self._remove_what_was_left_over()
+                if [*self.path.iterdir()] == [self.lock]:
+                    self.lock.unlink()
+                    self.path.rmdir()
+
+    def _remove_what_was_left_over(self) -> None:
+        for each in self.path.iterdir():
+            if each.name.startswith(_LEFT_OVER):
+                remove(each)
+
+
+class Generation:
+    """What is complete in one entry: see the module."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.content = path / "content"
+        self.lock = path / "use"
+
+    def keep(self) -> Lock | None:
+        """Return a lock that keeps it from being removed; None if it is just being removed."""
+        lock = Lock(self.lock)
+        deadline = time.monotonic() + _MOMENT
+        with contextlib.suppress(NodeFolderError):  # somebody has put something else there
+            while self.lock.exists() and time.monotonic() < deadline:
+                if lock.take(shared=True):
+                    return lock
+                time.sleep(0.001)  # others look whether it is used, which takes no time
+        return None
+
+    def about(self) -> dict[str, Any]:
+        """Return what its builder wrote about it; nothing if that cannot be read."""
+        found = _read(self.path / "about.json")
+        return found if isinstance(found, dict) else {}
+
+    def size(self) -> int:
+        """Return how many bytes it had when it was built."""
+        size = self.about().get("bytes")
+        return size if isinstance(size, int) else 0
+
+    def is_too_old(self, max_age: float | None) -> bool:
+        """Say whether it was built too long ago; or in the future, of which nothing is known."""
+        if max_age is None:
+            return False
+        try:
+            age = time.time() - float(self.about()["built"])
+        except (KeyError, TypeError, ValueError):
+            return True
+        return not -_NO_TIME_TRAVEL <= age < max_age
+
+    def is_whole(self) -> bool:
+        """Say whether it holds all the files that it was built with, at their sizes.
+
+        It does, unless somebody has changed it: such as a program that cleans temporary folders.
+        """
+        try:
+            content = self.content.lstat()
+            if not stat.S_ISDIR(content.st_mode) or content.st_uid != os.geteuid():
+                return False
+            mark = self.path, content.st_ino
+            if mark not in _checked:
+                sizes: dict[str, int] = _read(self.path / "sizes.json")
+                if any((self.content / name).lstat().st_size != sizes[name] for name in sizes):
+                    return False
+                _checked.add(mark)
+        except (OSError, TypeError, ValueError):
+            return False
+        return True
+
+    def used(self) -> float:
+        """Return when it was asked for last, in seconds since the epoch."""
+        try:
+            return self.lock.stat().st_mtime
+        except OSError:
+            return 0.0
+
+    def remove(self) -> None:
+        """Remove it, if nobody uses it."""
+        with Lock(self.lock) as lock, contextlib.suppress(OSError):
+            try:
+                is_used = not lock.take(make=True)
+            except NodeFolderError:  # it is no file: nobody can use it
+                is_used = False
+            if not is_used:
+                gone = Path(tempfile.mkdtemp(prefix="gone-", dir=self.path.parent))
+                self.path.rename(gone / "it")
+                remove(gone)
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def sizes_of(folder: Path) -> dict[str, int]:
+    """Return the size of each file below a folder, by its path in it."""
+    found = {}
+    for above, _, names in os.walk(folder):
+        for name in names:
+            status = Path(above, name).lstat()
+            if stat.S_ISREG(status.st_mode):
+                found[os.path.relpath(f"{above}/{name}", folder)] = status.st_size
+    return found
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, though what is in it be read-only."""
+    with contextlib.suppress(OSError):
+        if path.is_symlink() or not path.is_dir():
+            path.unlink()
+            return
+        shutil.rmtree(path, ignore_errors=True)
+        if path.exists():
+            for above, _, _ in os.walk(path):  # no folder is a link here
+                Path(above).chmod(0o700)
+                for each in Path(above).iterdir():
+                    if each.is_dir() and not each.is_symlink():
+                        each.chmod(0o700)
+            shutil.rmtree(path, ignore_errors=True)
+
+
+# All entries
+
+
+def entries(where: Path | None = None) -> Iterator[Entry]:
+    """Yield all entries of a place, which need not exist; by default of this node's."""
+    folder = (where or place.path()) / "folders"
+    with contextlib.suppress(OSError):
+        if all(map(place.is_own, (folder.parents[1], folder.parent, folder))):
+            yield from (Entry(each) for each in sorted(folder.iterdir()) if place.is_own(each))
+
+
+def evict(wanted: str | None, limit: int = 0, keep: Generation | None = None) -> int:
+    """Remove generations that nobody uses, the least recently used first.
+
+    Args:
+        wanted: The initialiser whose generations count; None for all.
+        limit: How many bytes they may have together; 0 removes even the empty ones.
+        keep: One that stays.
+
+    Returns:
+        How many were removed.
+    """
+    found = [
+        (each, entry)
+        for entry in entries()
+        for each in entry.generations()
+        if wanted is None or each.about().get("initialiser") == wanted
+    ]
+    total = sum(each.size() for each, _ in found)
+    removed = 0
+    for each, entry in sorted(found, key=lambda pair: pair[0].used()):
+        if limit and total <= limit:
+            break
+        size = each.size()
+        if keep is None or each.path != keep.path:
+            each.remove()
+        if not each.path.exists():
+            total -= size
+            removed += 1
+            entry.forget()
+    return removed
+
+
+def forget_earlier_boots() -> None:
+    """Remove what is left from before this node was booted: nothing there is used again.
+
+    Should another node have the same name, and see the same folder, what it uses stays.
+    """
+    here = place.path()
+    host = here.name.rpartition("-")[0]
+    for other in here.parent.iterdir():
+        if other.name != here.name and other.name.rpartition("-")[0] == host:
+            for entry in entries(other):
+                for each in entry.generations():
+                    each.remove()
+                entry.forget()
+            if not [*entries(other)]:
+                remove(other)

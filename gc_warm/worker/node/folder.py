@@ -1,0 +1,380 @@
+"""`node_folder`: a folder that is filled once per node, and used by all its processes."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import functools
+import hashlib
+import inspect
+import json
+import os
+import reprlib
+import stat
+import sys
+import time
+import weakref
+from pathlib import Path
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    NamedTuple,
+    ParamSpec,
+    Protocol,
+    cast,
+    overload,
+)
+
+from gc_warm.errors import UsageError
+from gc_warm.errors.node import DiskFullError, NodeFolderError
+from gc_warm.worker import scope
+from gc_warm.worker.node import place
+from gc_warm.worker.node.bill import note, states_being_built
+from gc_warm.worker.node.content import NoContentError, hash_of, hash_of_arguments
+from gc_warm.worker.node.entry import (
+    Entry,
+    evict,
+    forget_earlier_boots,
+    remove,
+    sizes_of,
+)
+from gc_warm.worker.node.lock import Lock, describe_holder, is_inside, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gc_warm.worker.node.entry import Generation
+
+P = ParamSpec("P")
+
+DEFAULT_WAIT = 1800.0
+_TRIES = 3  # how often a call fills what it does not find afterwards
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_NEARLY_FULL = 1 << 20  # bytes: who finds fewer, and fails, has filled the disk
+
+
+class Options(NamedTuple):
+    """What `node_folder` was given; see there."""
+
+    maxbytes: int | None = None
+    max_age: float | None = None
+    wait: float = DEFAULT_WAIT
+    version: str | None = None
+    mutable: bool = False
+
+
+class NodeFolder(Generic[P]):
+    """A folder for each set of arguments; made by `node_folder`.
+
+    It is called like the initialiser, but for ``folder``, and returns the folder's path.
+    """
+
+    def __init__(self, initialiser: Callable[..., object], options: Options) -> None:
+        functools.update_wrapper(self, initialiser)
+        self.__name__ = initialiser.__name__
+        self.initialiser = initialiser
+        self.options = options
+        self.name = f"{initialiser.__module__}.{initialiser.__qualname__}"
+        self._whole = inspect.signature(initialiser)
+        parameters = {**self._whole.parameters}
+        folder = parameters.pop("folder", None)
+        if folder is None or folder.kind in {folder.VAR_KEYWORD, folder.VAR_POSITIONAL}:
+            raise UsageError(
+                f"{initialiser.__qualname__}() needs a parameter called folder: it is given the "
+                "path of an empty folder to fill."
+            )
+        self.__signature__ = self._whole.replace(
+            parameters=[*parameters.values()], return_annotation=Path
+        )
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Path:
+        """Return the folder for these arguments; fill it if no process of the node has.
+
+        Returns:
+            Its path. It stays as long as it is in use: for the call of the self-contained function
+            that asked for it, or as long as the warm state lives that was being built; if there
+            is neither, until this process ends.
+
+        Raises:
+            UsageError: An argument means nothing in another process.
+            NodeTimeoutError: Another process was filling it for too long.
+            NodeFolderError: The place is not safe, or full, or has no locks.
+        """
+        try:
+            bound = self.__signature__.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{self.__name__}() got wrong arguments: {error}") from None
+        bound.apply_defaults()
+        entry = Entry(place.root() / "folders" / self._key(bound.arguments))
+        generation, lock = entry.use(self.options.max_age) or self._get(entry, bound)
+        _keep(generation, lock)
+        return Path(generation.content)
+
+    def _key(self, arguments: dict[str, Any]) -> str:
+        """Return the name of the entry: made of the arguments, and of what fills it."""
+        try:
+            given = hash_of_arguments(arguments)
+        except NoContentError as error:
+            raise UsageError(
+                f"Argument {error.path!r} of {self.name} is a {type(error.value).__name__}, which "
+                "means nothing in another process. Pass what it is made from, such as a path."
+            ) from None
+        if self.options.version is not None:
+            content = f"{self.name} {self.options.version}"
+        else:
+            try:
+                content = hash_of(self.initialiser)
+            except NoContentError as error:
+                raise UsageError(
+                    f"{self.name} uses {error.path or error.value!r}, a "
+                    f"{type(error.value).__name__}, and whether that is the same in another "
+                    "process cannot be known. Make it inside, or say @node_folder(version=...)."
+                ) from None
+        digest = hashlib.sha256(f"{given} {content} {self.options.mutable}".encode()).hexdigest()
+        plain = "".join(each if each.isalnum() else "_" for each in self.__name__)
+        return f"{plain[:40]}-{digest[:32]}"
+
+    def _get(self, entry: Entry, bound: inspect.BoundArguments) -> tuple[Generation, Lock]:
+        """Wait for another's folder, or fill it."""
+        place.own(entry.path)
+        if is_inside(NodeFolder._fill_once.__code__, "where", entry.path):
+            raise NodeFolderError(f"{self.name} asked for the folder that it is filling.")
+        began, filled = time.perf_counter(), [0.0]
+
+        def use() -> tuple[Generation, Lock] | None:
+            age = self.options.max_age  # that it may have had when this call began
+            return entry.use(None if age is None else age + time.perf_counter() - began)
+
+        def attempt() -> tuple[Generation, Lock] | None:
+            found = use()
+            if found is not None:
+                return found
+            place.own(entry.path)  # somebody may just have removed the entry
+            with Lock(entry.lock) as lock:
+                if lock.take(make=True) and use() is None:
+                    if len(filled) > _TRIES:
+                        raise NodeFolderError(
+                            f"The folder that {self.name} has filled is not whole. Somebody "
+                            "removes or changes it; if its users do, say "
+                            "@node_folder(mutable=True)."
+                        )
+                    filled.append(self._fill(entry, lock, bound))
+            return use()
+
+        found = wait_for(attempt, self.options.wait, lambda: self._too_long(entry))
+        note({"node_wait_seconds": time.perf_counter() - began - sum(filled)})
+        return found
+
+    def _too_long(self, entry: Entry) -> str:
+        return (
+            f"{self.name} waited {self.options.wait:g} s for its folder, which is being filled by "
+            f"{describe_holder(entry.lock)}. It waits longer with @node_folder(wait=...)."
+        )
+
+    def _fill(self, entry: Entry, lock: Lock, bound: inspect.BoundArguments) -> float:
+        """Fill the folder (lock held); return how many seconds that took."""
+        label = _label(bound)
+        lock.say(f"{self.name}({label})")
+        entry.tidy(self.options.max_age)
+        with contextlib.suppress(OSError):
+            forget_earlier_boots()
+        try:
+            return self._fill_once(entry.path, lock, bound, label)
+        except DiskFullError:
+            if not evict(None):  # what nobody uses may be what fills the disk
+                raise
+        return self._fill_once(entry.path, lock, bound, label)
+
+    def _fill_once(
+        self, where: Path, lock: Lock, bound: inspect.BoundArguments, label: str
+    ) -> float:
+        entry, began, built = Entry(where), time.perf_counter(), time.time()
+        folder = entry.begin()
+        content = folder / "content"
+        try:
+            content.mkdir(0o700)
+            whole = self._whole.bind_partial()
+            whole.arguments = {**bound.arguments, "folder": content}
+            self.initialiser(*whole.args, **whole.kwargs)
+            sizes = sizes_of(content)
+            seconds, total = time.perf_counter() - began, sum(sizes.values())
+            self._require_possible(content, total)
+            about = {
+                "initialiser": self.name,
+                "arguments": label,
+                "built": built,
+                "seconds": seconds,
+                "bytes": total,
+                "files": len(sizes),
+            }
+            (folder / "sizes.json").write_text(json.dumps({} if self.options.mutable else sizes))
+            (folder / "about.json").write_text(json.dumps(about))
+            (folder / "use").touch(0o600)
+            if lock.held:  # else this is a child, forked meanwhile
+                entry.complete(folder)
+        except BaseException as error:
+            self._clean_up(entry, folder, lock, error)
+            raise
+        note({"node_cold_starts": 1, "node_build_seconds": seconds, "node_bytes": total})
+        if self.options.maxbytes is not None:
+            evict(self.name, self.options.maxbytes, entry.generations()[0])
+        return seconds
+
+    def _clean_up(self, entry: Entry, folder: Path, lock: Lock, error: BaseException) -> None:
+        """Leave nothing of what could not be completed; say so if the disk is full."""
+        if not lock.held:
+            return
+        full = not isinstance(error, NodeFolderError) and _is_full(error, entry.path)
+        written = sum(sizes_of(folder).values()) if full else 0
+        remove(folder)
+        if full:
+            raise DiskFullError(
+                f"The disk of {entry.path} is full: {self.name} had written {written:,} bytes. "
+                "Nothing of them is left. `gc-warm node list` says what else is there; "
+                "GC_WARM_NODE_DIR chooses another disk."
+            ) from error
+
+    def _require_possible(self, content: Path, total: int) -> None:
+        if not stat.S_ISDIR(content.lstat().st_mode):
+            raise NodeFolderError(f"{self.name} must leave what it fills a folder.")
+        limit = self.options.maxbytes
+        if limit is not None and total > limit:
+            raise NodeFolderError(
+                f"A folder of {self.name} has {total:,} bytes, but all of its folders together may "
+                f"have only maxbytes={limit:,}."
+            )
+
+    def __get__(self, instance: object, owner: type | None = None) -> NodeFolder[P]:
+        """Be the same in a class as outside."""
+        return self
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        if (
+            self.__module__ != "__main__"
+            and getattr(sys.modules.get(self.__module__), self.__name__, None) is self
+        ):
+            return str(self.__name__)
+        return _again, (self.initialiser, *self.options)
+
+    def __repr__(self) -> str:
+        return f"<node folder {self.name}>"
+
+
+def _again(initialiser: Callable[..., object], *options: Any) -> NodeFolder[...]:
+    return NodeFolder(initialiser, Options(*options))
+
+
+def _label(bound: inspect.BoundArguments) -> str:
+    return ", ".join(f"{name}={reprlib.repr(each)}" for name, each in bound.arguments.items())
+
+
+def _is_full(error: BaseException | None, path: Path) -> bool:
+    """Say whether a failure is that of a full disk; some libraries do not say it as such."""
+    try:
+        status = os.statvfs(path)
+        if isinstance(error, Exception) and status.f_bavail * status.f_frsize < _NEARLY_FULL:
+            return True
+    except OSError:
+        pass
+    while error is not None:
+        number = getattr(error, "errno", None)
+        if number in _FULL or any(f"[Errno {each}]" in str(error) for each in _FULL):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+# Who uses a folder
+
+_used: weakref.WeakKeyDictionary[Any, dict[Path, Lock]] = weakref.WeakKeyDictionary()
+_for_life: dict[Path, Lock] = {}
+
+
+def _keep(generation: Generation, lock: Lock) -> None:
+    """Keep a folder for as long as it is in use: see `NodeFolder.__call__`."""
+    for user in states_being_built() or [scope.current()]:
+        kept = _for_life if user is None else _used.setdefault(user, {})
+        kept.setdefault(generation.path, lock)
+
+
+class _Decorator(Protocol):
+    """`node_folder` with its options given."""
+
+    @overload
+    def __call__(self, initialiser: Callable[Concatenate[Path, P], object], /) -> NodeFolder[P]: ...
+    @overload
+    def __call__(self, initialiser: Callable[..., object], /) -> NodeFolder[...]: ...
+    def __call__(self, initialiser: Callable[..., object], /) -> NodeFolder[...]:
+        """Decorate an initialiser."""
+
+
+@overload
+def node_folder(initialiser: Callable[Concatenate[Path, P], object], /) -> NodeFolder[P]: ...
+@overload
+def node_folder(initialiser: Callable[..., object], /) -> NodeFolder[...]: ...
+@overload
+def node_folder(
+    *,
+    maxbytes: int | None = None,
+    max_age: float | None = None,
+    wait: float = DEFAULT_WAIT,
+    version: str | None = None,
+    mutable: bool = False,
+) -> _Decorator: ...
+def node_folder(
+    initialiser: Callable[..., object] | None = None,
+    /,
+    *,
+    maxbytes: int | None = None,
+    max_age: float | None = None,
+    wait: float = DEFAULT_WAIT,
+    version: str | None = None,
+    mutable: bool = False,
+) -> NodeFolder[...] | _Decorator:
+    """Fill a folder once per node and arguments, for all processes of the node.
+
+    The initialiser has a parameter ``folder``: the path of an empty folder, which it fills. Other
+    processes that ask meanwhile wait. If it raises, or its process is killed, nothing remains, and
+    the next to ask fills the folder. Once it is complete, it is not to be changed.
+
+    Args:
+        initialiser: The function that fills the folder.
+        maxbytes: How large all folders of this initialiser may be together, in bytes. What nobody
+            uses goes, the least recently used first; what is in use stays.
+        max_age: Fill the folder anew if that was done so long ago, in seconds. Who uses the old one
+            keeps it.
+        wait: How long to wait for another process, in seconds.
+        version: What tells this initialiser's folders from those of its earlier versions, instead
+            of its code and what that names.
+        mutable: Let users change what is in the folder. Otherwise its files are compared, once in
+            each process, with what was built, and if any is missing or has another size, the folder
+            is filled anew.
+
+    Returns:
+        A `NodeFolder`: called like the initialiser, without ``folder``; returns the path.
+
+    Raises:
+        UsageError: An option or the initialiser is not usable.
+    """
+    for name, value in {"maxbytes": maxbytes, "max_age": max_age, "wait": wait}.items():
+        is_number = type(value) is int or (type(value) is float and name != "maxbytes")
+        if not (is_number and value >= 0) and (value is not None or name == "wait"):  # type: ignore[operator]
+            unit = "bytes, a whole number" if name == "maxbytes" else "seconds"
+            raise UsageError(f"{name} must be a number of {unit}, not {value!r}.")
+    if not (version is None or isinstance(version, str)):
+        raise UsageError(f"version must be a text, not {version!r}.")
+    options = Options(maxbytes, max_age, wait, version, mutable)
+    decorate = cast("_Decorator", functools.partial(_decorate, options))
+    return decorate if initialiser is None else decorate(initialiser)
+
+
+def _decorate(options: Options, initialiser: Any, /) -> NodeFolder[...]:
+    later = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+    if not inspect.isfunction(initialiser) or any(is_kind(initialiser) for is_kind in later):
+        raise UsageError(
+            f"@node_folder decorates a plain function, not {initialiser!r}. Options are given by "
+            "keyword: @node_folder(max_age=3600)."
+        )
+    return NodeFolder(initialiser, options)

@@ -1,0 +1,65 @@
+"""Builds in turn: at most so many builds of an initialiser, or its group, at a time on one node."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from typing import TYPE_CHECKING, Any
+
+from gc_warm.worker.node import place
+from gc_warm.worker.node.bill import charge
+from gc_warm.worker.node.lock import Lock, describe_holder, is_inside, wait_for
+
+if TYPE_CHECKING:
+    from gc_warm.worker.state.build import Builder
+    from gc_warm.worker.state.slot import Slot
+
+
+def in_turn(state: Any, build: Builder) -> Builder:
+    """Return a function that builds like another, when it is its turn.
+
+    Args:
+        state: The initialiser: it, or its group, names the turn.
+        build: What builds.
+    """
+    name, builds, seconds = state.group.name, state.options.builds_per_node, state.wait
+
+    def build_in_turn(slot: Slot, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if is_inside(build_in_turn.__code__, "name", name):  # what a build needs is part of it
+            build(slot, args, kwargs)
+            return
+        # The frame of this function says that the thread has its turn: see `is_inside`.
+        with _take(name, builds or 1, seconds, f"{state.name}({slot.label})"):
+            now = time.perf_counter()
+            charge(slot, {"node_wait_seconds": now - slot.begun})
+            slot.begun = now
+            build(slot, args, kwargs)
+
+    return build_in_turn
+
+
+def _take(name: str, builds: int, seconds: float, what: str) -> Lock:
+    """Wait for a turn.
+
+    Raises:
+        NodeTimeoutError: There was none in that time.
+    """
+    key = hashlib.sha256(name.encode()).hexdigest()[:32]
+    paths = [place.root() / "turns" / f"{key}-{number}" for number in range(builds)]
+
+    def attempt() -> Lock | None:
+        for path in paths:
+            lock = Lock(path)
+            if lock.take(make=True):
+                lock.say(what)
+                return lock
+        return None
+
+    def complaint() -> str:
+        holders = "; ".join(map(describe_holder, paths))
+        return (
+            f"{what} waited {seconds:g} s for its turn: {name} has builds_per_node={builds}. "
+            f"Building: {holders}. It waits longer with @warm(wait=...)."
+        )
+
+    return wait_for(attempt, seconds, complaint)

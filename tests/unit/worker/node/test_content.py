@@ -1,0 +1,278 @@
+"""What is the same in every process, and what is not."""
+
+import dataclasses
+import datetime as dt
+import decimal
+import enum
+import functools
+import json
+import logging
+import re
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gc_warm import node_folder
+from gc_warm.errors import UsageError
+from gc_warm.worker.node.content import NoContentError, hash_of
+
+PLAIN = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary(max_size=5)
+)
+VALUES = st.recursive(
+    PLAIN,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.lists(inner, max_size=3).map(tuple),
+        st.dictionaries(st.text(max_size=3), inner, max_size=3),
+        st.frozensets(PLAIN, max_size=3),
+    ),
+    max_leaves=8,
+)
+
+
+def typed(value):
+    """Write a value so that two are the same text only if they are the same in type and content."""
+    match value:
+        case list() | tuple():
+            return f"{type(value).__name__}({', '.join(map(typed, value))})"
+        case frozenset():
+            return f"frozenset({', '.join(sorted(map(typed, value)))})"
+        case dict():
+            return f"dict({', '.join(sorted(typed(pair) for pair in value.items()))})"
+        case _:
+            return f"{type(value).__name__} {value!r}"
+
+
+@settings(max_examples=150, deadline=None)
+@given(VALUES, VALUES)
+def test_two_values_have_one_hash_only_if_they_are_the_same(one, other):
+    assert (typed(one) == typed(other)) == (hash_of(one) == hash_of(other))
+
+
+class Colour(enum.Enum):
+    RED = 1
+    BLUE = 2
+
+
+@dataclasses.dataclass
+class Config:
+    layers: int
+    names: tuple[str, ...] = ()
+
+
+class Point(NamedTuple):
+    x: int
+    y: int
+
+
+DISTINCT = [
+    *(1, 1.0, True, "1", b"1", None, -0.0, 0.0, float("nan"), 1j, (1,), [1], {1}, frozenset({1})),
+    *(Path("a"), "a", Colour.RED, Colour.BLUE, Config(1), Config(2), Point(1, 2), (1, 2)),
+    *(decimal.Decimal(1), dt.date(2026, 1, 1), uuid.UUID(int=1), range(3), re.compile("a")),
+    *(np.float64(1), np.float32(1), np.array([1, 2]), np.array([1, 3]), np.dtype("f4")),
+    *({"a": 1}, {"a": 2}, [("a", 1)], -1, -2, functools.partial(int, base=2), int, list[int], len),
+    *(logging.getLogger("a"), logging.getLogger("b"), slice(1, 2), bytearray(b"1"), ..., str.upper),
+]
+
+
+def test_each_of_many_kinds_of_values_has_a_hash_of_its_own():
+    assert len(DISTINCT) == len({hash_of(each) for each in DISTINCT})
+
+
+# Sets have another order there.
+HASHES = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+import test_content as t
+print(json.dumps([t.hash_of(each) for each in (*t.DISTINCT, t.function, t.Config)]))
+"""
+
+ROOT = Path("/data")
+LOG = logging.getLogger("a")
+NAMES = {"b", "a", "c"}
+
+
+def helper(name):
+    return ROOT / name if name in {"a", "b", "c"} else sorted(NAMES)
+
+
+@functools.lru_cache
+def function(name, *, colour=Colour.RED):
+    def inner():
+        return helper(name), Config(1), np.zeros(3), LOG, colour
+
+    return [inner() for _ in range(3)]
+
+
+def test_hashes_are_the_same_in_every_process():
+    command = [sys.executable, "-c", HASHES, str(Path(__file__).parent)]
+    elsewhere = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert [hash_of(each) for each in (*DISTINCT, function, Config)] == json.loads(elsewhere)
+
+
+# What fills a folder
+
+PROJECT = """
+    import functools
+    import project_tools
+    from project_tools import unpack, Reader
+
+    ROOT = "/data"
+    LIMITS = {"a": 1}
+
+    class Model:
+        size = 1
+        def load(self):
+            return self.size
+
+    def helper():
+        return ROOT
+
+    @functools.lru_cache
+    def cached():
+        return helper()
+
+    def fill(folder, scale=2):
+        "Fill it."
+        import project_late
+        Model().load()
+        project_tools.other()
+        unpack(folder)
+        return cached(), LIMITS, Reader
+"""
+TOOLS = """
+    import project_deep
+
+    def unpack(folder):
+        return 1
+
+    def other():
+        return project_deep.value
+
+    class Reader:
+        pass
+"""
+
+
+def hash_of_project(user_module, edits=(), name="project_main"):
+    texts = {"project_main": PROJECT, "project_tools": TOOLS}
+    texts |= {"project_deep": "    value = 1\n", "project_late": "    late = 1\n"}
+    for old, new in edits:
+        assert any(old in text for text in texts.values())
+        texts = {each: text.replace(old, new) for each, text in texts.items()}
+    for each in texts:
+        sys.modules.pop(each, None)
+    modules = {each: user_module(each, texts[each]) for each in reversed(texts)}
+    sys.modules.pop("project_late")  # it is imported when the function runs
+    return hash_of(modules[name].fill)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        ('ROOT = "/data"', 'ROOT = "/other"'),
+        ('{"a": 1}', '{"a": 2}'),
+        ("size = 1", "size = 2"),
+        ("return self.size", "return -self.size"),
+        ("return ROOT", "return ROOT * 2"),
+        ("return 1", "return 3"),
+        ("value = 1", "value = 2"),
+        ("late = 1", "late = 2"),
+        ("scale=2", "scale=3"),
+        ("unpack(folder)\n", "unpack(folder, 1)\n"),
+        ("return project_deep.value", "return -project_deep.value"),
+    ],
+)
+def test_a_change_of_what_fills_it_is_another_content(user_module, edit):
+    assert hash_of_project(user_module) != hash_of_project(user_module, [edit])
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        ("    import functools\n", "    import functools\n    # a comment\n\n"),
+        ("    ROOT = ", "    unused = 1\n    ROOT = "),
+        ("def fill(folder", "def fill(folder: 'object'"),
+    ],
+)
+def test_what_it_does_not_use_may_change(user_module, edit):
+    assert hash_of_project(user_module) == hash_of_project(user_module, [edit])
+
+
+def test_definitions_that_name_each_other_come_to_an_end(user_module):
+    module = user_module(
+        "in_a_circle",
+        """
+        def a():
+            return b, C, KNOWN
+
+        def b():
+            return a
+
+        class C:
+            def own(self):
+                return C, a
+
+        KNOWN = [a]
+        KNOWN.append(KNOWN)
+        """,
+    )
+    assert hash_of(module.a) != hash_of(module.b)
+
+
+def test_shared_helpers_are_read_once(user_module):
+    lines = ["def f0(): return 1"]
+    lines += [
+        f"def f{n}(): return f{n - 1}() + f{n - 1}() + (lambda: f{n - 1})()()" for n in range(1, 40)
+    ]
+    assert hash_of(user_module("many", "\n".join(lines)).f39)
+
+
+@pytest.mark.parametrize("value", [sys.stdout, (each for each in ()), sys._getframe()])
+def test_what_means_nothing_elsewhere_is_refused(value):
+    with pytest.raises(NoContentError):
+        hash_of([value])
+
+
+def test_a_refused_argument_is_named():
+    @node_folder
+    def weights(config: object, folder: Path):
+        pass
+
+    message = r"Argument 'config' of .*weights is a frame, which means nothing in another process"
+    with pytest.raises(UsageError, match=message):
+        weights({"frame": sys._getframe()})
+
+
+def test_a_refused_global_is_named_and_a_version_helps(user_module):
+    text = """
+        import sys
+        from gc_warm import node_folder
+        client = {"frame": sys._getframe()}
+        def connect():
+            return client
+        def fill(folder):
+            connect()
+        weights = node_folder(fill)
+        versioned = node_folder(version="1")(fill)
+    """
+    module = user_module("with_a_client", text)
+    with pytest.raises(UsageError, match=r"fill uses 'connect.client', a frame, .*version="):
+        module.weights()
+    assert module.versioned().is_dir()
+
+
+def test_another_version_is_another_folder():
+    def fill(folder: Path):
+        pass
+
+    folders = [node_folder(version=version)(fill)() for version in ("1", "2", "1")]
+    assert folders[0] == folders[2] != folders[1]
