@@ -268,12 +268,22 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
             SerializationError: The function cannot be serialized.
         """
         self._check_running()
+        return self._send(self._id_of(fn), args, kwargs)
+
+    def _id_of(self, fn: Callable[..., Any]) -> str:
+        """Return the id of a function, which is registered if it was not."""
         key = key_of(fn)
-        if key not in self._functions:
-            with self._registering:
-                if key not in self._functions:
-                    self.register_function(fn)
-        return self._send(self._functions[key], args, kwargs)
+        if key in self._functions:
+            return self._functions[key]
+        with self._registering:
+            if key in self._functions:
+                return self._functions[key]
+            self._check_registering()
+            with self._shut_down_on_error(fn):
+                registered = self._register(fn, None, {})
+            if key_of(fn) == key:  # what it uses has not changed meanwhile
+                self._functions[key] = registered
+            return registered
 
     def submit_to_registered_function(
         self,

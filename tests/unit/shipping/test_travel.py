@@ -90,7 +90,7 @@ def test_the_carried_runtime_is_what_runs(lab, one_worker):
 
 
 def test_a_worker_with_this_gc_warm_uses_its_own(lab):
-    with LocalExecutor(workers=1) as executor:
+    with LocalExecutor(workers=1, worker_packages=["gc-warm"]) as executor:
         assert executor.submit(lab.gc_warm_file).result() == "SourceFileLoader"
 
 
