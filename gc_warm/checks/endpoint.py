@@ -97,7 +97,8 @@ class _Check:
             self.python(python)
         document = self.report.yaml(core) if core.is_file() else Document()
         settings = document.data if document else {}
-        if "engine" in settings:
+        if "engine" in settings and document is not None:
+            self.report.misplaced_engine(core, document.lines.get(("engine",), 1))
             self.rendered(core)
             return
         if document and core.is_file() and not has_python:
@@ -121,6 +122,8 @@ class _Check:
         [answer] = load(folder=path.parent, timeout=self.timeout)
         self.report.failed(path, answer, 1)
         if answer.settings:
+            if "engine" in answer.settings:
+                self.report.misplaced_engine(path, 1)
             self.report.settings(answer.settings, path, Keywords(text))
 
     def rendered(self, path: Path) -> None:

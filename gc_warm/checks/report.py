@@ -30,6 +30,7 @@ LOADING = {
     "GW006": "The schema is not a JSON schema.",
     "GW007": "There is nothing to check: no engine and no template.",
     "GW008": "It loads, but its engine could not start, or not submit a block.",
+    "GW009": "The endpoint does not start, because its engine is not in the template.",
 }
 # No reason is longer: some say what stands in a file.
 MAX_REASON = 2000
@@ -101,6 +102,12 @@ class Report:
             self.found("GW003", path, line, f"The endpoint refuses it: {reason}", "Correct it.")
         else:
             self.found("GW008", path, line, f"It loads, but cannot run: {reason}", "Correct it.")
+
+    def misplaced_engine(self, path: Path, line: int) -> None:
+        """Say that an engine is where an endpoint no longer looks for it."""
+        reason = f"{path.name} has an engine, and `globus-compute-endpoint start` refuses that."
+        fix = "Move `engine`, and what is about it, to user_config_template.yaml.j2 beside it."
+        self.found("GW009", path, line, reason, fix)
 
     def not_executed(self, path: Path, what: str) -> None:
         """Say that something was not run, as asked."""

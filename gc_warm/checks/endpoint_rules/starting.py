@@ -27,6 +27,7 @@ POLLED = {"strategy": str, "max_idletime": (int, float), "strategy_period": (int
 AFFINITIES = ("none", "block", "block-reverse", "alternating")
 _RANKS = re.compile(r"list(?::\d{1,4}(?:-\d{1,4})?(?:,\d{1,4}(?:-\d{1,4})?)*)+")
 AFFINITY = ("engine", "cpu_affinity")
+ENCRYPTED = ("engine", "encrypted")
 # Which start workers on the first node only.
 ONE_NODE = {
     "SingleNodeLauncher": "starts as many sets of workers as there are nodes, all on the first one",
@@ -96,13 +97,12 @@ def pods_have_no_keys(settings: Settings) -> Iterator[Trouble]:
     """Workers in pods never connect, because traffic is encrypted with keys that they lack."""
     if settings.provider != "KubernetesProvider" or not settings.has_blocks:
         return
-    default = not settings.is_mpi
-    if settings.get("engine", "encrypted", default=default) is False:
+    if settings.get(*ENCRYPTED) is False:
         return
     if settings.is_set(*PROVIDER, "persistent_volumes"):
         return  # the keys may be on one
     yield Trouble(
-        ("engine", "encrypted"),
+        ENCRYPTED,
         "Traffic is encrypted with keys that are files in the endpoint's folder. A pod does not "
         "see them, so none of its workers ever connects.",
         "Set `encrypted: false` under `engine`, and let nobody else reach the endpoint's ports: "
@@ -170,3 +170,18 @@ def _workers(settings: Settings) -> int:
     """Return how many workers a node has; 0 if that depends on its cores."""
     limits = [int(settings.number(*WORKERS, default=0)), settings.accelerators]
     return min((limit for limit in limits if limit > 0), default=0)
+
+
+@rule("GW507")
+def traffic_in_plain(settings: Settings) -> Iterator[Trouble]:
+    """Whoever reaches the endpoint's ports runs code as its user, because nothing is encrypted."""
+    if not settings.has_blocks or settings.get(*ENCRYPTED) is not False:
+        return
+    if settings.provider == "KubernetesProvider":
+        return  # where it has to be: GW503
+    yield Trouble(
+        ENCRYPTED,
+        "Workers and endpoint talk in plain, and ask nobody who they are: whoever reaches the "
+        "endpoint's ports, other users of this machine among them, reads tasks and runs code.",
+        "Leave `encrypted` out.",
+    )

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
     from gc_warm.checks.reading import Place
 
-# One machine's worth of states is no accident; a node's worth of cores may be.
-MANY = 16
+# A node's cores, where it is not said; and how many workers are a surprise, but no accident.
+MANY = 64
+FEW = 5
 WORKERS = ("engine", "max_workers_per_node")
 
 
@@ -114,10 +115,17 @@ def worker_for_each_core(settings: Settings) -> Iterator[Trouble]:
         settings.has_workers
         and not settings.is_set(*WORKERS)
         and not settings.accelerators
+        and not settings.is_set("engine", "max_workers")  # meant so, and refused when it loads
         and not settings.is_set("engine", "mem_per_worker")
-        and settings.number("engine", "cores_per_worker", default=1) < MANY
+        and _workers_for_cores(settings) >= FEW
     ):
         yield _for_each_core("max_workers_per_node")
+
+
+def _workers_for_cores(settings: Settings) -> float:
+    """Return how many workers a node has cores for, if it has many unless it is said."""
+    cores = settings.number(*PROVIDER, "cores_per_node", default=MANY)
+    return cores / max(1e-9, settings.number("engine", "cores_per_worker", default=1))
 
 
 def _for_each_core(name: str) -> Trouble:
