@@ -106,7 +106,8 @@ def _remembering(provider: type[Any], notes: list[str]) -> Any:
             except typeguard.TypeCheckError as error:
                 raise TypeError(f'argument "{name}": {error}') from error
             setattr(self, name, value)
-        self.script_dir, self.resources = None, {}
+        self.script_dir = None
+        vars(self).setdefault("nodes_per_block", 1)
         if provider.__name__ in CLOUD:
             notes.append(
                 f"{provider.__name__} is not made here, because it creates cloud resources; its "
