@@ -96,7 +96,9 @@ def test_nothing_happens(watched, tmp_path):
     for name, text in CONFIGS.items():
         (tmp_path / "config").write_text(text)
         found = check_endpoint(tmp_path / "config")
-        assert not {"GW003", "GW008"} & {each.code for each in found}, (name, found)
+        # Parsl's provider for Google is none that its own executor takes.
+        refused = {"GW003"} if name == "google" else set()
+        assert refused == {"GW003", "GW008"} & {each.code for each in found}, (name, found)
         assert not watched.read_text(), name
 
 
