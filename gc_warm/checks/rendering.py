@@ -13,6 +13,7 @@ import json
 import os
 import pwd
 import uuid
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -128,6 +129,8 @@ def rehearse(config: CoreEndpointConfig | UserEndpointConfig, folder: str) -> No
         Exception: Whatever would keep the engine from starting, or the block from being submitted.
     """
     engine = getattr(config, "engine", None)
+    if isinstance(engine, ProcessPoolEngine):
+        inspect.signature(ProcessPoolExecutor).bind(**engine._executor_kwargs)  # noqa: SLF001
     if not isinstance(engine, GlobusComputeEngine):
         return
     polling = engine._job_status_kwargs  # noqa: SLF001

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING
 
@@ -87,6 +88,8 @@ def scales(settings: Settings) -> bool:
 
 def idle_time(settings: Settings) -> float:
     """Return after how many seconds without tasks blocks are ended."""
+    if settings.get(*POLLING, "max_idletime") == math.inf:
+        return math.inf
     return settings.number(*POLLING, "max_idletime", default=MAX_IDLETIME)
 
 

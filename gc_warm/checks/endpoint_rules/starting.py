@@ -112,7 +112,13 @@ def pods_have_no_keys(settings: Settings) -> Iterator[Trouble]:
 
 @rule("GW504", Severity.ERROR)
 def never_a_block(settings: Settings) -> Iterator[Trouble]:
-    """No block is ever started, so no task ever runs."""
+    """No block, or no worker, is ever started, so no task ever runs."""
+    if (
+        settings.engine == "ProcessPoolEngine"
+        and settings.number("engine", "max_workers", default=1) < 1
+    ):
+        fix = "Set `max_workers: 1` or more."
+        yield Trouble(("engine", "max_workers"), "A pool of no workers cannot start.", fix)
     if not settings.has_blocks or init_blocks(settings) >= 1:
         return
     how, where = strategy(settings)
