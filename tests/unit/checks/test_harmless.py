@@ -173,8 +173,7 @@ def test_an_interface_that_is_missing_here_hides_nothing(tmp_path):
 LOCAL = "provider: {type: LocalProvider, min_blocks: 1}"
 CANNOT_START = [
     f"type: GlobusComputeEngine, container_type: custom, {LOCAL}",
-    f"type: GlobusComputeEngine, container_type: custom, {LOCAL},"
-    + " container_cmd_options: 'run {IMAGE} {EXECUTOR_LAUNCH_CMD}'",
+    f"type: GlobusComputeEngine, container_type: custom, container_cmd_options: '{{X}}', {LOCAL}",
     "type: ProcessPoolEngine, max_workers: 1, max_retries_on_system_failure: 2",
 ]
 
