@@ -12,6 +12,7 @@ from gc_warm.worker.task import self_contained as self_contained
 if TYPE_CHECKING:
     from gc_warm.client.registry import FunctionRegistry as FunctionRegistry
     from gc_warm.client.registry import registered as registered
+    from gc_warm.errors import RequirementError as RequirementError
     from gc_warm.local.client import LocalClient as LocalClient
     from gc_warm.local.executor import LocalExecutor as LocalExecutor
     from gc_warm.local.faults import Faults as Faults
@@ -49,6 +50,7 @@ _ON_FIRST_USE = {
     name: "gc_warm." + module
     for module, names in {
         "client.registry": "FunctionRegistry registered",
+        "errors": "RequirementError",
         "local.client": "LocalClient",
         "local.executor": "LocalExecutor",
         "local.faults": "Faults",

@@ -1,7 +1,8 @@
 """Will an endpoint config keep its workers warm? All findings at once.
 
 A folder, a template, or a rendered YAML or ``config.py`` is loaded as the endpoint would load it,
-in a process of its own, and then every rule looks at it. docs/checks.md lists the rules.
+up to where its engine would hand a block to the scheduler, in a process of its own; and then every
+rule looks at it. docs/checks.md lists the rules.
 """
 
 from __future__ import annotations
@@ -34,8 +35,12 @@ def check_endpoint(
     options: Mapping[str, Any] | None = None,
     needs: Needs | None = None,
     timeout: float = SECONDS,
+    execute: bool = True,
 ) -> list[Finding]:
     """Check a config folder, a template, a rendered YAML, or a ``config.py``.
+
+    A ``config.py`` is run, and templates are rendered, in a process of their own. Providers are
+    kept from acting: no connection is opened, and no scheduler is asked.
 
     Args:
         path: What to check.
@@ -43,6 +48,7 @@ def check_endpoint(
             beside it, or nothing.
         needs: What warmth is worth: pauses, the length of a build, the size of a state.
         timeout: How long rendering and loading may take each, in seconds.
+        execute: False runs no ``config.py`` and renders no template, and so says less.
 
     Returns:
         All findings, by file and line; none if it stays warm.
@@ -51,7 +57,7 @@ def check_endpoint(
         UsageError: There is nothing at the path that can be read.
     """
     report = Report(needs or Needs())
-    check = _Check(report, options, timeout)
+    check = _Check(report, options, timeout, execute)
     try:
         if not path.exists():
             raise UsageError(f"There is no {path}.")
@@ -81,6 +87,7 @@ class _Check:
     report: Report
     options: Mapping[str, Any] | None
     timeout: float
+    execute: bool
 
     def folder(self, folder: Path) -> None:
         """Check what the endpoint would find in its folder."""
@@ -90,7 +97,8 @@ class _Check:
             self.python(python)
         document = self.report.yaml(core) if core.is_file() else Document()
         settings = document.data if document else {}
-        if "engine" in settings:
+        if "engine" in settings and document is not None:
+            self.report.misplaced_engine(core, document.lines.get(("engine",), 1))
             self.rendered(core)
             return
         if document and core.is_file() and not has_python:
@@ -108,9 +116,14 @@ class _Check:
         text = read_text(path)
         if path.name != "config.py":
             raise UsageError(f"An endpoint loads config.py, and no {path.name}.")
+        if not self.execute:
+            self.report.not_executed(path, "run, so nothing of it is checked")
+            return
         [answer] = load(folder=path.parent, timeout=self.timeout)
         self.report.failed(path, answer, 1)
         if answer.settings:
+            if "engine" in answer.settings:
+                self.report.misplaced_engine(path, 1)
             self.report.settings(answer.settings, path, Keywords(text))
 
     def rendered(self, path: Path) -> None:
@@ -131,7 +144,8 @@ class _Check:
     def template(self, path: Path, schema: Path | None = None) -> None:
         """Check a template, and what it renders to."""
         schema = schema or path.with_name(SCHEMA)
-        TemplateCheck(self.report, path, schema, self.options, self.timeout).run()
+        check = TemplateCheck(self.report, path, schema, self.options, self.timeout, self.execute)
+        check.run()
 
 
 def _template_in(folder: Path, core: Mapping[str, Any]) -> Path | None:

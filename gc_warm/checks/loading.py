@@ -28,7 +28,8 @@ class Answer:
         settings: What was loaded, as plain data.
         kind: The failure's type, empty if there is none.
         failure: What it says.
-        step: ``render`` or ``load``.
+        step: ``render``, ``load`` or ``start``: how far it came.
+        notes: What could not be verified here, though loading went on.
         here: Whether it may be this machine that is wrong, and not the config.
     """
 
@@ -38,6 +39,7 @@ class Answer:
     failure: str = ""
     step: str = "load"
     here: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def load(
@@ -91,6 +93,7 @@ def _answer(data: dict[str, Any]) -> Answer:
         failure=failure["text"],
         step=data.get("step", "load"),
         here=failure["here"],
+        notes=tuple(data.get("notes", ())),
     )
 
 

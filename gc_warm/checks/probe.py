@@ -1,9 +1,9 @@
 """The program in which configs are rendered and loaded.
 
-Loading a config runs code: a ``config.py`` is a program, templates can loop, providers ask the
-scheduler. So it happens in a process of its own, with a time limit, and the folder's own
-environment. It gets a request and leaves an answer, both JSON files. What a config does, it may
-do with little memory and disk: the limits are far above what any config needs.
+Loading a config runs code: a ``config.py`` is a program, and templates can loop. So it happens in a
+process of its own, with a time limit, and the folder's own environment; harmless.py keeps it from
+acting. It gets a request and leaves an answer, both JSON files. What a config does, it may do with
+little memory and disk: the limits are far above what any config needs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MAX_MEMORY = 4 * 1024**3
 MAX_FILE = 64 * 1024**2
 MAX_TEXT = 256 * 1024
 # What is wrong with the machine that checks, not with the config.
-_OF_THIS_MACHINE = ("OSError", "ImportError", "OptionalModuleMissing", "ConfigException")
+_OF_THIS_MACHINE = ("OSError", "ImportError", "OptionalModuleMissing")
 
 
 def main() -> None:
@@ -29,7 +29,12 @@ def main() -> None:
     _limit()
     request = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     os.environ.update(request["environment"])
-    answers = [_answer(request, options) for options in request["options"]]
+    from gc_warm.checks import harmless, rendering
+
+    notes: list[str] = []
+    rendering.runtime()  # asks programs of this machine, which a config may not
+    harmless.disarm(notes, programs=request["folder"] is not None)
+    answers = [_answer(request, options, notes) for options in request["options"]]
     Path(sys.argv[2]).write_text(json.dumps(answers), encoding="utf-8")
     os._exit(0)  # threads that a config started would be waited for
 
@@ -42,11 +47,12 @@ def _limit() -> None:
             resource.setrlimit(kind, (allowed, hard))
 
 
-def _answer(request: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
-    answer: dict[str, Any] = {"text": None, "settings": None, "failure": None}
-    try:
-        from gc_warm.checks import rendering
+def _answer(request: dict[str, Any], options: dict[str, Any], notes: list[str]) -> dict[str, Any]:
+    from gc_warm.checks import rendering
 
+    answer: dict[str, Any] = {"text": None, "settings": None, "failure": None}
+    notes.clear()
+    try:
         if request["template"]:
             answer["step"] = "render"
             schema = request["schema"] and Path(request["schema"])
@@ -60,8 +66,11 @@ def _answer(request: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
             answer["step"] = "load"
             config = rendering.load_text(request["text"])
         answer["settings"] = rendering.describe(config)
+        answer["step"] = "start"
+        rendering.rehearse(config, str(Path(sys.argv[2]).parent))
     except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever it is
         answer["failure"] = _failure(error)
+    answer["notes"] = list(dict.fromkeys(notes))
     if len(answer["text"] or "") > MAX_TEXT:
         answer |= {"text": None, "settings": None, "step": "render"}
         answer["failure"] = _failure(ValueError(f"it becomes longer than {MAX_TEXT} characters"))

@@ -6,11 +6,14 @@ tests/contract/test_endpoint_names.py fails when a new release moves them.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import inspect
 import json
 import os
 import pwd
 import uuid
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +30,10 @@ from globus_compute_endpoint.endpoint.endpoint import Endpoint
 from globus_compute_endpoint.endpoint.identity_mapper import MappedPosixIdentity
 from globus_compute_endpoint.engines import GlobusComputeEngine, ProcessPoolEngine
 from globus_compute_sdk.sdk.batch import create_user_runtime
+from parsl.jobs.job_status_poller import JobStatusPoller
+from parsl.jobs.strategy import Strategy
+
+from gc_warm.checks.harmless import REMEMBERED, Submitted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +44,9 @@ __all__ = [
     "describe",
     "load_folder",
     "load_text",
+    "rehearse",
     "render",
+    "runtime",
     "template_paths",
 ]
 
@@ -87,8 +96,14 @@ def render(
         me,
         load_user_config_schema(schema) if schema else None,
         dict(options),
-        json.loads(json.dumps(asdict(create_user_runtime()))),
+        json.loads(runtime()),
     )
+
+
+@functools.cache
+def runtime() -> str:
+    """Return what this machine would tell of itself as a client, in JSON."""
+    return json.dumps(asdict(create_user_runtime()))
 
 
 def describe(config: CoreEndpointConfig | UserEndpointConfig) -> dict[str, Any]:
@@ -99,6 +114,37 @@ def describe(config: CoreEndpointConfig | UserEndpointConfig) -> dict[str, Any]:
     if engine is not None:
         settings["engine"] = _engine(engine)
     return settings
+
+
+def rehearse(config: CoreEndpointConfig | UserEndpointConfig, folder: str) -> None:
+    """Go through what starting an engine and submitting its first block takes, up to the scheduler.
+
+    Only in a process that `gc_warm.checks.harmless` has disarmed.
+
+    Args:
+        config: What was loaded.
+        folder: Where the block's script may be written.
+
+    Raises:
+        Exception: Whatever would keep the engine from starting, or the block from being submitted.
+    """
+    engine = getattr(config, "engine", None)
+    if isinstance(engine, ProcessPoolEngine):
+        inspect.signature(ProcessPoolExecutor).bind(**engine._executor_kwargs)  # noqa: SLF001
+    if not isinstance(engine, GlobusComputeEngine):
+        return
+    polling = engine._job_status_kwargs  # noqa: SLF001
+    inspect.signature(JobStatusPoller).bind(**polling)
+    Strategy(strategy=polling["strategy"], max_idletime=polling["max_idletime"])
+    executor: Any = engine.executor
+    executor.run_dir = engine.run_dir = executor.provider.script_dir = folder
+    executor.logconf_path = None
+    if engine.container_type:
+        executor.launch_cmd = engine.containerized_launch_cmd()
+    executor.initialize_scaling()
+    if type(executor.provider).__name__ not in REMEMBERED:
+        with contextlib.suppress(Submitted):
+            executor.provider.submit(executor._get_launch_command("0"), 1, "block-0")  # noqa: SLF001
 
 
 def _engine(engine: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from gc_warm.checks.endpoint_rules import blocks, containers, templates, workers
+from gc_warm.checks.endpoint_rules import blocks, containers, starting, templates, workers
 from gc_warm.checks.endpoint_rules.rule import RULES, Needs, Settings
 from gc_warm.checks.finding import Finding, Severity
 from gc_warm.checks.reading import Document, Place, read_text, read_yaml
@@ -18,17 +18,19 @@ if TYPE_CHECKING:
     from gc_warm.checks.endpoint_rules.template import Template
     from gc_warm.checks.loading import Answer
 
-_RULES = (blocks, containers, templates, workers)  # imported to register their rules
+_RULES = (blocks, containers, starting, templates, workers)  # imported to register their rules
 
 # What loading itself may find, beside the rules.
 LOADING = {
     "GW001": "A file cannot be read: invalid YAML, JSON or template syntax.",
     "GW002": "The template does not render.",
     "GW003": "The endpoint cannot load the config.",
-    "GW004": "It cannot be loaded on this machine, so its values are not verified.",
+    "GW004": "Something cannot be verified on this machine, or without running it.",
     "GW005": "The example options are refused.",
     "GW006": "The schema is not a JSON schema.",
     "GW007": "There is nothing to check: no engine and no template.",
+    "GW008": "It loads, but its engine could not start, or not submit a block.",
+    "GW009": "The endpoint does not start, because its engine is not in the template.",
 }
 # No reason is longer: some say what stands in a file.
 MAX_REASON = 2000
@@ -49,6 +51,8 @@ class Report:
     def sorted(self) -> list[Finding]:
         """Return each finding once, by file and line."""
         unique = dict.fromkeys(self.findings)
+        if any(found.code.startswith("GW50") for found in unique):  # they say why, and what to do
+            unique = {found: None for found in unique if found.code != "GW008"}
         return sorted(unique, key=lambda found: (found.file, found.line, found.code))
 
     def found(self, code: str, path: Path, line: int, reason: str, fix: str) -> None:
@@ -62,7 +66,7 @@ class Report:
         try:
             return read_text(path)
         except UsageError as error:
-            self.found("GW001", path, 1, str(error), "Mend it.")
+            self.found("GW001", path, 1, str(error), "Fix it.")
             return ""
 
     def yaml(self, path: Path) -> Document | None:
@@ -76,10 +80,13 @@ class Report:
     def unreadable(self, path: Path, document: Document) -> None:
         """Say that a file is no YAML."""
         reason = f"It cannot be read: {document.failure}."
-        self.found("GW001", path, document.failure_line, reason, "Mend it.")
+        self.found("GW001", path, document.failure_line, reason, "Fix it.")
 
     def failed(self, path: Path, answer: Answer, line: int) -> None:
         """Say that the endpoint would not load something, or that this machine cannot."""
+        for note in answer.notes:
+            fix = "Run the check where the endpoint will run, or look at this yourself."
+            self.found("GW004", path, line, f"Not verified: {note}.", fix)
         if not answer.kind:
             return
         reason = " ".join(answer.failure.split()) or answer.kind
@@ -91,8 +98,20 @@ class Report:
             default = "Give the variable a default, or make it required in the schema."
             fix = default if missing else "Correct it."
             self.found("GW002", path, line, f"It does not render: {reason}", fix)
-        else:
+        elif answer.step == "load":
             self.found("GW003", path, line, f"The endpoint refuses it: {reason}", "Correct it.")
+        else:
+            self.found("GW008", path, line, f"It loads, but cannot run: {reason}", "Correct it.")
+
+    def misplaced_engine(self, path: Path, line: int) -> None:
+        """Say that an engine is where an endpoint no longer looks for it."""
+        reason = f"{path.name} has an engine, and `globus-compute-endpoint start` refuses that."
+        fix = "Move `engine`, and what is about it, to user_config_template.yaml.j2 beside it."
+        self.found("GW009", path, line, reason, fix)
+
+    def not_executed(self, path: Path, what: str) -> None:
+        """Say that something was not run, as asked."""
+        self.found("GW004", path, 1, f"Not {what}.", "Check it without --no-exec.")
 
     def settings(self, data: dict[str, Any], path: Path, lines: Mapping[Place, int]) -> None:
         """Apply the rules for settings."""

@@ -38,6 +38,7 @@ class TemplateCheck:
         schema: Its schema's file, which need not exist.
         options: What a user would give; None for the example beside it.
         timeout: How long rendering and loading may take, in seconds.
+        execute: Whether the template may be rendered, which runs what stands in it.
     """
 
     report: Report
@@ -45,6 +46,7 @@ class TemplateCheck:
     schema: Path
     options: Mapping[str, Any] | None
     timeout: float
+    execute: bool = True
 
     def run(self) -> None:
         """Look at the template, render it, and look at what comes of it."""
@@ -60,10 +62,13 @@ class TemplateCheck:
         )
         if template.failure:
             reason = f"It is no template: {template.failure}."
-            self.report.found("GW001", self.path, template.failure_line, reason, "Mend it.")
+            self.report.found("GW001", self.path, template.failure_line, reason, "Fix it.")
             return
         self.report.template(template)
-        self._render(template)
+        if self.execute:
+            self._render(template)
+        else:
+            self.report.not_executed(self.path, "rendered, so what it renders to is not checked")
 
     def _parsed(self, text: str) -> Any:
         """Read a schema; None if there is none that can be used."""
@@ -72,11 +77,11 @@ class TemplateCheck:
             jsonschema.validators.validator_for(schema).check_schema(schema)
         except jsonschema.SchemaError as error:
             reason = f"It is no JSON schema: {error.message}."
-            self.report.found("GW006", self.schema, 1, reason, "Mend it.")
+            self.report.found("GW006", self.schema, 1, reason, "Fix it.")
         except (ValueError, RecursionError) as error:
-            self.report.found("GW001", self.schema, 1, f"It is not JSON: {error}.", "Mend it.")
+            self.report.found("GW001", self.schema, 1, f"It is not JSON: {error}.", "Fix it.")
         except Exception as error:  # noqa: BLE001 - schemas can refer to anything
-            self.report.found("GW006", self.schema, 1, f"It cannot be used: {error}.", "Mend it.")
+            self.report.found("GW006", self.schema, 1, f"It cannot be used: {error}.", "Fix it.")
         else:
             return schema
         return None
@@ -96,9 +101,10 @@ class TemplateCheck:
         if bare.step == "render" and bare.kind not in {"", "ValidationError"}:
             self.report.failed(self.path, bare, _line_of_missing(template, bare.failure))
         if options and answer.step == "render" and answer.kind:
+            given = self.path if self.options else example
             reason = f"With options {json.dumps(dict(options))[:500]}: {answer.failure}"
-            self.report.found("GW005", example, 1, reason, "Mend the options.")
-        elif answer.step == "load":
+            self.report.found("GW005", given, 1, reason, "Fix the options.")
+        elif answer.step != "render":
             self._loaded(template, answer)
         elif not options and answer.kind == "ValidationError":
             self._stand_in(template, answer)
@@ -114,7 +120,7 @@ class TemplateCheck:
             environment=self._variables,
             timeout=self.timeout,
         )
-        if answer.step == "load":
+        if answer.step != "render":
             self._loaded(template, replace(answer, kind=""))
 
     def _loaded(self, template: Template, answer: Answer) -> None:
@@ -144,7 +150,7 @@ class TemplateCheck:
         try:
             options = json.loads(self.report.text(path) or "{}")
         except (ValueError, RecursionError) as error:
-            self.report.found("GW001", path, 1, f"It is not JSON: {error}.", "Mend it.")
+            self.report.found("GW001", path, 1, f"It is not JSON: {error}.", "Fix it.")
             return {}
         return options if isinstance(options, dict) else {}
 

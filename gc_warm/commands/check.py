@@ -33,11 +33,10 @@ from gc_warm.commands.show import KEPT, counted, printable
 from gc_warm.errors import UsageError
 
 if TYPE_CHECKING:
-    from gc_warm.checks.endpoint import Needs
     from gc_warm.checks.finding import Finding
 
 # Which options go with what is checked.
-_OF_ENDPOINTS = {"options_text", "pause", "build_seconds", "state_gb"}
+_OF_ENDPOINTS = {"options_text", "pause", "build_seconds", "state_gb", "no_exec"}
 _OF_FUNCTIONS = {"run_it", "args_text", "kwargs_text", "strategy", "manifest"}
 
 
@@ -73,6 +72,9 @@ _OF_FUNCTIONS = {"run_it", "args_text", "kwargs_text", "strategy", "manifest"}
     metavar="GB",
     help="How much memory a state needs.",
 )
+@click.option(
+    "--no-exec", is_flag=True, help="Run no config.py and render no template; less is checked."
+)
 @click.option("--run", "run_it", is_flag=True, help="Prove it for a function, with real workers.")
 @ARGS
 @KWARGS
@@ -88,6 +90,10 @@ def check(context: click.Context, /, target: str, *, as_json: bool, **options: A
     PATH is an endpoint's folder, a template, a rendered YAML or a config.py. Of a function, it is
     said for each serialization strategy; --args and --kwargs are for --run.
 
+    A config.py is run, and a template is rendered, in a process of its own with limits. It opens no
+    connection, asks no scheduler and makes no cloud resource; a config.py may start programs,
+    though. --no-exec is for what you do not trust.
+
     Exits with 1 if anything is found, or if the function is cold or broken under the strategy that
     it is judged by; with 2 if there is nothing to check.
     """
@@ -96,12 +102,15 @@ def check(context: click.Context, /, target: str, *, as_json: bool, **options: A
     if not of_endpoint:
         return _check_function(target, as_json=as_json, **{n: options[n] for n in _OF_FUNCTIONS})
     _require_config(target)
-    from gc_warm.checks.endpoint import Needs
+    from gc_warm.checks.endpoint import Needs, check_endpoint
 
     given = options["options_text"]
     template_options = None if given is None else parse_value("--options", given, dict)
     needs = Needs(**{name: options[name] for name in ("pause", "build_seconds", "state_gb")})
-    return _check_endpoint(Path(target), template_options, needs, as_json=as_json)
+    findings = check_endpoint(
+        Path(target), options=template_options, needs=needs, execute=not options["no_exec"]
+    )
+    return _show_findings(findings, as_json=as_json)
 
 
 def is_path(target: str) -> bool:
@@ -132,12 +141,7 @@ def _require_config(target: str) -> None:
         )
 
 
-def _check_endpoint(
-    path: Path, options: dict[str, Any] | None, needs: Needs, *, as_json: bool
-) -> int:
-    from gc_warm.checks.endpoint import check_endpoint
-
-    findings = check_endpoint(path, options=options, needs=needs)
+def _show_findings(findings: list[Finding], *, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps([finding.as_dict() for finding in findings], indent=2))
     else:

@@ -54,7 +54,7 @@ def model() -> Magika:
     return Magika()
 
 
-@self_contained
+@self_contained(requires=["magika>=1.0.1"])
 def identify(paths: Sequence[str | os.PathLike[str]]) -> list[dict[str, Any]]:
     """Identify the type of each file by its content.
 

@@ -15,7 +15,7 @@ import platform
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from gc_warm import self_contained, warm
+from gc_warm import RequirementError, self_contained, warm
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -65,15 +65,31 @@ def session(
     """
     del size, mtime_ns
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # a worker reports to nobody
-    import onnxruntime
-
+    onnxruntime = _onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or _share_of_cores()
     chosen = _choose_providers(providers, onnxruntime.get_available_providers())
-    return onnxruntime.InferenceSession(path, options, providers=chosen)
+    made: InferenceSession = onnxruntime.InferenceSession(path, options, providers=chosen)
+    return made
 
 
-@self_contained
+def _onnxruntime() -> Any:
+    """Import ONNX Runtime, which any of several packages may have brought.
+
+    `requires=` names packages, and would refuse a worker that has one of the others.
+    """
+    try:
+        import onnxruntime
+    except ModuleNotFoundError as error:
+        raise RequirementError(
+            "This worker lacks what the function requires: onnxruntime, or onnxruntime-gpu to use "
+            "its GPU.\nOn your own endpoint, install one of them in its worker_init:\n"
+            "    pip install onnxruntime"
+        ) from error
+    return onnxruntime
+
+
+@self_contained(requires=["numpy"])
 def predict(
     model_path: str | os.PathLike[str],
     inputs: Mapping[str, Any],

@@ -111,6 +111,7 @@ def with_local_provider(text: str) -> str:
     config = yaml.safe_load(text)
     engine = config.get("engine") or {}
     if (provider := engine.get("provider")) is not None:
+        engine.pop("cpu_affinity", None)  # it names threads of the cluster's nodes
         local = {name: provider[name] for name in _PROVIDER_OPTIONS if name in provider}
         if (provider.get("launcher") or {}).get("type") in _LOCAL_LAUNCHERS:
             local["launcher"] = provider["launcher"]

@@ -1,15 +1,19 @@
 """What Globus Compute and Parsl do not document, and the checks rely on, is still there."""
 
 import inspect
+import sys
 
 import parsl.providers
 import pytest
 from globus_compute_endpoint.engines import GlobusComputeEngine, ProcessPoolEngine
 from parsl.executors import HighThroughputExecutor
+from parsl.jobs.job_status_poller import JobStatusPoller
+from parsl.jobs.states import JobState
 from parsl.jobs.strategy import Strategy
 
 from gc_warm.checks import rendering
-from gc_warm.checks.endpoint_rules import blocks
+from gc_warm.checks.endpoint_rules import blocks, starting
+from gc_warm.checks.harmless import REMEMBERED
 
 PROVIDERS = {
     name: kind
@@ -48,6 +52,42 @@ def test_defaults_of_engine_and_endpoint():
 def test_strategies():
     known = Strategy(strategy="none", max_idletime=1).strategies
     assert {"none", "simple", "htex_auto_scale", None} == set(known)
+
+
+def test_what_polls_blocks():
+    known = inspect.signature(JobStatusPoller).parameters
+    assert starting.POLLED.keys() == known.keys()
+
+
+def test_what_counts_as_a_failure():
+    """A block that had worked, and whose end a provider reports as a failure: GW105's table."""
+    for name in ("slurm", "pbspro", "torque", "lsf", "condor", "kubernetes"):
+        [provider] = [kind for each, kind in PROVIDERS.items() if each[:-8].lower() == name]
+        tables = vars(sys.modules[provider.__module__])
+        failed = {
+            state
+            for table in ("translate_table", "sacct_translate_table")
+            for state, means in tables.get(table, {}).items()
+            if means is JobState.FAILED
+        }
+        assert FAILED[name] == failed
+        assert (provider.__name__ in blocks.FAILURES) is (name in {"lsf", "condor", "kubernetes"})
+
+
+FAILED = {
+    # Preempted, cancelled, and at the end of its walltime are others.
+    "slurm": {"FAILED", "NODE_FAIL", "BOOT_FAIL", "REVOKED", "OUT_OF_MEMORY"},
+    "pbspro": set(),
+    "torque": set(),
+    "lsf": {"EXIT"},
+    "condor": {"5", "6"},
+    "kubernetes": {"Failed"},
+}
+
+
+def test_every_provider_is_harmless_or_asks_a_scheduler():
+    """A new provider may act when it is made: look at it, and say which it is."""
+    assert {*REMEMBERED, *blocks.BATCH, "LocalProvider"} == set(PROVIDERS)
 
 
 def test_what_is_described_loads_as_the_same():

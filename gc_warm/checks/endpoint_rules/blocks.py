@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING
 
-from gc_warm.checks.endpoint_rules.rule import Settings, Trouble, rule
+from gc_warm.checks.endpoint_rules.rule import Settings, Trouble, duration, rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from gc_warm.checks.reading import Place
 
 # Parsl's and Globus Compute's own defaults; a contract test compares them.
 INIT_BLOCKS = {"KubernetesProvider": 4}
@@ -25,6 +28,18 @@ WALLTIMES = {
     "SlurmProvider": "00:10:00",
     "TorqueProvider": "00:20:00",
 }
+# Whose blocks end at their walltime; others take one and do nothing with it.
+LIMITED = ("SlurmProvider", "PBSProProvider", "TorqueProvider", "LSFProvider", "GridEngineProvider")
+BATCH = (*LIMITED, "CondorProvider")
+# What ends a block that had worked, and is reported as a failure of it. Parsl takes all else for an
+# orderly end: of PBS, Torque and Grid Engine everything, of Slurm cancelling, preemption, walltime.
+FAILURES = {
+    "LocalProvider": "a killed process",
+    "LSFProvider": "any end but a regular one: its walltime, `bkill`, a lost node",
+    "CondorProvider": "being held, as for using too much memory",
+    "KubernetesProvider": "an evicted pod, or a lost node",
+}
+QUICK = re.compile(r"debug|devel|test|interactive|express|short", re.IGNORECASE)
 MAX_IDLETIME = 120.0
 HEARTBEAT_PERIOD = 30.0
 HEARTBEAT_THRESHOLD = 120.0
@@ -33,6 +48,7 @@ IDLE_HARD = 5760
 WORTH = 0.05
 
 PROVIDER = ("engine", "provider")
+HANDLER = ("engine", "block_error_handler")
 
 
 def min_blocks(settings: Settings) -> float:
@@ -52,26 +68,40 @@ def max_blocks(settings: Settings) -> float:
     return settings.number(*PROVIDER, "max_blocks", default=default)
 
 
-def strategy(settings: Settings) -> str:
-    """Return how blocks are scaled: ``simple``, ``htex_auto_scale`` or ``none``."""
-    inner = settings.get("engine", "job_status_kwargs", "strategy")
-    return str(inner or settings.get("engine", "strategy", default="simple"))
+STRATEGY = ("engine", "strategy")
+POLLING = ("engine", "job_status_kwargs")
+
+
+def strategy(settings: Settings) -> tuple[object, Place]:
+    """Return how blocks are scaled, ``simple`` by default, and where that stands."""
+    polling = settings.get(*POLLING, default={})
+    if isinstance(polling, dict) and "strategy" in polling:
+        value = polling["strategy"]  # null is "none" here, and the default outside
+        return "none" if value is None else value, (*POLLING, "strategy")
+    return settings.get(*STRATEGY, default="simple"), STRATEGY
 
 
 def scales(settings: Settings) -> bool:
     """Say whether idle blocks are ended at all."""
-    return settings.has_blocks and strategy(settings) != "none"
+    return settings.has_blocks and strategy(settings)[0] != "none"
+
+
+def idle_time(settings: Settings) -> float:
+    """Return after how many seconds without tasks blocks are ended."""
+    if settings.get(*POLLING, "max_idletime") == math.inf:
+        return math.inf
+    return settings.number(*POLLING, "max_idletime", default=MAX_IDLETIME)
 
 
 @rule("GW101")
 def scale_to_zero(settings: Settings) -> Iterator[Trouble]:
     """All blocks are ended after a pause, because `min_blocks` is 0."""
-    if not scales(settings) or min_blocks(settings) >= 1:
+    idle = idle_time(settings)
+    if not scales(settings) or min_blocks(settings) >= 1 or idle >= settings.needs.pause:
         return
-    idle = settings.number("engine", "job_status_kwargs", "max_idletime", default=MAX_IDLETIME)
     yield Trouble(
         (*PROVIDER, "min_blocks"),
-        f"After {idle:g} seconds without tasks every block is ended, and with it all that its "
+        f"After {duration(idle)} without tasks every block is ended, and with it all that its "
         "workers keep; the next task waits for a new block and builds again.",
         "Set `min_blocks: 1` under `provider`.",
     )
@@ -80,15 +110,15 @@ def scale_to_zero(settings: Settings) -> Iterator[Trouble]:
 @rule("GW102")
 def short_idle_time(settings: Settings) -> Iterator[Trouble]:
     """Blocks above `min_blocks` are ended sooner than the pause that shall leave them warm."""
-    idle = settings.number("engine", "job_status_kwargs", "max_idletime", default=MAX_IDLETIME)
+    idle = idle_time(settings)
     pause = settings.needs.pause
     surplus = max_blocks(settings) > max(min_blocks(settings), 1)  # the last one is GW101's
     if not scales(settings) or not surplus or idle >= pause:
         return
     yield Trouble(
-        ("engine", "job_status_kwargs", "max_idletime"),
-        f"Blocks above min_blocks are ended after {idle:g} idle seconds, shorter than a pause of "
-        f"{pause:g}.",
+        (*POLLING, "max_idletime"),
+        f"Blocks above min_blocks are ended after {duration(idle)} without tasks, shorter than a "
+        f"pause of {duration(pause)}.",
         f"Set `job_status_kwargs: {{max_idletime: {pause:g}}}` under `engine`.",
     )
 
@@ -112,13 +142,13 @@ def fewer_first_blocks(settings: Settings) -> Iterator[Trouble]:
 @rule("GW104")
 def scales_in_while_busy(settings: Settings) -> Iterator[Trouble]:
     """Blocks are ended while others work, because the strategy is `htex_auto_scale`."""
-    if not scales(settings) or strategy(settings) != "htex_auto_scale":
+    how, where = strategy(settings)
+    if not settings.has_blocks or how != "htex_auto_scale":
         return
     if max_blocks(settings) <= max(min_blocks(settings), 1):
         return
-    inner = ("engine", "job_status_kwargs", "strategy")
     yield Trouble(
-        inner if settings.is_set(*inner) else ("engine", "strategy"),
+        where,
         "`htex_auto_scale` ends blocks whenever there are fewer tasks than workers, so a short "
         "lull makes some of them cold.",
         "Set `strategy: simple`, which ends blocks only when no task is left.",
@@ -127,17 +157,56 @@ def scales_in_while_busy(settings: Settings) -> Iterator[Trouble]:
 
 @rule("GW105")
 def block_failure_is_final(settings: Settings) -> Iterator[Trouble]:
-    """One failed block makes the endpoint refuse all tasks until it is started again."""
-    if not settings.has_blocks or init_blocks(settings) > 1:
+    """Losing the only block makes the endpoint refuse all tasks until it is started again."""
+    failure = FAILURES.get(settings.provider)
+    if not settings.has_blocks or not failure or init_blocks(settings) > 1:
         return
-    if settings.get("engine", "block_error_handler", default=True) is not True:
+    if settings.get(*HANDLER, default=True) is not True:
         return
     yield Trouble(
-        ("engine", "block_error_handler"),
-        "With one first block, a single failed one (a lost node, a killed job) is taken for a "
-        "broken endpoint: all tasks fail from then on, until the user endpoint starts anew, cold.",
+        HANDLER,
+        f"Once all blocks so far have failed, every task fails until the user endpoint starts "
+        f"anew, cold. With one first block, losing that one is enough. {settings.provider} takes "
+        f"for a failure: {failure}.",
         "Set `block_error_handler: false` under `engine`: the next task starts another block.",
     )
+
+
+@rule("GW106")
+def broken_block_is_repeated(settings: Settings) -> Iterator[Trouble]:
+    """A block that cannot start is submitted again and again, as long as a task waits."""
+    if settings.provider not in BATCH or settings.get(*HANDLER, default=True) is not False:
+        return
+    if not settings.has_blocks or settings.provider in FAILURES:
+        return  # GW105 would ask for it
+    yield Trouble(
+        HANDLER,
+        "With a mistake in `worker_init`, each block ends at once, and as long as a task waits the "
+        "next is submitted: a job a minute, for ever, and no user sees why.",
+        "Leave `block_error_handler` out. Tasks then fail with what the first block printed, and "
+        f"{settings.provider} does not count blocks that had worked.",
+    )
+
+
+@rule("GW107")
+def ended_blocks_are_not_replaced(settings: Settings) -> Iterator[Trouble]:
+    """No block is started after the first ones: when they have ended, tasks wait for ever."""
+    if not settings.has_blocks or init_blocks(settings) < 1:
+        return
+    how, where = strategy(settings)
+    if how == "none":
+        yield Trouble(
+            where,
+            "The strategy `none` starts the first blocks and no others. When they reach their "
+            "walltime, or are lost, tasks wait for ever.",
+            "Set `strategy: simple`; `min_blocks` keeps idle blocks.",
+        )
+    elif max_blocks(settings) < 1:
+        yield Trouble(
+            (*PROVIDER, "max_blocks"),
+            "The first blocks are started in spite of `max_blocks`, and no others after them.",
+            f"Set `max_blocks: {max(1, init_blocks(settings)):g}` or more under `provider`.",
+        )
 
 
 @rule("GW111")
@@ -150,8 +219,8 @@ def idle_endpoint_ends(settings: Settings) -> Iterator[Trouble]:
         return
     yield Trouble(
         ("idle_heartbeats_soft",),
-        f"After {beats:g} heartbeats of {period:g} s without tasks ({beats * period:g} s) the "
-        f"process ends with all its workers, whatever min_blocks says.",
+        f"After {beats:g} heartbeats of {period:g} s without tasks, {duration(beats * period)}, "
+        "the process ends with all its workers, whatever min_blocks says.",
         f"Set `idle_heartbeats_soft: {-(-pause // period):g}` or more; 0 never ends it.",
     )
 
@@ -167,8 +236,8 @@ def stuck_endpoint_ends(settings: Settings) -> Iterator[Trouble]:
         return
     yield Trouble(
         ("idle_heartbeats_hard",),
-        f"When no task or result has moved for {hard * period:g} s, as during a long build, the "
-        "process ends with all its workers.",
+        f"When no task or result has moved for {duration(hard * period)}, as during a long build, "
+        "the process ends with all its workers.",
         f"Set `idle_heartbeats_hard: {-(-wanted // period):g}` or more.",
     )
 
@@ -192,8 +261,7 @@ def strict_heartbeats(settings: Settings) -> Iterator[Trouble]:
 @rule("GW121")
 def short_walltime(settings: Settings) -> Iterator[Trouble]:
     """A block ends before building was worth it."""
-    default = WALLTIMES.get(settings.provider)
-    seconds = walltime_seconds(settings.get(*PROVIDER, "walltime", default=default))
+    seconds = block_seconds(settings)
     if not settings.has_blocks or seconds is None:
         return
     build = settings.needs.build_seconds
@@ -202,18 +270,33 @@ def short_walltime(settings: Settings) -> Iterator[Trouble]:
     hours = -(-build // (WORTH * 3600))
     yield Trouble(
         (*PROVIDER, "walltime"),
-        f"A block of {seconds:g} s spends {min(1.0, build / max(seconds, 1)):.0%} of its time on a "
-        f"build of {build:g} s, and then ends.",
-        f'Set `walltime: "{hours:02.0f}:00:00"` or more under `provider`.',
+        f"A block of {duration(seconds)} spends {min(1.0, build / max(seconds, 1)):.0%} of its "
+        f"time on a build of {duration(build)}, and then ends.",
+        f'Set `walltime: "{hours:02.0f}:00:00"` or more under `provider`{_elsewhere(settings)}.',
     )
+
+
+def _elsewhere(settings: Settings) -> str:
+    """Name the queue that is for trying out, which ends jobs early whatever they ask for."""
+    for name in ("partition", "queue", "qos"):
+        if QUICK.search(queue := settings.text(*PROVIDER, name)[:99]):
+            return f", and take another {name} than {queue!r}, if that one allows no more"
+    return ""
+
+
+def block_seconds(settings: Settings) -> float | None:
+    """Return when a block reaches its walltime, in seconds; None if it has none that is known."""
+    if settings.provider not in LIMITED:
+        return None
+    default = WALLTIMES[settings.provider]
+    return walltime_seconds(settings.get(*PROVIDER, "walltime", default=default))
 
 
 @rule("GW122")
 def early_drain(settings: Settings) -> Iterator[Trouble]:
     """Workers are sent home long before their block ends."""
     drain = settings.number("engine", "drain_period", default=0)
-    default = WALLTIMES.get(settings.provider)
-    seconds = walltime_seconds(settings.get(*PROVIDER, "walltime", default=default))
+    seconds = block_seconds(settings)
     limit = seconds / 2 if seconds else settings.needs.pause
     if not settings.has_blocks or drain <= 0 or drain >= limit:
         return
@@ -224,20 +307,18 @@ def early_drain(settings: Settings) -> Iterator[Trouble]:
     )
 
 
-_WALLTIME = re.compile(r"(?:(\d{1,6})-)?(\d{1,6})(?::(\d{1,4}))?(?::(\d{1,4}))?")
+_WALLTIME = re.compile(r"(\d{1,6}):(\d{1,4}):(\d{1,4})")
 
 
 def walltime_seconds(value: object) -> float | None:
-    """Read a walltime as Parsl does; None if it is none.
+    """Read a walltime, ``HH:MM:SS``; None if it is none.
 
-    ``HH:MM:SS``, ``D-HH:MM:SS``, ``HH:MM``; a number is what YAML makes of ``10:00:00``: seconds.
+    A number is what YAML makes of ``10:00:00`` without quotes: seconds.
     """
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value) if 0 <= value < 1e12 else None  # noqa: PLR2004
     found = _WALLTIME.fullmatch(value.strip()) if isinstance(value, str) else None
     if not found:
         return None
-    days, hours, minutes, seconds = (float(part or 0) for part in found.groups())
-    if found[3] is None and found[1] is None:
-        return hours * 60  # a bare number is minutes
-    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+    hours, minutes, seconds = (float(part) for part in found.groups())
+    return (hours * 60 + minutes) * 60 + seconds

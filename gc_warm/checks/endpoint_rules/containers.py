@@ -26,6 +26,8 @@ def container_forgets_downloads(settings: Settings) -> Iterator[Trouble]:
     options = settings.text(*CONTAINER)
     if kind not in _DOCKER | _APPTAINER or not settings.is_set("engine", "container_uri"):
         return
+    if settings.provider == "KubernetesProvider":
+        return  # a pod is its own container: the endpoint refuses both
     if _BINDS.search(options):
         return
     if kind in _APPTAINER and not _NO_HOME.search(options):

@@ -86,12 +86,30 @@ class Settings:
         return self.engine in blocks or (not self.engine and self.is_set("engine", "provider"))
 
     @property
+    def is_mpi(self) -> bool:
+        """Whether tasks are MPI programs: the engine has its own notion of workers."""
+        return self.engine == "GlobusMPIEngine"
+
+    @property
+    def has_workers(self) -> bool:
+        """Whether each node of a block has a number of workers, which accelerators may limit."""
+        return self.has_blocks and not self.is_mpi
+
+    @property
     def accelerators(self) -> int:
         """How many accelerators workers are pinned to; 0 if they are not."""
         value = self.get("engine", "available_accelerators", default=0)
         if isinstance(value, list | tuple):
             return len(value)
         return int(self.number("engine", "available_accelerators", default=0))
+
+
+def duration(seconds: float) -> str:
+    """Say how long something is, in the largest unit that is not rounded."""
+    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length and not seconds % length:
+            return f"{seconds / length:,.0f} {unit}"
+    return f"{seconds:,.10g} seconds"
 
 
 @dataclass(frozen=True)

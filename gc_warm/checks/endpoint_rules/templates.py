@@ -6,13 +6,21 @@ setting's whole value is safe as it stands, and inside other text it is not.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import yaml
 from jinja2 import nodes
 
 from gc_warm.checks.endpoint_rules.rule import Trouble, rule
-from gc_warm.checks.endpoint_rules.template import DEFAULT, Output, Template, key_before, walk
+from gc_warm.checks.endpoint_rules.template import (
+    DEFAULT,
+    MAX_LINE,
+    Output,
+    Template,
+    key_before,
+    walk,
+)
 from gc_warm.checks.finding import Severity
 
 if TYPE_CHECKING:
@@ -75,8 +83,8 @@ def no_schema(template: Template) -> Iterator[Trouble]:
         return
     yield Trouble(
         1,
-        f"Nothing limits the options. A misspelt {names[0]!r} is ignored without a word, but "
-        "still starts a process of its own, cold.",
+        f"Nothing limits the options. Each different {names[0]!r}, and each option that the "
+        "template does not even know, starts a process of its own, cold.",
         f"Write {template.schema_name} with "
         f'"properties" for {", ".join(names[:5])} and "additionalProperties": false.',
     )
@@ -175,8 +183,11 @@ def quoted_twice(template: Template) -> Iterator[Trouble]:
 def option_inside_text(template: Template) -> Iterator[Trouble]:
     """An option becomes part of other text, a shell command perhaps, as it is."""
     for output in template.outputs():
-        embedded = not key_before(output.before.rstrip("'\"")) or output.after.strip(" \"'#\r")
-        if embedded and _prints_text(template, output) and not _limited(template, output):
+        if (
+            not _stands_alone(output)
+            and _prints_text(template, output)
+            and not _limited(template, output)
+        ):
             name = min(output.names() & template.names().keys())
             yield Trouble(
                 output.line,
@@ -186,6 +197,17 @@ def option_inside_text(template: Template) -> Iterator[Trouble]:
                 f"`{{{{ ({name} | shell_escape)[1:-1] }}}}` in it, and give {name!r} a "
                 '"pattern" in the schema.',
             )
+
+
+def _stands_alone(output: Output) -> bool:
+    """Say whether an output is all of a value, whose quotes are then YAML's, or ClassAds'."""
+    before, after = output.before, re.sub(r"(?:^|\s)#.*$", "", output.after)
+    if before[:MAX_LINE].lstrip().startswith("+") and re.fullmatch(r"\s*\+\w+\s*=\s*", before):
+        return not after.strip()  # of a job of Condor's, which wants texts in double quotes
+    key, bracket, items = before.partition("[")
+    if bracket and key_before(key) and re.fullmatch(r"(?:[\s\w.-]*,)?\s*", items[:MAX_LINE]):
+        return bool(re.match(r"\s*[\],]", after))
+    return bool(key_before(before.rstrip("'\"")) and not after.strip(" \"'\r"))
 
 
 def _prints_text(template: Template, output: Output) -> bool:
@@ -200,7 +222,7 @@ def _prints_text(template: Template, output: Output) -> bool:
 def _may_be_text(template: Template, name: str) -> bool:
     says = template.options.get(name, {})
     kind = says.get("type", "string") if isinstance(says, dict) else "string"
-    return kind == "string" or (isinstance(kind, list) and "string" in kind)
+    return bool({"string", "array"} & {*(kind if isinstance(kind, list) else [kind])})
 
 
 def _limited(template: Template, output: Output) -> bool:

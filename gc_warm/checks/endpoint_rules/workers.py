@@ -14,27 +14,44 @@ if TYPE_CHECKING:
 
     from gc_warm.checks.reading import Place
 
-# One machine's worth of states is no accident; a node's worth of cores may be.
-MANY = 16
+# A node's cores, where it is not said; and how many workers are a surprise, but no accident.
+MANY = 64
+FEW = 5
 WORKERS = ("engine", "max_workers_per_node")
 
 
 def gpus(settings: Settings) -> tuple[int, Place]:
     """Return how many GPUs a node is asked for, and where that stands; 1 if it is not said."""
-    provider = ("engine", "provider")
-    if (count := settings.number(*provider, "gpus_per_node", default=0)) >= 1:
-        return int(count), (*provider, "gpus_per_node")
+    if (count := settings.number(*PROVIDER, "gpus_per_node", default=0)) >= 1:
+        return int(count), (*PROVIDER, "gpus_per_node")
+    nodes = max(1, int(settings.number(*PROVIDER, "nodes_per_block", default=1)))
     for name in ("gres", "select_options", "scheduler_options"):
-        if found := _GPUS.search(settings.text(*provider, name)):
-            return int(found[1] or 1), (*provider, name)
+        place = (*PROVIDER, name)
+        text = "\n".join(line for line in settings.text(*place).splitlines() if _is_read(line))
+        if found := _GPUS.search(text):
+            return int(found[1] or 1), place
+        if found := _GPUS_OF_JOB.search(text):
+            return max(1, int(found[1] or 1) // nodes), place
     for name in ("extra_limits", "extra_requests"):
-        limits = settings.get(*provider, name, default={})
+        limits = settings.get(*PROVIDER, name, default={})
         for key, value in limits.items() if isinstance(limits, dict) else ():
             if "gpu" in str(key)[:99].lower() and (count := _whole(value)):
-                return count, (*provider, name)
+                return count, (*PROVIDER, name)
     if re.search(r"--nv\b|--rocm\b|--gpus\b|\bnvidia\b", settings.text(*CONTAINER)):
         return 1, CONTAINER
     return 0, ()
+
+
+def _is_read(line: str) -> bool:
+    """Say whether a scheduler reads a line, which may be one of its directives or a comment."""
+    return not re.match(r"\s*#(?!SBATCH|PBS|BSUB|\$)", line)
+
+
+def pinned_otherwise(settings: Settings) -> bool:
+    """Say whether something else chooses GPUs: the launcher, or a server that has them."""
+    if _BINDS_GPUS.search(settings.text(*PROVIDER, "launcher", "overrides")[:4000]):
+        return True
+    return bool(_HAS_GPUS.search(settings.text(*PROVIDER, "worker_init")[:100_000]))
 
 
 def _whole(value: object) -> int:
@@ -44,11 +61,19 @@ def _whole(value: object) -> int:
     return value if type(value) is int and 0 < value < 10**6 else 0
 
 
+# For each node: what Slurm, PBS and LSF call it, with the kind of GPU where it is said.
 _GPUS = re.compile(
-    r"(?:--gpus(?:-per-(?:node|task))?[= ]|gres[=:/]gpu:?|\bgpu(?:_id)?:|ngpus=)(?:[a-z]\w*:)?"
-    r"(\d{1,4})?",
-    re.IGNORECASE,
+    r"(?:--gpus-per-(?:node|task)[= ]|gres[=:/ ]gpu:?|^gpu:|ngpus=|-gpu\s+[\"']?num=)"
+    r"(?:[a-z][\w.-]*:)?(\d{1,4})?",
+    re.IGNORECASE | re.MULTILINE,
 )
+_GPUS_OF_JOB = re.compile(r"(?:--gpus[= ]|\s-G\s*)(?:[a-z][\w.-]*:)?(\d{1,4})?", re.IGNORECASE)
+_BINDS_GPUS = re.compile(r"--gpu-bind|--gpus-per-task|gpu_affinity|VISIBLE_DEVICES")
+_HAS_GPUS = re.compile(
+    r"(?:CUDA_VISIBLE_DEVICES|ROCR_VISIBLE_DEVICES|HIP_VISIBLE_DEVICES|ZE_AFFINITY_MASK)="
+    r"|\b(?:tritonserver|vllm\s+serve|vllm\.entrypoints|ollama\s+serve|llama-server|sglang)\b"
+)
+PROVIDER = ("engine", "provider")
 CONTAINER = ("engine", "container_cmd_options")
 
 
@@ -87,13 +112,20 @@ def worker_for_each_core(settings: Settings) -> Iterator[Trouble]:
         if not settings.is_set("engine", "max_workers"):
             yield _for_each_core("max_workers")
     elif (
-        settings.has_blocks
+        settings.has_workers
         and not settings.is_set(*WORKERS)
         and not settings.accelerators
+        and not settings.is_set("engine", "max_workers")  # meant so, and refused when it loads
         and not settings.is_set("engine", "mem_per_worker")
-        and settings.number("engine", "cores_per_worker", default=1) < MANY
+        and _workers_for_cores(settings) >= FEW
     ):
         yield _for_each_core("max_workers_per_node")
+
+
+def _workers_for_cores(settings: Settings) -> float:
+    """Return how many workers a node has cores for, if it has many unless it is said."""
+    cores = settings.number(*PROVIDER, "cores_per_node", default=MANY)
+    return cores / max(1e-9, settings.number("engine", "cores_per_worker", default=1))
 
 
 def _for_each_core(name: str) -> Trouble:
@@ -110,7 +142,7 @@ def more_workers_than_accelerators(settings: Settings) -> Iterator[Trouble]:
     """More workers are asked for than there are accelerators to pin them to."""
     workers = settings.number(*WORKERS, default=0)
     count = settings.accelerators
-    if not settings.has_blocks or not count or workers <= count:
+    if not settings.has_workers or not count or workers <= count:
         return
     yield Trouble(
         WORKERS,
@@ -125,10 +157,10 @@ def workers_share_accelerators(settings: Settings) -> Iterator[Trouble]:
     """Workers are not pinned to accelerators: all of them use the first."""
     count, where = gpus(settings)
     workers = settings.number(*WORKERS, default=2)
-    if not settings.has_blocks or not count or settings.accelerators:
+    if not settings.has_workers or not count or settings.accelerators:
         return
-    if workers <= 1:
-        return  # it may use all of them
+    if workers <= 1 or pinned_otherwise(settings):
+        return  # one may use all of them
     yield Trouble(
         where,
         f"{'GPUs are' if count > 1 else 'A GPU is'} asked for, but workers are not pinned: each "
@@ -143,7 +175,7 @@ def accelerators_idle(settings: Settings) -> Iterator[Trouble]:
     count, where = gpus(settings)
     pinned = settings.accelerators
     workers = min(settings.number(*WORKERS, default=pinned or count), pinned or count)
-    if not settings.has_blocks or not pinned or workers >= count:
+    if not settings.has_workers or not pinned or workers >= count:
         return
     yield Trouble(
         where,
@@ -192,14 +224,13 @@ def _node_memory(settings: Settings, state: float) -> Iterator[Trouble]:
 
 def node_memory(settings: Settings) -> tuple[float, Place]:
     """Return a node's memory in GB and where that stands; 0 if it is not said."""
-    provider = ("engine", "provider")
-    if memory := settings.number(*provider, "mem_per_node", default=0):
-        return memory, (*provider, "mem_per_node")
+    if memory := settings.number(*PROVIDER, "mem_per_node", default=0):
+        return memory, (*PROVIDER, "mem_per_node")
     default = "500Mi" if settings.provider == "KubernetesProvider" else ""
-    text = settings.text(*provider, "max_mem") or default
+    text = settings.text(*PROVIDER, "max_mem") or default
     if found := re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)([KMGT])i?", text):
         factor = {"K": 1e-6, "M": 1e-3, "G": 1, "T": 1e3}[found[2]]
-        return float(found[1]) * factor, (*provider, "max_mem")
+        return float(found[1]) * factor, (*PROVIDER, "max_mem")
     return 0, ()
 
 
@@ -220,7 +251,7 @@ def tasks_wait_for_busy_workers(settings: Settings) -> Iterator[Trouble]:
 @rule("GW209")
 def environment_built_for_each_block(settings: Settings) -> Iterator[Trouble]:
     """`worker_init` installs or downloads in every block, before its workers start."""
-    place = ("engine", "provider", "worker_init")
+    place = (*PROVIDER, "worker_init")
     script = settings.text(*place)
     for command in unguarded(script):
         yield Trouble(

@@ -156,10 +156,14 @@ def test_any_task_starts_the_count_anew(run, model):
             endpoint.wait_for_heartbeats(15)
 
 
-@pytest.mark.parametrize(("folder", "hours"), [("warm-pool", 24), ("slurm-cpu", 8)])
+HOURS = {"warm-pool": 24, "slurm-cpu": 8, "slurm-gpu": 1, "pbs-gpu": 1}
+
+
+@pytest.mark.parametrize(("folder", "hours"), HOURS.items())
 def test_the_samples_limits_are_what_they_say(run, model, folder, hours):
     """A hundredth of the config's number of heartbeats, with an engine that needs no cluster."""
-    limit = heartbeats_soft(rendered(folder))
+    options = {"account": "a"} if folder.endswith("gpu") else {}
+    limit = heartbeats_soft(rendered(folder, **options))
     assert hours * 3600 == limit * 30
     with run(f"idle_heartbeats_soft: {limit // 100}\n{COLD}") as endpoint:
         endpoint.call(model.use)

@@ -133,9 +133,9 @@ def test_high_security_unpickles_nothing(start, model):
 
 
 def test_pools_are_apart(start, model):
-    small = start("warm-pool", {"state": "small"})
-    large = start("warm-pool", {"state": "large"})
+    small = start("warm-pool", {"state": "small-model"})
+    large = start("warm-pool", {"state": "large-model"})
     calls = {name: pool.run(model.use, 50) for name, pool in [("s", small), ("l", large)]}
-    assert {"small"} == {call["state"] for call in calls["s"]}
-    assert {"large"} == {call["state"] for call in calls["l"]}
+    assert {"small-model"} == {call["state"] for call in calls["s"]}
+    assert {"large-model"} == {call["state"] for call in calls["l"]}
     assert not {call["pid"] for call in calls["s"]} & {call["pid"] for call in calls["l"]}

@@ -1,6 +1,7 @@
 """The Slurm configs, run for real on a Slurm of one node."""
 
 import importlib
+import os
 import subprocess
 import sys
 import time
@@ -43,8 +44,6 @@ def cluster(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def on_the_cluster(cluster, as_on_an_endpoint, monkeypatch):
-    import os
-
     monkeypatch.setenv("SLURM_CONF", cluster["SLURM_CONF"])
     monkeypatch.setenv("PATH", f"{os.environ['PATH']}:/usr/sbin")
     monkeypatch.setattr(SlurmProvider, "status_polling_interval", 1)  # instead of a minute
@@ -112,3 +111,60 @@ def test_blocks_of_one_node_share_a_folder_and_the_next_job_finds_it(
     assert not {call.value["job"] for call in calls} & {call.value["job"] for call in later}
     assert {"data"} == {call.value["data"] for call in calls + later}
     assert 1 == len({call.value["folder"] for call in calls + later})
+
+
+def test_workers_may_use_all_cores_of_their_node(start, model):
+    """Slurm binds what srun starts to one core, unless it is told otherwise."""
+    [call] = start("slurm-cpu", OPTIONS["slurm-cpu"], clocks=CLOCKS).run(model.use, 1)
+    assert os.cpu_count() == call["cores"]
+
+
+# Setting up an environment that lacks the endpoint's programs.
+BROKEN = "PATH=/usr/bin:/bin\n"
+
+
+def test_a_block_that_never_starts_is_not_submitted_again(start, model, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORKER_SETUP", str(tmp_path / "setup.sh"))
+    (tmp_path / "setup.sh").write_text(BROKEN)
+    engine = start("slurm-cpu", OPTIONS["slurm-cpu"], clocks=CLOCKS)
+    futures = [engine.submit(model.use) for _ in range(2)]
+    for future in futures:
+        with pytest.raises(AssertionError, match="No globus-compute-endpoint"):
+            engine.result(future)
+    engine.idle(3)
+    assert ["0"] == list(engine.blocks)
+
+
+def test_a_later_block_that_cannot_start_is_held(start, model, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORKER_SETUP", str(tmp_path / "setup.sh"))
+    (tmp_path / "setup.sh").touch()
+    engine = start("slurm-cpu", OPTIONS["slurm-cpu"], clocks=CLOCKS)
+    [before] = engine.run(model.use, 1)
+    (tmp_path / "setup.sh").write_text(BROKEN)
+    cancel(engine.blocks["0"])
+    future = engine.submit(model.use)
+    wait_until_held(engine)
+    engine.idle(3)
+    assert ["0", "1"] == list(engine.blocks)
+
+    (tmp_path / "setup.sh").write_text("")
+    job = engine.blocks["1"]
+    subprocess.run(["scontrol", "release", job], check=True)
+    # A requeued job waits for two minutes more.
+    subprocess.run(["scontrol", "update", f"JobId={job}", "StartTime=now"], check=True)
+    after = engine.result(future)
+    assert ("0", "1") == (before["block"], after["block"])
+
+
+def wait_until_held(engine):
+    end = time.monotonic() + 60
+    while "held" not in state(engine.blocks.get("1", "")):
+        assert time.monotonic() < end, state(engine.blocks.get("1", ""))
+        time.sleep(0.1)
+
+
+def state(job):
+    command = ["squeue", "-h", "-o", "%T %r", "-j", job]
+    return (
+        subprocess.run(command, capture_output=True, text=True, check=False).stdout if job else ""
+    )

@@ -28,6 +28,7 @@ def use():
         "uses": uses,
         "block": os.environ.get("PARSL_WORKER_BLOCK_ID"),
         "devices": os.environ.get("CUDA_VISIBLE_DEVICES"),
+        "cores": len(os.sched_getaffinity(0)),
         "state": os.environ.get("WARM_STATE"),
     }
 

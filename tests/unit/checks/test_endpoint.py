@@ -83,7 +83,8 @@ def test_without_the_options_that_it_demands_the_rest_is_checked(folder):
 
 def test_a_single_user_folder_is_checked_as_it_is(tmp_path):
     (tmp_path / "config.yaml").write_text("engine:\n  type: ThreadPoolEngine\n  max_workers: 2\n")
-    assert [("GW202", "config.yaml", 2)] == codes(tmp_path)
+    expected = [("GW009", "config.yaml", 1), ("GW202", "config.yaml", 2)]
+    assert expected == codes(tmp_path)
 
 
 def test_python_is_loaded_and_checked(tmp_path):
@@ -102,7 +103,11 @@ def test_python_is_loaded_and_checked(tmp_path):
         "    ),\n"
         ")\n"
     )
-    assert [("GW111", "config.py", 5), ("GW101", "config.py", 11)] == codes(tmp_path)
+    assert [
+        ("GW009", "config.py", 1),
+        ("GW111", "config.py", 5),
+        ("GW101", "config.py", 11),
+    ] == codes(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,12 @@ def changed(folder, options, *, schema=True):
     return [value for place, value in after.items() if value != before[place]]
 
 
+def threads_of(workers):
+    """Return what `cpu_affinity` of pbs-gpu is for so many workers."""
+    ranks = "24-31,56-63:16-23,48-55:8-15,40-47:0-7,32-39".split(":")
+    return ":".join(["list", *ranks[:workers]]) if workers <= len(ranks) else "none"
+
+
 @pytest.mark.parametrize(("folder", "name"), OPTIONS)
 def test_an_option_is_refused_or_stays_what_it_is(folder, name):
     @MANY
@@ -126,7 +132,8 @@ def test_an_option_is_refused_or_stays_what_it_is(folder, name):
         assert says["minimum"] <= value <= says["maximum"]
         assert type(value) is not bool
         assert {int, str} >= {type(each) for each in values}
-        assert all(each in {int(value), f"ngpus={int(value)}"} for each in values)
+        follows = {int(value), f"ngpus={int(value)}", threads_of(int(value))}
+        assert all(each in follows for each in values)
 
     try_it()
 
@@ -164,6 +171,7 @@ def test_what_the_schema_describes_is_accepted(folder, name):
     """It refuses nothing that it does not have to: each option's own values render, and load."""
     says = SCHEMAS[folder]["properties"][name]
     texts = ["x", "m0000_g", "a.b-c", "x" * 64] if "walltime" not in name else ["00:30:00"]
+    texts = says.get("enum", texts)
     numbers = [says.get("minimum"), says.get("maximum")]
     for value in texts if is_text(folder, name) else numbers:
         text = render(folder, {**example(folder), name: value})

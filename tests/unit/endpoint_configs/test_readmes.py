@@ -11,7 +11,7 @@ import pytest
 REPOSITORY = Path(__file__).parents[3]
 FOLDERS = sorted(path.parent.name for path in (REPOSITORY / "endpoint_configs").glob("*/README.md"))
 PAGES = [f"endpoint_configs/{name}/README.md" for name in FOLDERS]
-PAGES += ["docs/endpoints.md", "docs/checks.md"]
+PAGES += ["endpoint_configs/README.md", "docs/endpoints.md", "docs/checks.md"]
 
 
 def read(page):
@@ -77,3 +77,10 @@ def test_docs_list_every_rule():
     )
     expected = {code: rule.summary for code, rule in RULES.items()} | LOADING
     assert expected == rows
+
+
+def test_the_page_for_choosing_has_every_sample_once():
+    rows = re.findall(
+        r"^\| [^|]+ \| \[([\w-]+)\]", read("endpoint_configs/README.md"), re.MULTILINE
+    )
+    assert sorted(rows) == FOLDERS

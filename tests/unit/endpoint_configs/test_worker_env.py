@@ -23,9 +23,9 @@ def worker_init(folder):
     return yaml.safe_load(text)["engine"]["provider"]["worker_init"]
 
 
-def test_all_folders_have_the_same():
-    start = "# The workers' Python environment."
-    assert 1 == len({worker_init(folder).partition(start)[2] for folder in FOLDERS})
+def test_all_folders_make_it_in_the_same_way():
+    parts = {worker_init(folder).partition("# The workers'")[2] for folder in FOLDERS}
+    assert 1 == len({part.partition("# Without its environment")[0] for part in parts})
 
 
 @pytest.fixture
@@ -38,6 +38,14 @@ def site(tmp_path, monkeypatch):
     python = programs / "python3"
     python.write_text(f'#!/bin/sh\necho "$@" >> {made}\nexec {sys.executable} "$@"\n')
     python.chmod(0o755)
+    endpoint = programs / "globus-compute-endpoint"
+    endpoint.touch(0o755)
+    sleep = programs / "sleep"  # what would wait says so, and does not
+    sleep.write_text('#!/bin/sh\necho "sleeps $1"\n')
+    sleep.chmod(0o755)
+    scontrol = programs / "scontrol"
+    scontrol.write_text('#!/bin/sh\necho "scontrol $*"\n')
+    scontrol.chmod(0o755)
     (tmp_path / "requirements.txt").touch()
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     monkeypatch.setenv("WORKER_ENV", str(tmp_path / "a folder" / "env"))
@@ -63,3 +71,57 @@ def test_without_a_folder_the_endpoints_own_is_used(site, monkeypatch):
         ["bash", "-euc", script], capture_output=True, text=True, timeout=20, check=True
     )
     assert ("done\n", "") == (done.stdout, (site / "made").read_text())
+
+
+def run(script, **variables):
+    return subprocess.run(
+        ["bash", "-c", script + "\necho started\n"],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_site_comes_first(site, monkeypatch):
+    (site / "setup.sh").write_text(
+        "module() { echo $*; }\nmodule load conda\nexport WORKER_ENV=x\n"
+    )
+    monkeypatch.setenv("WORKER_SETUP", str(site / "setup.sh"))
+    monkeypatch.setenv("WORKER_ENV", "")
+    for folder in FOLDERS:
+        assert "load conda\nstarted\n" == run(worker_init(folder)).stdout
+
+
+# What becomes of the job, by its name: the first one fails the tasks, a later one must not be
+# followed by others.
+LATER = {
+    "slurm-cpu": ["", "scontrol requeuehold 7\nsleeps 60\n"],
+    "slurm-gpu": ["", "scontrol requeuehold 7\nsleeps 60\n"],
+    "pbs-gpu": ["", "sleeps 900\n"],
+    "workstation-gpu": ["sleeps 60\n", "sleeps 60\n"],
+}
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+@pytest.mark.parametrize("broken", ["requirements", "setup", "program"])
+def test_a_broken_environment_starts_no_workers_and_no_avalanche(site, monkeypatch, folder, broken):
+    if broken == "requirements":
+        monkeypatch.setenv("WORKER_REQUIREMENTS", str(site / "missing.txt"))
+    else:
+        monkeypatch.setenv("WORKER_ENV", "")
+        (site / "setup.sh").write_text("PATH=/usr/bin:/bin\n" if broken == "setup" else "")
+        monkeypatch.setenv("WORKER_SETUP", str(site / "setup.sh"))
+        (site / "bin" / "globus-compute-endpoint").unlink()
+        tools = site / "bin"
+        if broken == "setup":
+            (site / "setup.sh").write_text(f"PATH={tools}:/usr/bin:/bin\n")
+        else:
+            monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
+    for block, said in enumerate(LATER[folder]):
+        name = f"parsl.GlobusComputeEngine.block-{block}.17"
+        done = run(worker_init(folder), SLURM_JOB_NAME=name, SLURM_JOB_ID="7", PBS_JOBNAME=name)
+        assert (1, said) == (done.returncode, done.stdout[-len(said) or len(done.stdout) :])
+        assert "No globus-compute-endpoint" in done.stderr
+        assert "started" not in done.stdout

@@ -7,7 +7,7 @@ import yaml
 
 from gc_warm.checks.endpoint import RULES, Needs
 from gc_warm.checks.endpoint_rules.blocks import walltime_seconds
-from gc_warm.checks.endpoint_rules.rule import Settings
+from gc_warm.checks.endpoint_rules.rule import Settings, duration
 from gc_warm.checks.endpoint_rules.shell import unguarded
 from gc_warm.checks.endpoint_rules.template import Template
 
@@ -30,6 +30,24 @@ def engine(provider="LocalProvider", within="", **settings):
     )
 
 
+def options(provider, text, within="", **settings):
+    return engine(provider, f"{within}, scheduler_options: {json.dumps(text)}", **settings)
+
+
+def walltime(provider, value):
+    return engine(provider, f", walltime: {json.dumps(value)}")
+
+
+def launcher(name):
+    return engine("SlurmProvider", f", nodes_per_block: 2, launcher: {{type: {name}}}")
+
+
+NO_WALLTIMES = ("1-00:00:00", "10:00", "60", "12h", "1:2:3:4", "")
+# Schedulers to which a block that had worked has not failed.
+ORDERLY = ("Slurm", "PBSPro", "Torque", "GridEngine")
+PINS = ", launcher: {type: SrunLauncher, overrides: --gpus-per-task=1 --gpu-bind=single:1}"
+
+
 @pytest.mark.parametrize(
     ("code", "text"),
     [
@@ -46,6 +64,14 @@ def engine(provider="LocalProvider", within="", **settings):
         ),
         ("GW105", LOCAL),
         ("GW105", engine(block_error_handler=True)),
+        ("GW105", engine("LSFProvider")),
+        ("GW105", engine("CondorProvider")),
+        ("GW105", engine("KubernetesProvider", ", init_blocks: 1")),
+        ("GW106", engine("SlurmProvider", block_error_handler=False)),
+        ("GW106", engine("PBSProProvider", block_error_handler=False)),
+        ("GW107", engine(strategy="none")),
+        ("GW107", engine(job_status_kwargs={"strategy": None})),
+        ("GW107", engine(within=", max_blocks: 0")),
         ("GW111", f"idle_heartbeats_soft: 10\n{LOCAL}"),
         ("GW111", f"idle_heartbeats_soft: 200\nheartbeat_period: 5\n{LOCAL}"),
         ("GW112", f"idle_heartbeats_soft: 10\nidle_heartbeats_hard: 12\n{LOCAL}"),
@@ -66,6 +92,11 @@ def engine(provider="LocalProvider", within="", **settings):
         ("GW205", engine("PBSProProvider", ', select_options: "ngpus=4"')),
         ("GW205", engine("KubernetesProvider", ', extra_limits: {nvidia.com/gpu: "2"}')),
         ("GW205", engine(container_type="docker", container_cmd_options="--gpus all")),
+        ("GW205", options("SlurmProvider", "#SBATCH -G 4")),
+        ("GW205", options("SlurmProvider", "#SBATCH -p gpu -G a100:4")),
+        ("GW205", options("SlurmProvider", "#SBATCH --gpus=8", ", nodes_per_block: 2")),
+        ("GW205", options("SlurmProvider", "#SBATCH --gres gpu:4")),
+        ("GW205", options("LSFProvider", '#BSUB -gpu "num=4"')),
         ("GW206", engine("SlurmProvider", ", gpus_per_node: 4", available_accelerators=2)),
         ("GW208", engine(prefetch_capacity=10)),
         ("GW209", engine(within=', worker_init: "pip install torch"')),
@@ -79,6 +110,28 @@ def engine(provider="LocalProvider", within="", **settings):
         ("GW302", engine(container_type="apptainer", container_uri="docker://x:1")),
         ("GW302", engine(container_type="docker", container_cmd_options="--pull always")),
         ("GW303", engine("KubernetesProvider", ", image: python")),
+        ("GW501", engine(strategy={"type": "SimpleStrategy"})),
+        ("GW501", engine(strategy="SimpleStrategy")),
+        ("GW501", engine(job_status_kwargs={"strategy": "htex"})),
+        ("GW501", engine(job_status_kwargs={"max_idle_time": 60})),
+        ("GW501", engine(job_status_kwargs={"max_idletime": "3600"})),
+        *(("GW502", walltime("SlurmProvider", text)) for text in NO_WALLTIMES),
+        *(("GW502", walltime("LSFProvider", text)) for text in NO_WALLTIMES),
+        ("GW502", walltime("SlurmProvider", 36000)),
+        ("GW502", walltime("PBSProProvider", "1-00:00:00")),
+        ("GW503", engine("KubernetesProvider")),
+        ("GW503", engine("KubernetesProvider", encrypted=True)),
+        ("GW504", engine(within=", init_blocks: 0, max_blocks: 0")),
+        ("GW504", engine(within=", init_blocks: 0", strategy="none")),
+        ("GW504", "engine: {type: ProcessPoolEngine, max_workers: 0}"),
+        ("GW505", engine("SlurmProvider", ", nodes_per_block: 2")),
+        ("GW505", launcher("SimpleLauncher")),
+        ("GW505", launcher("SingleNodeLauncher")),
+        ("GW506", engine(cpu_affinity="list:0-3:4-7", max_workers_per_node=4)),
+        ("GW506", engine(cpu_affinity="list:0-3:4-7", available_accelerators=4)),
+        ("GW506", engine(cpu_affinity="list 0-3 4-7", max_workers_per_node=2)),
+        ("GW506", engine(cpu_affinity="reverse", max_workers_per_node=2)),
+        ("GW507", engine("SlurmProvider", encrypted=False)),
         ("GW303", engine("KubernetesProvider", ", image: 'python:latest'")),
         ("GW303", engine("KubernetesProvider", ", image: 'registry:5000/python'")),
     ],
@@ -92,6 +145,9 @@ def test_finds(code, text):
     [
         ("GW101", engine(within=", min_blocks: 1")),
         ("GW101", engine(strategy="none")),
+        ("GW101", engine(job_status_kwargs={"max_idletime": 3456000})),
+        ("GW101", LOCAL.replace("provider", "job_status_kwargs: {max_idletime: .inf}, provider")),
+        ("GW504", PROCESSES),
         ("GW101", PROCESSES),
         ("GW102", LOCAL),
         ("GW102", engine(within=", max_blocks: 4", job_status_kwargs={"max_idletime": 3600})),
@@ -99,6 +155,12 @@ def test_finds(code, text):
         ("GW104", engine(strategy="htex_auto_scale")),
         ("GW105", engine(block_error_handler=False)),
         ("GW105", engine(within=", init_blocks: 2")),
+        *(("GW105", engine(f"{name}Provider")) for name in ORDERLY),
+        ("GW106", engine(block_error_handler=False)),
+        ("GW106", engine("LSFProvider", block_error_handler=False)),
+        ("GW106", engine("SlurmProvider")),
+        ("GW107", LOCAL),
+        ("GW107", engine(within=", init_blocks: 0", strategy="none")),
         ("GW111", LOCAL),
         ("GW111", f"idle_heartbeats_soft: 120\n{LOCAL}"),
         ("GW111", f"idle_heartbeats_soft: 0\n{LOCAL}"),
@@ -106,15 +168,37 @@ def test_finds(code, text):
         ("GW113", LOCAL),
         ("GW121", LOCAL),
         ("GW121", engine("SlurmProvider", ', walltime: "01:00:00"')),
+        ("GW121", engine("CondorProvider", ', walltime: "00:10:00"')),
+        ("GW121", engine("AWSProvider", ', walltime: "00:10:00"')),
         ("GW122", engine("SlurmProvider", ', walltime: "10:00:00"', drain_period=35000)),
         ("GW201", PROCESSES),
         ("GW202", LOCAL),
         ("GW203", engine(max_workers_per_node=2)),
         ("GW203", engine(mem_per_worker=8)),
+        ("GW203", engine("SlurmProvider", ", cores_per_node: 1")),
+        ("GW203", LOCAL.replace("GlobusComputeEngine", "GlobusMPIEngine")),
         ("GW204", engine(max_workers_per_node=4, available_accelerators=4)),
         ("GW205", engine("SlurmProvider", ", gpus_per_node: 4", available_accelerators=4)),
         ("GW205", engine("SlurmProvider", ", gpus_per_node: 1", max_workers_per_node=1)),
+        ("GW205", options("SlurmProvider", "# --gpus-per-node=4 for others")),
+        ("GW205", options("SlurmProvider", "#SBATCH --gpus-per-node=4", PINS)),
+        (
+            "GW205",
+            options(
+                "SlurmProvider", "#SBATCH --gpus-per-node=4", ", worker_init: 'vllm serve x &'"
+            ),
+        ),
+        (
+            "GW205",
+            options("SlurmProvider", "#SBATCH -G 4", ", worker_init: 'CUDA_VISIBLE_DEVICES=1 x &'"),
+        ),
         ("GW206", engine("SlurmProvider", ", gpus_per_node: 4", available_accelerators=4)),
+        (
+            "GW206",
+            options(
+                "SlurmProvider", "#SBATCH -G 8", ", nodes_per_block: 2", available_accelerators=4
+            ),
+        ),
         ("GW208", engine(prefetch_capacity=0)),
         ("GW209", engine(within=', worker_init: "source env/bin/activate"')),
         (
@@ -123,10 +207,28 @@ def test_finds(code, text):
         ),
         ("GW301", engine(container_type="apptainer", container_uri="x.sif")),
         ("GW301", engine("KubernetesProvider", container_type="docker")),
+        ("GW301", engine("KubernetesProvider", container_type="docker", container_uri="x:1")),
         ("GW205", engine("PBSProProvider", ', select_options: "ngpus=4"', max_workers_per_node=1)),
         ("GW302", engine(container_type="apptainer", container_uri="/images/x.sif")),
         ("GW303", engine("KubernetesProvider", ", image: 'python:3.12'")),
         ("GW303", engine("KubernetesProvider", ", image: 'registry:5000/python:3.12'")),
+        *(("GW501", engine(strategy=how)) for how in ("simple", "htex_auto_scale", "none")),
+        ("GW501", engine(strategy=None, job_status_kwargs={"strategy": None})),
+        ("GW501", engine(job_status_kwargs={"max_idletime": 60, "strategy_period": 2})),
+        ("GW502", walltime("SlurmProvider", "100:00:00")),
+        ("GW502", walltime("PBSProProvider", 3456000)),
+        ("GW502", walltime("CondorProvider", "1-00:00:00")),
+        ("GW503", engine("KubernetesProvider", encrypted=False)),
+        ("GW503", engine("SlurmProvider")),
+        ("GW504", engine(within=", init_blocks: 0")),
+        ("GW505", launcher("SrunLauncher")),
+        ("GW505", launcher("SimpleLauncher").replace("GlobusComputeEngine", "GlobusMPIEngine")),
+        ("GW505", engine("KubernetesProvider", ", nodes_per_block: 2")),
+        ("GW506", engine(cpu_affinity="list:0-3,8:4-7", max_workers_per_node=2)),
+        ("GW506", engine(cpu_affinity="block-reverse", max_workers_per_node=2)),
+        ("GW506", engine(cpu_affinity="list:0-3:4-7")),
+        ("GW507", engine("KubernetesProvider", encrypted=False)),
+        ("GW507", engine("SlurmProvider", encrypted=True)),
     ],
 )
 def test_lets_pass(code, text):
@@ -158,8 +260,9 @@ def test_a_longer_pause_asks_for_more():
     ("text", "seconds"),
     [
         ("01:30:00", 5400),
-        ("1-00:00:00", 86400),
-        ("30", 1800),
+        ("1-00:00:00", None),
+        ("10:00", None),
+        ("30", None),
         (36000, 36000),
         ("later", None),
         (None, None),
@@ -226,6 +329,7 @@ def closed(**properties):
 
 
 NAME = {"type": "string", "pattern": "^[a-z]+$"}
+TEXT = {"type": "string"}
 COUNT = {"type": "integer", "maximum": 4}
 
 
@@ -249,6 +353,8 @@ COUNT = {"type": "integer", "maximum": 4}
         ("GW412", "x: '{{ x }}'", closed(x=NAME)),
         ("GW413", "s: |\n  conda activate {{ x }}\n", closed(x={"type": "string"})),
         ("GW413", "s: conda activate {{ x }}", None),
+        ("GW413", "s: module load {{ x | join(' ') }}", closed(x={"type": "array"})),
+        ("GW413", "s: |\n  if [ {{ x }} ]; then", None),
         ("GW414", "x: {{ _GC.mapped_identity.local.uname }}", closed()),
         ("GW414", "x: {{ _GC.env['HOME'] }}", closed()),
     ],
@@ -269,9 +375,35 @@ def test_finds_in_templates(code, text, schema):
         ('x: "export A={{ (x | shell_escape)[1:-1] }}"', closed(x=NAME)),
         ("x: {{ _GC.env.HOME | tojson }}", closed()),
         ("x: {{ x }}", closed(x={"enum": ["a", "b"]})),
+        ("x: {{ x }}  # e.g., debug", closed(x=TEXT)),
+        ("x: [{{ x }}]", closed(x=TEXT)),
+        ("x: [home, {{ x }}, scratch]", closed(x=TEXT)),
+        ("x: [{{ x | join(', ') }}]", closed(x={"type": "array", "items": TEXT, "maxItems": 2})),
+        ("o: |\n  +ProjectName = {{ x }}\n  Requirements = True\n", closed(x=TEXT)),
         ("{% for i in range(3) %}x{{ i }}: 1\n{% endfor %}", closed()),
         ("{% set y = x | default(1) %}x: {{ y }}", closed(x=COUNT)),
     ],
 )
 def test_lets_templates_pass(text, schema):
-    assert set() == look(text, schema)
+    assert set() == look(text, schema) - {"GW402"}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (3456000, "40 days"),
+        (86400, "24 hours"),
+        (120, "2 minutes"),
+        (90, "90 seconds"),
+        (0.5, "0.5 seconds"),
+        (1234567, "1,234,567 seconds"),
+    ],
+)
+def test_durations_are_said_in_full(seconds, said):
+    assert said == duration(seconds)
+
+
+def test_a_queue_for_trying_out_is_named():
+    text = engine("SlurmProvider", ", partition: debug")
+    [found] = RULES["GW121"].check(Settings(yaml.safe_load(text)))
+    assert "another partition than 'debug'" in found.fix

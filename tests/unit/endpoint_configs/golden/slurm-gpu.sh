@@ -16,6 +16,9 @@
 
 # What functions fill once per node, all workers of it share: on its own disk, for many jobs.
 export GC_WARM_NODE_DIR="/tmp"
+# What the site does first, such as loading modules and naming a proxy: a file of commands.
+WORKER_SETUP=""
+if [ -n "$WORKER_SETUP" ]; then . "$WORKER_SETUP"; fi
 
 # The workers' Python environment. The first block makes it, once; all others only use it,
 # so that a new block has workers within seconds. What functions carry need not be in it.
@@ -32,6 +35,19 @@ if [ -n "$WORKER_ENV" ]; then
     fi
   ) 9> "$WORKER_ENV.lock"
   . "$WORKER_ENV/bin/activate"
+fi
+
+# Without its environment a block has no workers, and ends. When it is the first, the
+# tasks that wait fail with this message, and no further job is submitted. A later one holds
+# its job instead of making room for the next: when all is right, `scontrol release` it.
+if [ -n "$WORKER_ENV" ] && [ ! -e "$WORKER_ENV/.complete" ] \
+    || ! command -v globus-compute-endpoint > /dev/null; then
+  echo "No globus-compute-endpoint: see WORKER_SETUP, WORKER_ENV, WORKER_REQUIREMENTS." >&2
+  case "$SLURM_JOB_NAME" in
+    *.block-0.*) ;;
+    *) scontrol requeuehold "$SLURM_JOB_ID" && sleep 60 ;;
+  esac
+  exit 1
 fi
 
 
@@ -52,7 +68,7 @@ globus-compute-endpoint python-exec parsl.executors.high_throughput.process_work
 SLURM_EOF
 chmod a+x ${SCRIPT_DIR:+$SCRIPT_DIR/}cmd_$SLURM_JOB_NAME.sh
 
-srun --ntasks 1 -l  bash ${SCRIPT_DIR:+$SCRIPT_DIR/}cmd_$SLURM_JOB_NAME.sh
+srun --ntasks 1 -l -c $SLURM_CPUS_ON_NODE --cpu-bind=none bash ${SCRIPT_DIR:+$SCRIPT_DIR/}cmd_$SLURM_JOB_NAME.sh
 
 [[ "1" == "1" ]] && echo "Done"
 

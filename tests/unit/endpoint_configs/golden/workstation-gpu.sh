@@ -1,3 +1,7 @@
+# What the site does first, such as loading modules and naming a proxy: a file of commands.
+WORKER_SETUP=""
+if [ -n "$WORKER_SETUP" ]; then . "$WORKER_SETUP"; fi
+
 # The workers' Python environment. The first block makes it, once; all others only use it,
 # so that a new block has workers within seconds. What functions carry need not be in it.
 WORKER_ENV=""
@@ -13,6 +17,15 @@ if [ -n "$WORKER_ENV" ]; then
     fi
   ) 9> "$WORKER_ENV.lock"
   . "$WORKER_ENV/bin/activate"
+fi
+
+# Without its environment a block has no workers, and ends. The next one tries
+# again, once a minute.
+if [ -n "$WORKER_ENV" ] && [ ! -e "$WORKER_ENV/.complete" ] \
+    || ! command -v globus-compute-endpoint > /dev/null; then
+  echo "No globus-compute-endpoint: see WORKER_SETUP, WORKER_ENV, WORKER_REQUIREMENTS." >&2
+  sleep 60
+  exit 1
 fi
 export JOBNAME=block-0.TIME
 set -e
