@@ -4,9 +4,23 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict, dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
+
+
+class Build(NamedTuple):
+    """A warm state that a call built.
+
+    Attributes:
+        state: The initialiser, as ``module.name``.
+        arguments: Its arguments, as text.
+        seconds: How long the build took.
+    """
+
+    state: str
+    arguments: str
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -24,6 +38,7 @@ class Receipt:
         cold_starts: How many warm states the call built.
         build_seconds: How long these builds took.
         hits: How many times the call found a state warm.
+        builds: The warm states that the call built, in order.
     """
 
     host: str
@@ -36,6 +51,7 @@ class Receipt:
     cold_starts: int
     build_seconds: float
     hits: int
+    builds: tuple[Build, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """Return the receipt as plain data, ready for JSON."""

@@ -48,19 +48,19 @@ class Holder:
 
 
 class Scope(Holder):
-    """Holds the states that a call uses, and counts cold starts, their seconds, and hits.
+    """Holds the states that a call uses, and notes its builds, their seconds, and hits.
 
     Args:
         code: The code that opened it.
     """
 
-    __slots__ = ("build_seconds", "code", "cold_starts", "hits")
+    __slots__ = ("build_seconds", "builds", "code", "hits")
 
     def __init__(self, code: CodeType) -> None:
         task = os.environ.get("GC_TASK_UUID")
         super().__init__(f"task {task}" if task else f"a call in {threading.current_thread().name}")
         self.code = code
-        self.cold_starts = 0
+        self.builds: list[tuple[str, str, float]] = []  # state, arguments, seconds
         self.build_seconds = 0.0
         self.hits = 0
 
