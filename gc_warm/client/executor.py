@@ -263,7 +263,10 @@ class WarmExecutor(concurrent.futures.Executor):
         return self._target.lanes or self._accounts.known
 
     def _item(self, index: int, args: tuple[Any, ...]) -> Item:
-        content = self._pack(args, {})
+        try:
+            content = self._pack(args, {})
+        except UsageError as error:
+            return Item(index, error, 0)
         return Item(index, content, len(content) if isinstance(content, bytes) else 0)
 
     # Every worker

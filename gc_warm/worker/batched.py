@@ -7,9 +7,9 @@ spoils no other. What there was no time or room for is left to the client, which
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import pickle
+import sys
 import time
 import traceback
 from typing import TYPE_CHECKING, Any
@@ -148,7 +148,7 @@ def _pack(value: Any) -> bytes:
     else:
         reason = None
     try:
-        again: bytes = importlib.import_module("dill").dumps(value, 5)
+        again: bytes = sys.modules["dill"].dumps(value, 5)  # what runs tasks has imported it
     except Exception as error:  # noqa: BLE001
         raise TypeError(
             f"The result, of type {type(value).__name__}, cannot be sent back: {reason or error}"

@@ -129,9 +129,9 @@ def test_output_is_kept_of_failed_calls_and_bounded(make, below):
         assert "" == quiet.receipt.output
 
 
-def test_a_future_can_be_cancelled_before_it_begins(make, below):
-    if below == "service-htex":
-        pytest.skip("the services cannot cancel")
+# The services cannot cancel.
+@pytest.mark.parametrize("below", ["local", "processes", "threads"], indirect=True)
+def test_a_future_can_be_cancelled_before_it_begins(make):
     with WarmExecutor(make()) as executor:
         running = [executor.submit(many.takes, 0.5) for _ in range(2)]
         waiting = [executor.submit(many.takes, 0.5) for _ in range(20)]
@@ -199,9 +199,8 @@ def test_items_of_one_key_go_together(warm, below):
     assert 4 <= warm.report().figures().cold - before <= 8
 
 
-def test_without_a_key_workers_thrash(warm, below):
-    if below != "local":
-        pytest.skip("the same everywhere, and slow")
+@pytest.mark.parametrize("below", ["local"], indirect=True)
+def test_without_a_key_workers_thrash(warm):
     items = [(f"thrash {number % 4}", number) for number in range(400)]
     random.Random(1).shuffle(items)
     before = warm.report().figures().cold
@@ -244,14 +243,19 @@ def test_results_that_are_large_together_come_in_several_tasks(warm, below):
     assert [1_500_000] * len(sizes) == [len(each) for each in got]
 
 
-def test_what_is_too_large_alone_fails_alone(warm, below):
-    if below not in {"local", "service-htex"}:
-        pytest.skip("there is no limit")
+# The others have no limit.
+@pytest.mark.parametrize(
+    "below", ["local", pytest.param("service-htex", marks=pytest.mark.slow)], indirect=True
+)
+def test_what_is_too_large_alone_fails_alone(warm):
     small, large, last = warm.map(many.megabytes, [1, 9, 1], chunksize=3, return_exceptions=True)
     assert (1_000_000, 1_000_000) == (len(small), len(last))
     assert "at most 7.0 MB can be sent back" in str(large)
+    too_large = bytes(8_000_000)
     with pytest.raises(UsageError, match=r"at most 7\.0 MB can be sent"):
-        warm.submit(many.double, bytes(8_000_000))
+        warm.submit(many.double, too_large)
+    got = list(warm.map(many.double, ["a", too_large, "b"], return_exceptions=True))
+    assert ["aa", "UsageError", "bb"] == [got[0], type(got[1]).__name__, got[2]]
 
 
 # Every worker
@@ -404,9 +408,7 @@ def test_somebody_must_know_how_many_workers_there_are():
         require_count(None, None)
 
 
-def test_a_with_block_that_fails_waits_for_nothing(below):
-    if below != "local":
-        pytest.skip("enough of it")
+def test_a_with_block_that_fails_waits_for_nothing():
     begin = time.monotonic()
 
     def fail():

@@ -20,7 +20,7 @@ class Item(NamedTuple):
 
     Attributes:
         number: Its place in the input.
-        content: Its arguments, packed if they leave the process.
+        content: Its arguments, packed if they leave the process; or why they cannot.
         size: How large that is, in bytes.
     """
 

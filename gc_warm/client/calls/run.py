@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from gc_warm.client.calls.losses import is_too_large, why_lost
 from gc_warm.client.calls.receipts import Outcome, Sent
 from gc_warm.client.calls.target import ENOUGH_BYTES, MOST_BYTES
+from gc_warm.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -139,6 +140,8 @@ class Run:
             if outcome is not None:
                 return outcome
             if not self._flying:
+                if self._again or self._outcomes:
+                    continue  # what could not be sent has its outcome already
                 break
             self._take(self._wait())
         self.close()
@@ -190,9 +193,15 @@ class Run:
     def _next_chunk(self, size: int, most: int) -> Chunk | None:
         if self._again:
             return self._again.popleft()
-        items = self._order.take(size, most, self._returned + self._plan.ahead)
-        self._taken += len(items)
-        return Chunk(items) if items else None
+        while items := self._order.take(size, most, self._returned + self._plan.ahead):
+            self._taken += len(items)
+            fine = [item for item in items if not isinstance(item.content, UsageError)]
+            for item in items:
+                if isinstance(item.content, UsageError):
+                    self._finish(item, Outcome(item.content))
+            if fine:
+                return Chunk(fine)
+        return None
 
     def _send(self, chunk: Chunk) -> None:
         sizes = [item.size for item in chunk.items]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gc_warm.client.report import timeline
 from gc_warm.client.report.escaping import escape
-from gc_warm.client.report.summary import details, headline, tables
+from gc_warm.client.report.summary import details, headline, plain_name, tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -58,7 +58,7 @@ def page(records: Sequence[TaskRecord], found: Figures, title: str) -> str:
 
 
 def _parts(records: Sequence[TaskRecord], found: Figures, title: str) -> Iterator[str]:
-    functions = ", ".join(sorted({each.function for each in records})) or "no calls"
+    functions = ", ".join(sorted({plain_name(each.function) for each in records})) or "no calls"
     yield '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">'
     # Even if something in it were not escaped, nothing in it would run or be fetched.
     yield (

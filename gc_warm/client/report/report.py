@@ -56,9 +56,7 @@ class Report:
             UsageError: The name ends with something else, or the file cannot be written.
         """
         target = Path(path)
-        write = self._writers().get(target.suffix.lower())
-        if write is None:
-            raise UsageError(f"{str(path)!r} should end with .html, .svg or .jsonl.")
+        write = self._writers()[format_of(target)]
         try:
             _replace(target, write(title))
         except OSError as error:
@@ -89,7 +87,8 @@ class Report:
         for line in (*headline(found), *details(found)):
             shown.setdefault(line.name, line)
         for line in shown.values():
-            lines.add_row(Text(line.name), Text(line.value, style="bold"), Text(line.meaning))
+            value = Text(_printable(line.value), style="bold")
+            lines.add_row(Text(line.name), value, Text(line.meaning))
         parts: list[Any] = [lines]
         for each in tables(found):
             table = Table(title=Text(each.title), title_justify="left", box=box.SIMPLE_HEAD)
@@ -109,6 +108,18 @@ class Report:
         text = io.StringIO()
         Console(file=text, width=_WIDTH, color_system=None).print(self)
         return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+
+
+def format_of(path: str | os.PathLike[str]) -> str:
+    """Return what a report becomes that is saved under a name.
+
+    Raises:
+        UsageError: It cannot be told.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in {".html", ".svg", ".jsonl"}:
+        raise UsageError(f"{str(path)!r} should end with .html, .svg or .jsonl.")
+    return suffix
 
 
 def _printable(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from gc_warm.client.report.figures import amount, duration, share
@@ -83,6 +84,11 @@ def tables(found: Figures) -> list[Table]:
     return [each for each in every if each.rows]
 
 
+def plain_name(name: str) -> str:
+    """Leave out that something is a script's: a worker knows it under a name of our making."""
+    return re.sub(r"^\w*__main__\.", "", name)
+
+
 def _workers(found: Figures) -> str:
     count = len(found.workers)
     return f"{count:,} worker{'' if count == 1 else 's'}"
@@ -120,7 +126,7 @@ def _workers_table(found: Figures) -> Table:
 def _states_table(found: Figures) -> Table:
     rows = [
         (
-            each.state,
+            plain_name(each.state),
             each.arguments,
             f"{each.builds:,}",
             f"{each.workers:,}",
@@ -128,20 +134,20 @@ def _states_table(found: Figures) -> Table:
         )
         for each in found.states[:WORKERS_SHOWN]
     ]
-    return Table("Warm state", ("state", "arguments", ">builds", ">workers", ">seconds"), rows)
+    return Table("Warm state", ("state", "arguments", ">builds", ">workers", ">time"), rows)
 
 
 def _slowest_table(found: Figures) -> Table:
     rows = [
         (
-            each.function,
+            plain_name(each.function),
             "-" if each.item is None else str(each.item),
             duration(each.seconds),
             f"{each.host}:{each.pid}",
         )
         for each in found.slowest
     ]
-    return Table("Slowest calls", ("function", ">item", ">seconds", "worker"), rows)
+    return Table("Slowest calls", ("function", ">item", ">time", "worker"), rows)
 
 
 def _lost_table(found: Figures) -> Table:

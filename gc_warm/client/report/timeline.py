@@ -50,7 +50,7 @@ def lanes_of(records: Iterable[TaskRecord]) -> tuple[list[Lane], list[float], fl
     """Return the lanes by their first task, when tasks were lost, and how long all took."""
     records = list(records)
     if not records:
-        return [], [], 0.0
+        return [], [], 1.0
     first = min(each.submitted for each in records)
     total = max(each.received for each in records) - first
     lanes: dict[tuple[str, int], Lane] = {}
@@ -108,6 +108,8 @@ def svg(records: Iterable[TaskRecord], *, standalone: bool) -> str:
 
 def describe(lanes: list[Lane], lost: list[float], total: float) -> str:
     """Say in words what the picture shows."""
+    if not lanes and not lost:
+        return "There were no tasks."
     builds = sum(len(lane.builds) for lane in lanes)
     building = sum(end - start for lane in lanes for start, end in lane.builds)
     text = (

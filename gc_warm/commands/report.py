@@ -1,0 +1,47 @@
+"""``gc-warm report``: what receipts add up to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("report")
+@click.argument(
+    "receipts",
+    nargs=-1,
+    required=True,
+    metavar="FILE...",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+)
+@click.option(
+    "--save",
+    "targets",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write .html, .svg or .jsonl instead; can be given again.",
+)
+@click.option("--title", default="gc-warm report", show_default=True, help="What stands above it.")
+def show_report(receipts: tuple[Path, ...], targets: tuple[Path, ...], title: str) -> None:
+    r"""Show what calls have cost, from the receipts of one client or several.
+
+    Receipts come from WarmExecutor(receipts=FILE), from a report that was saved as .jsonl, or from
+    gc-warm map --receipts.
+
+    \b
+    For example:
+        gc-warm report run.jsonl
+        gc-warm report run-1.jsonl run-2.jsonl --save run.html
+    """
+    from rich.console import Console
+
+    from gc_warm.client.report.report import Report
+
+    found = Report.load(*receipts)
+    for target in targets:
+        found.save(target, title=title)
+        click.echo(f"saved {target}")
+    if not targets:
+        Console().print(found)
