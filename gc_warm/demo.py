@@ -192,7 +192,7 @@ def identify_files(paths: list[str], report: Report, save: Path | None = None) -
     with WarmExecutor(LocalExecutor(workers=WORKERS, output=False)) as executor:
         for worker in executor.prewarm(model, workers=WORKERS).ready:
             report.of(worker.pid).prewarm(worker.receipt)
-        calls = ([path] for path in paths)
+        calls = [[path] for path in paths]
         results = executor.map(identify.receipted, calls, return_exceptions=True)
         try:
             for path, result in zip(paths, results, strict=True):
