@@ -137,6 +137,17 @@ def _limit(seconds: float | None) -> float | None:
     return seconds
 
 
+class ByDill:
+    """What `pickle` cannot pickle, as dill has; loading that gives the value itself."""
+
+    def __init__(self, value: Any) -> None:
+        dill: Any = sys.modules["dill"]  # what runs tasks, and sends them, has imported it
+        self._parts = dill.loads, (dill.dumps(value, 5),)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._parts
+
+
 def _pack(value: Any) -> bytes:
     """Pickle a result, by what can."""
     try:
@@ -148,12 +159,11 @@ def _pack(value: Any) -> bytes:
     else:
         reason = None
     try:
-        again: bytes = sys.modules["dill"].dumps(value, 5)  # what runs tasks has imported it
+        return pickle.dumps(ByDill(value), 5)
     except Exception as error:  # noqa: BLE001
         raise TypeError(
             f"The result, of type {type(value).__name__}, cannot be sent back: {reason or error}"
         ) from None
-    return again
 
 
 def _describe(error: Exception) -> bytes:
@@ -162,6 +172,7 @@ def _describe(error: Exception) -> bytes:
     for _ in range(3):  # begin where the user's code does
         trace = trace.tb_next if trace is not None and trace.tb_next is not None else trace
     text = "".join(traceback.format_exception(type(error), error, trace))[-20_000:]
+    error.__traceback__ = None  # which some make part of the pickle
     try:
         itself = pickle.dumps(error, 5)
         pickle.loads(itself)  # noqa: S301  (its own)

@@ -99,3 +99,31 @@ def deadly(number, marks, kills):
 @self_contained
 def pid():
     return os.getpid()
+
+
+class CallableError(Exception):
+    def __str__(self):
+        raise RuntimeError("no text")
+
+
+@self_contained
+def raises(kind):
+    if kind == "chained":
+        raise ValueError("outer") from KeyError("inner")
+    if kind == "deep":
+        return _deep(500)
+    raise CallableError
+
+
+def _deep(number):
+    return _deep(number - 1) if number else 1 / 0
+
+
+@self_contained
+def exits():
+    sys.exit(3)
+
+
+@self_contained
+def calls(function):
+    return function(20)

@@ -102,6 +102,24 @@ def test_an_error_that_cannot_come_back_is_told_of(warm, below):
         assert "UnluckyError: 7: on purpose" == str(error)
 
 
+def test_errors_of_all_kinds_come_back(warm, below):
+    chained = warm.submit(many.raises, "chained").exception(PATIENCE)
+    assert isinstance(chained, ValueError)
+    if below == "threads":
+        assert isinstance(chained.__cause__, KeyError)
+    else:
+        assert "KeyError: 'inner'" in str(chained.__cause__)
+    assert isinstance(warm.submit(many.raises, "deep").exception(PATIENCE), ZeroDivisionError)
+    assert "CallableError" == type(warm.submit(many.raises, "x").exception(PATIENCE)).__name__
+
+
+def test_functions_can_be_arguments(warm):
+    assert 60 == warm.submit(many.calls, many.unmarked).result(PATIENCE)
+    script = {"__name__": "__main__"}
+    exec("def twice(number): return 2 * number", script)
+    assert 40 == warm.submit(many.calls, script["twice"]).result(PATIENCE)
+
+
 def test_what_is_not_marked_is_sent_self_contained(warm):
     assert 12 == warm.submit(many.unmarked, 4).result(PATIENCE)
     assert 20 == warm.submit(many.times(5), 4).result(PATIENCE)
@@ -371,6 +389,21 @@ def test_a_broken_pool_is_no_endless_story(marks):
             return_exceptions=True,
         )
         assert {"BrokenProcessPool"} == {type(each).__name__ for each in got}
+
+
+def test_a_function_that_ends_its_worker_is_told_of():
+    with WarmExecutor(LocalExecutor(workers=2)) as executor:
+        done = executor.everywhere(many.exits, workers=2, timeout=20)
+        assert (0, 2) == (len(done.ready), done.missing)
+        assert "WorkerLost: Task failure due to loss of worker" in str(done)
+        assert 4 == executor.submit(many.double, 2).result(PATIENCE)
+
+
+def test_several_maps_share_an_executor(warm):
+    pairs = zip(warm.map(many.double, range(200)), warm.map(many.picky, [1] * 200), strict=True)
+    assert [(2 * each, 1) for each in range(200)] == list(pairs)
+    inner = warm.map(many.double, range(50))
+    assert [4 * each for each in range(50)] == list(warm.map(many.double, inner))
 
 
 # Wrong usage

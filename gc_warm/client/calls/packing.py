@@ -7,6 +7,7 @@ from typing import Any
 
 from gc_warm.errors import UsageError
 from gc_warm.errors.client import CallError, RemoteTraceback
+from gc_warm.worker.batched import ByDill
 
 _OF_MAIN = b"\x8c\x08__main__"  # a worker's is another
 
@@ -29,10 +30,10 @@ def pack(args: tuple[Any, ...], kwargs: dict[str, Any], most: int | None) -> byt
     except Exception:  # noqa: BLE001 - pickles fail with anything
         plain = False
     if not plain:
-        import dill
+        import dill  # noqa: F401 - what follows looks for it
 
         try:
-            packed = dill.dumps(call, 5)  # type: ignore[no-untyped-call]
+            packed = pickle.dumps(ByDill(call), 5)
         except Exception as error:
             raise UsageError(
                 f"These arguments cannot be sent to a worker: {type(error).__name__}: {error}. "

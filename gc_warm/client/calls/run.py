@@ -125,6 +125,7 @@ class Run:
         self._flying: dict[Future[Any], tuple[Chunk, Sent]] = {}
         self._landed: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
         self._outcomes: dict[int, Outcome] = {}
+        self._ended: dict[tuple[str, int], float] = {}  # when each worker's last task did
         self._taken = self._returned = self._failed = 0
         self._closed = False
 
@@ -260,12 +261,17 @@ class Run:
         if answer is None:
             return
         calls = [each.call for each in outcomes if each.call is not None]
+        worker = answer.worker["host"], answer.worker["pid"]
+        ended = answer.started + answer.seconds
+        # Until then it was another task of ours that it waited for.
+        free = max(sent.submitted, self._ended.get(worker, 0.0))
+        self._ended[worker] = ended
         self._pace.note(
-            (answer.worker["host"], answer.worker["pid"]),
+            worker,
             len(calls),
             sum(each.seconds for each in calls),
             sum(each.build_seconds for each in calls),
-            max(0.0, answer.received - sent.submitted - answer.seconds),
+            max(0.0, answer.started - free) + max(0.0, answer.received - ended),
         )
 
     def _lose(self, chunk: Chunk, sent: Sent, error: BaseException) -> None:

@@ -8,6 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from gc_warm.client.calls.losses import why_lost
 from gc_warm.client.calls.packing import pack
 from gc_warm.client.calls.receipts import Sent
 from gc_warm.client.calls.target import MOST_BYTES
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from gc_warm.client.calls.receipts import Accounts, CallReceipt, Outcome
     from gc_warm.client.calls.target import Sendable, Target
 
+_SHOWN = 300
 _FIRST_HOLD = 0.05
 _LONGEST_HOLD = 5.0
 _LOST_TASKS = 3  # so many in a row end it: the executor does not work
@@ -195,7 +197,8 @@ class Visit:
             answer = future.result()
         except BaseException as error:  # noqa: BLE001 - it is part of the answer
             self._failures += 1
-            self._lost[f"{type(error).__name__}: {error}".strip().splitlines()[0]] = None
+            said = " ".join(f"{type(error).__name__}: {error}".split())[:_SHOWN]
+            self._lost[why_lost(error) or said] = None
             self._accounts.failed(sent, error)
             return
         self._failures = 0
