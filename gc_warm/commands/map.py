@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gc_warm.commands.arguments import find_callable
+from gc_warm.commands.command import Command, Exit
 from gc_warm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,24 +17,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from uuid import UUID
 
-_HTEX = """\
-engine:
-  type: GlobusComputeEngine
-  address: 127.0.0.1
-  max_workers_per_node: {workers}
-  job_status_kwargs: {{max_idletime: 86400}}
-  provider: {{type: LocalProvider, init_blocks: 1, min_blocks: 1, max_blocks: 1}}
-"""
 
-
-@click.command("map")
+@click.command(
+    "map",
+    cls=Command,
+    examples=[
+        "gc-warm map primes:count_primes --input numbers.jsonl --output results.jsonl --local 4",
+        "gc-warm map lab:classify --input in.jsonl --output out.jsonl --endpoint ID --key model",
+    ],
+)
 @click.argument("function", metavar="MODULE:FUNCTION")
 @click.option(
     "--input",
     "source",
     required=True,
     metavar="FILE",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(dir_okay=False, path_type=Path),
     help="A JSON value in each line: what the function is called with.",
 )
 @click.option(
@@ -53,7 +51,9 @@ engine:
 @click.option("--key", metavar="FIELD", help="The field of a line that says which state it needs.")
 @click.option("--retries", default=2, show_default=True, type=click.IntRange(min=0))
 @click.option("--chunksize", type=click.IntRange(min=1), help="Items in a task; else it adapts.")
-@click.option("--report", metavar="FILE", type=click.Path(path_type=Path), help="Save a report.")
+@click.option(
+    "--report", "saved", metavar="FILE", type=click.Path(path_type=Path), help="Save a report."
+)
 @click.option("--receipts", metavar="FILE", type=click.Path(path_type=Path), help="Add receipts.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def map_lines(  # noqa: PLR0917  (click passes all by name)
@@ -66,22 +66,18 @@ def map_lines(  # noqa: PLR0917  (click passes all by name)
     key: str | None,
     retries: int,
     chunksize: int | None,
-    report: Path | None,
+    saved: Path | None,
     receipts: Path | None,
     *,
     service: bool,
     spread: bool,
     quiet: bool,
 ) -> int:
-    r"""Call a function with each line of a file, on warm workers.
+    """Call a function with each line of a file, on warm workers.
 
     What is done is in the output, in the order of the input, with the number of its line. A second
     run does only what is missing, or has changed. What failed is in a file beside it, such as
     results.errors.jsonl, and is tried again by the next run.
-
-    \b
-    For example:
-        gc-warm map primes:count_primes --input numbers.jsonl --output results.jsonl --local 4
 
     Exits with 1 if a line failed.
     """
@@ -91,8 +87,8 @@ def map_lines(  # noqa: PLR0917  (click passes all by name)
 
     if sum([endpoint_id is not None, local is not None, service]) > 1:
         raise UsageError("Give one of --endpoint, --local and --service.")
-    if report is not None:
-        format_of(report)  # now, and not when all is done
+    if saved is not None:
+        format_of(saved)  # now, and not when all is done
     call = find_callable(function)
     file = LinesFile(source, target)
     with contextlib.ExitStack() as stack:
@@ -110,12 +106,12 @@ def map_lines(  # noqa: PLR0917  (click passes all by name)
                 progress=False if quiet else None,
             )
         )
-        if report is not None:
-            executor.report().save(report, title=f"gc-warm map {function}")
+        if saved is not None:
+            executor.report().save(saved, title=f"gc-warm map {function}")
     click.echo(f"{summary.done:,} done, {summary.known:,} were done before: {target}")
     if summary.failed:
         click.echo(f"{summary.failed:,} failed: {file.errors}")
-    return int(summary.failed > 0)
+    return Exit.FAILED if summary.failed else Exit.OK
 
 
 def _key(field: str | None, *, spread: bool) -> Callable[..., Any] | None:
@@ -138,13 +134,11 @@ def _executor(
     stack: contextlib.ExitStack, endpoint_id: UUID | None, workers: int, *, service: bool
 ) -> concurrent.futures.Executor:
     if service:
-        from gc_warm.local.service.service import LocalService
+        from gc_warm.commands.on_service import executor_on_service
 
-        running = stack.enter_context(LocalService())
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gc-warm-map-")))
-        (folder / "config.yaml").touch()
-        (folder / "user_config_template.yaml.j2").write_text(_HTEX.format(workers=workers))
-        return running.executor(running.start_endpoint(folder).id)
+        made = executor_on_service("laptop", {"workers": workers}, amqp=None)
+        running: concurrent.futures.Executor = stack.enter_context(made)
+        return running
     if endpoint_id is not None:
         from globus_compute_sdk import Executor
 

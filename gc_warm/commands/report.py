@@ -6,14 +6,23 @@ from pathlib import Path
 
 import click
 
+from gc_warm.commands.command import Command
 
-@click.command("report")
+
+@click.command(
+    "report",
+    cls=Command,
+    examples=[
+        "gc-warm report run.jsonl",
+        "gc-warm report run-1.jsonl run-2.jsonl --save run.html",
+    ],
+)
 @click.argument(
     "receipts",
     nargs=-1,
     required=True,
     metavar="FILE...",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(dir_okay=False, path_type=Path),
 )
 @click.option(
     "--save",
@@ -25,15 +34,10 @@ import click
 )
 @click.option("--title", default="gc-warm report", show_default=True, help="What stands above it.")
 def show_report(receipts: tuple[Path, ...], targets: tuple[Path, ...], title: str) -> None:
-    r"""Show what calls have cost, from the receipts of one client or several.
+    """Show what calls have cost, by their receipts.
 
-    Receipts come from WarmExecutor(receipts=FILE), from a report that was saved as .jsonl, or from
+    Those of several clients become one report. They come from WarmExecutor(receipts=FILE), from a report that was saved as .jsonl, or from
     gc-warm map --receipts.
-
-    \b
-    For example:
-        gc-warm report run.jsonl
-        gc-warm report run-1.jsonl run-2.jsonl --save run.html
     """
     from rich.console import Console
 
