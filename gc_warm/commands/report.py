@@ -36,8 +36,8 @@ from gc_warm.commands.command import Command
 def show_report(receipts: tuple[Path, ...], targets: tuple[Path, ...], title: str) -> None:
     """Show what calls have cost, by their receipts.
 
-    Those of several clients become one report. They come from WarmExecutor(receipts=FILE), from a report that was saved as .jsonl, or from
-    gc-warm map --receipts.
+    Those of several clients become one report. They come from WarmExecutor(receipts=FILE), from
+    gc-warm map --receipts FILE, or from a report that was saved as .jsonl.
     """
     from rich.console import Console
 
