@@ -44,7 +44,8 @@ class WarmExecutor(concurrent.futures.Executor):
     as it was raised, with the worker's traceback as its cause; where its class cannot be had here,
     as a `gc_warm.errors.CallError`.
 
-    In a ``with`` block it ends the executor below at the end, as that would end itself.
+    In a ``with`` block it ends the executor below at the end, as that would end itself; after an
+    error or Ctrl-C, without waiting for what is under way.
 
     Args:
         executor: A ``globus_compute_sdk.Executor``, a `LocalExecutor`, or any executor of
@@ -382,7 +383,7 @@ class WarmExecutor(concurrent.futures.Executor):
             cancel_futures: Cancel what has not begun.
         """
         self.executor.shutdown(wait=wait, cancel_futures=cancel_futures)
-        if wait:
+        if wait or cancel_futures:
             self._ledger.close()
 
     def __enter__(self) -> Self:
@@ -394,8 +395,13 @@ class WarmExecutor(concurrent.futures.Executor):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # After Ctrl-C, or an error, nobody wants what has not begun.
-        self.shutdown(cancel_futures=kind is not None)
+        if kind is None:
+            self.shutdown()
+            return
+        # After Ctrl-C, or an error, nobody wants the rest; the SDK's executor would wait for it.
+        if abandon := getattr(self.executor, "abandon", None):
+            abandon()
+        self.shutdown(wait=not self._target.limited, cancel_futures=True)
 
 
 def _require_at_least(least: int, **options: int) -> None:
