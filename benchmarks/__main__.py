@@ -16,7 +16,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from benchmarks.measure import Ratio
 
-GROUPS = ("hits", "calls", "programs", "nodes", "executors", "plugin", "service")
+GROUPS = ("hits", "calls", "programs", "nodes", "executors", "maps", "plugin", "service")
 RESULTS = Path(__file__).with_name("results") / "latest.json"
 
 

@@ -10,8 +10,12 @@ from gc_warm.worker.task import SelfContained as SelfContained
 from gc_warm.worker.task import self_contained as self_contained
 
 if TYPE_CHECKING:
+    from gc_warm.client.calls.receipts import CallReceipt as CallReceipt
+    from gc_warm.client.calls.visits import Visits as Visits
+    from gc_warm.client.executor import WarmExecutor as WarmExecutor
     from gc_warm.client.registry import FunctionRegistry as FunctionRegistry
     from gc_warm.client.registry import registered as registered
+    from gc_warm.client.report.report import Report as Report
     from gc_warm.errors import RequirementError as RequirementError
     from gc_warm.local.client import LocalClient as LocalClient
     from gc_warm.local.executor import LocalExecutor as LocalExecutor
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
     from gc_warm.worker.program.restarts import RestartPolicy as RestartPolicy
     from gc_warm.worker.program.serve import serve as serve
     from gc_warm.worker.program.serve import serve_command as serve_command
+    from gc_warm.worker.receipt import Build as Build
     from gc_warm.worker.receipt import Receipt as Receipt
     from gc_warm.worker.receipt import Receipted as Receipted
     from gc_warm.worker.state.group import Group as Group
@@ -49,7 +54,11 @@ __version__ = "0.1.0"
 _ON_FIRST_USE = {
     name: "gc_warm." + module
     for module, names in {
+        "client.calls.receipts": "CallReceipt",
+        "client.calls.visits": "Visits",
+        "client.executor": "WarmExecutor",
         "client.registry": "FunctionRegistry registered",
+        "client.report.report": "Report",
         "errors": "RequirementError",
         "local.client": "LocalClient",
         "local.executor": "LocalExecutor",
@@ -64,7 +73,7 @@ _ON_FIRST_USE = {
         "worker.state.stats": "WarmEntry WarmInfo stats",
         "worker.state.sweep": "sweep",
         "worker.program.process": "ProgramInfo WarmProcess",
-        "worker.receipt": "Receipt Receipted",
+        "worker.receipt": "Build Receipt Receipted",
         "worker.program.restarts": "RestartPolicy",
         "worker.program.serve": "serve serve_command",
         "worker.state.switch": "disable enable",

@@ -12,9 +12,11 @@ from gc_warm.commands.command import Exit
 from gc_warm.commands.demo import demo
 from gc_warm.commands.doctor import doctor
 from gc_warm.commands.functions import functions
+from gc_warm.commands.map import map_lines
 from gc_warm.commands.node import node
 from gc_warm.commands.program import program
 from gc_warm.commands.register import register
+from gc_warm.commands.report import show_report
 from gc_warm.commands.run import run
 from gc_warm.commands.serve import serve
 from gc_warm.commands.show import KEPT, printable
@@ -28,7 +30,10 @@ def commands() -> None:
     """Keep expensive state warm on Globus Compute workers."""
 
 
-for command in (check, demo, doctor, functions, node, program, register, run, serve, submit):
+for command in (
+    *(check, demo, doctor, functions, map_lines, node, program, register, run, serve),
+    *(show_report, submit),
+):
     commands.add_command(command)
 
 

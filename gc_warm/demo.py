@@ -9,26 +9,19 @@ import os
 import statistics
 import sysconfig
 from collections import Counter
-from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from globus_compute_sdk.errors import TaskExecutionFailed
-
-from gc_warm.functions.filetype import identify
+from gc_warm.client.executor import WarmExecutor
+from gc_warm.functions.filetype import identify, model
 from gc_warm.local.executor import LocalExecutor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from gc_warm.worker.receipt import Receipt, Receipted
 
 WORKERS = 2
 COLD_CALLS = 3
-# Enough to keep the workers busy, few enough to stop promptly on Ctrl-C.
-IN_FLIGHT = 32
 _NOT_STANDARD = {"site-packages", "dist-packages", "__pycache__"}
 
 
@@ -42,6 +35,7 @@ class WorkerReport:
         cold_starts: How many models it built.
         build_seconds: How long that took.
         warm_seconds: How long each call that found its model warm took.
+        prewarm_seconds: How long it took to build the model before the first call.
     """
 
     pid: int
@@ -49,6 +43,13 @@ class WorkerReport:
     cold_starts: int = 0
     build_seconds: float = 0.0
     warm_seconds: list[float] = field(default_factory=list)
+    prewarm_seconds: float = 0.0
+
+    def prewarm(self, receipt: Receipt) -> None:
+        """Count what was built before the first call."""
+        self.prewarm_seconds += receipt.seconds
+        self.cold_starts += receipt.cold_starts
+        self.build_seconds += receipt.build_seconds
 
     def add(self, receipt: Receipt) -> None:
         """Count one call."""
@@ -100,7 +101,9 @@ class Report:
     @property
     def seconds_spent(self) -> float:
         """How long all calls together took, cold starts included, in seconds."""
-        return sum(sum(worker.call_seconds) for worker in self.workers.values())
+        return sum(
+            worker.prewarm_seconds + sum(worker.call_seconds) for worker in self.workers.values()
+        )
 
     @property
     def cold_estimate(self) -> float | None:
@@ -115,10 +118,14 @@ class Report:
             return None
         return self.cold_estimate / self.seconds_spent
 
+    def of(self, pid: int) -> WorkerReport:
+        """Return the report of a worker."""
+        return self.workers.setdefault(pid, WorkerReport(pid))
+
     def add(self, path: str, receipted: Receipted[list[dict[str, Any]]]) -> None:
         """Count the answer for one file."""
         receipt = receipted.receipt
-        self.workers.setdefault(receipt.pid, WorkerReport(receipt.pid)).add(receipt)
+        self.of(receipt.pid).add(receipt)
         (answer,) = receipted.value
         if "error" in answer:
             self.skipped.append((path, answer["error"]))
@@ -174,39 +181,28 @@ def find_files(root: Path, report: Report) -> list[str]:
     return found
 
 
-def identify_files(paths: list[str], report: Report, progress: Callable[[], None]) -> None:
-    """Identify files in real worker processes, one task each, and fill the report.
+def identify_files(paths: list[str], report: Report, save: Path | None = None) -> None:
+    """Identify files in real worker processes, one call each, and fill the report.
 
     Args:
         paths: What to identify.
         report: Filled as results arrive, so that it is right also after an interruption.
-        progress: Called after each task.
+        save: Where to save what the calls have cost, as a page or a picture; nowhere if None.
     """
-    with LocalExecutor(workers=WORKERS, output=False) as executor:
+    with WarmExecutor(LocalExecutor(workers=WORKERS, output=False)) as executor:
+        for worker in executor.prewarm(model, workers=WORKERS).ready:
+            report.of(worker.pid).prewarm(worker.receipt)
+        calls = [[path] for path in paths]
+        results = executor.map(identify.receipted, calls, return_exceptions=True)
         try:
-            for path, future in _submit_all(executor, paths):
-                try:
-                    report.add(path, future.result())
-                except TaskExecutionFailed as error:
-                    report.skipped.append((path, f"Task failed: {_last_line(error)}"))
-                progress()
-        except BaseException:
-            executor.abandon()
-            raise
-
-
-def _submit_all(executor: LocalExecutor, paths: list[str]) -> Iterator[tuple[str, Future[Any]]]:
-    """Yield each path and its finished future; keep a few tasks in flight."""
-    waiting = iter(paths)
-    running: dict[Future[Any], str] = {}
-    for path in islice(waiting, IN_FLIGHT):
-        running[executor.submit(identify.receipted, [path])] = path
-    while running:
-        done, _ = wait(running, return_when=FIRST_COMPLETED)
-        for future in done:
-            yield running.pop(future), future
-        for path in islice(waiting, len(done)):
-            running[executor.submit(identify.receipted, [path])] = path
+            for path, result in zip(paths, results, strict=True):
+                if isinstance(result, BaseException):
+                    report.skipped.append((path, f"Call failed: {result}"))
+                else:
+                    report.add(path, result)
+        finally:
+            if save is not None:
+                executor.report().save(save, title="gc-warm demo")
 
 
 def measure_cold_calls(report: Report) -> None:
@@ -215,8 +211,3 @@ def measure_cold_calls(report: Report) -> None:
         with LocalExecutor(workers=1, output=False) as executor:
             receipted = executor.submit(identify.receipted, [report.sample]).result()
         report.cold_seconds.append(receipted.receipt.seconds)
-
-
-def _last_line(error: TaskExecutionFailed) -> str:
-    lines = error.remote_data.strip().splitlines()
-    return lines[-1].strip() if lines else "no reason given"

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from gc_warm.commands.arguments import AS_JSON
@@ -25,12 +24,23 @@ SHOWN_SKIPPED = 10
 
 @click.command(cls=Command)
 @click.argument("path", type=click.Path(exists=True, path_type=Path), required=False)
+@click.option(
+    "--report",
+    "saved",
+    type=click.Path(path_type=Path),
+    default="gc-warm-demo.html",
+    show_default=True,
+    help="Save what the calls have cost, as .html, .svg or .jsonl.",
+)
 @AS_JSON
-def demo(path: Path | None, *, as_json: bool) -> int:
+def demo(path: Path | None, saved: Path, *, as_json: bool) -> int:
     """Identify every file of a folder with a warm model.
 
     PATH is a folder or a file; by default the folder of Python's standard library.
     """
+    from gc_warm.client.report.report import format_of
+
+    format_of(saved)  # before the work, and not after it
     if importlib.util.find_spec("magika") is None:
         raise click.ClickException("the demo needs its model: pip install 'gc-warm[demo]'")
     from gc_warm import demo as job
@@ -39,33 +49,28 @@ def demo(path: Path | None, *, as_json: bool) -> int:
     root = path.absolute() if path else job.standard_library()
     interrupted = False
     try:
-        _identify(root, report)
+        _identify(root, report, saved)
     except KeyboardInterrupt:
         interrupted = True
     if as_json:
         click.echo(json.dumps({**report.as_dict(), "interrupted": interrupted}, indent=2))
     else:
         _show_report(root, report)
+        if report.workers:
+            click.echo(f"What each worker did when: {printable(str(saved))}")
     if interrupted:
         raise KeyboardInterrupt
     return int(bool(report.skipped) and not report.workers)
 
 
-def _identify(root: Path, report: Report) -> None:
+def _identify(root: Path, report: Report, saved: Path) -> None:
     from gc_warm import demo as job
 
     paths = job.find_files(root, report)
     if not paths:
         return
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    bar = Progress(*columns, TimeRemainingColumn(), console=console, transient=True)
-    bar.disable = not console.is_terminal
-    with bar:
-        files = bar.add_task(f"{job.WORKERS} workers", total=len(paths))
-        job.identify_files(paths, report, lambda: bar.advance(files))
-        bar.add_task("cold calls in fresh workers", total=None)
-        job.measure_cold_calls(report)
+    job.identify_files(paths, report, saved)
+    job.measure_cold_calls(report)
 
 
 def _show_report(root: Path, report: Report) -> None:

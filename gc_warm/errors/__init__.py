@@ -15,7 +15,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gc_warm.errors.client import CallError as CallError
     from gc_warm.errors.client import RegistryError as RegistryError
+    from gc_warm.errors.client import RemoteTraceback as RemoteTraceback
     from gc_warm.errors.client import UnknownFunctionError as UnknownFunctionError
     from gc_warm.errors.client import UnsupportedFaultError as UnsupportedFaultError
     from gc_warm.errors.client import WorkerLostError as WorkerLostError
@@ -46,7 +48,7 @@ _ON_FIRST_USE = {
     name: "gc_warm.errors." + module
     for module, names in {
         "client": "WorkerStartError WorkerLostError UnsupportedFaultError RegistryError "
-        "UnknownFunctionError",
+        "UnknownFunctionError CallError RemoteTraceback",
         "remote": "raised remote_type",
         "service": "AmqpError BrokerStartError",
         "node": "NodeFolderError NodeTimeoutError DiskFullError",

@@ -53,3 +53,35 @@ class UnknownFunctionError(RegistryError):
             f"The service does not know the function {self.function_id}: it was deleted, or "
             "belongs to someone else. Register it anew: gc-warm register MODULE:FUNCTION --again."
         )
+
+
+class CallError(GcWarmError):
+    """A call failed on its worker, with an error that cannot be brought here as it is.
+
+    Args:
+        kind: The name of its class.
+        text: What it said.
+    """
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(kind, text)
+        self.kind = kind
+        self.text = text
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.text}"
+
+
+class RemoteTraceback(GcWarmError):  # noqa: N818 - it is the cause of an error, not one itself
+    """Where on its worker a call failed: the cause of the error that comes back.
+
+    Args:
+        text: The traceback.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return f"\n{self.text}"

@@ -188,6 +188,8 @@ def _imported_late(origin: Origin, sources: dict[str, Source]) -> Iterator[str]:
         yield "gc_warm.worker.remake"
     if any("receipted" in text for text in [origin.target, origin.made or "", *texts]):
         yield "gc_warm.worker.receipted"
+    if origin.target.endswith("!batched"):
+        yield "gc_warm.worker.batched"
     if any(word in text for text in texts for word in _RESOURCES):
         yield "gc_warm.worker.resources"
     if any(".info" in text for text in texts):

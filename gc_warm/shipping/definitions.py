@@ -461,7 +461,7 @@ class Definitions:
         plain = vars(value).get("plain")
         self._open.add(ref)
         if plain is not None:
-            return self._call(ref, getattr, (plain, "receipted"))
+            return self._call(ref, getattr, (plain, value.form[1:]))
         name = self.name_of(value)
         home = value.home if name is None else name.space
         make = _Imported("gc_warm.worker.task", "SelfContained")

@@ -48,11 +48,11 @@ def find_origin(function: SelfContained[..., Any]) -> Origin:
         ShippingError: It cannot be found there, or made.
     """
     plain: Any = vars(function).get("plain", function)
-    suffix = "" if plain is function else "!receipted"
     place = _place_of(plain)
     if place is not None:
         module, path = place
-        return Origin(f"{module}:{path}{suffix}", module, frozenset({module}), frozenset({module}))
+        names = frozenset({module})
+        return Origin(f"{module}:{path}{function.form}", module, names, names)
     definitions = Definitions()
     space = _space_of(plain.function)
     if space is not None:
@@ -70,7 +70,7 @@ def find_origin(function: SelfContained[..., Any]) -> Origin:
         made = json.dumps(definitions.graph(code), separators=(",", ":"))
         target = f"{plain.__name__} {hashlib.sha256(made.encode()).hexdigest()[:16]}"
     return Origin(
-        target + suffix,
+        target + function.form,
         space.module if space else str(plain.__module__),
         frozenset(definitions.modules),
         frozenset(definitions.values_of),

@@ -14,10 +14,10 @@ def find(target: str, made: str | None) -> SelfContained[..., Any]:
 
     Args:
         target: ``module:qualified.name``, or any name if the function is made here; followed by
-            ``!receipted`` where that is what was sent.
+            ``!`` and the name of a form (see `gc_warm.worker.wrapped`) where that was sent.
         made: What makes it if it is no attribute of a module: see `gc_warm.worker.remake`.
     """
-    place, _, receipted = target.partition("!")
+    place, _, form = target.partition("!")
     if made is None:
         module, _, path = place.partition(":")
         function = importlib.import_module(module)
@@ -28,5 +28,6 @@ def find(target: str, made: str | None) -> SelfContained[..., Any]:
     found: Any = function
     if not isinstance(found, SelfContained):
         found = SelfContained(found)
-    found = found.receipted if receipted else found
+    if form:
+        found = importlib.import_module("gc_warm.worker." + form).Form(found)
     return cast("SelfContained[..., Any]", found)

@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict, dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
+class Build(NamedTuple):
+    """A warm state that a call built.
+
+    Attributes:
+        state: The initialiser, as ``module.name``.
+        arguments: Its arguments, as text.
+        seconds: How long the build took.
+    """
+
+    state: str
+    arguments: str
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Receipt:
     """What one call of a self-contained function cost.
 
@@ -24,6 +38,7 @@ class Receipt:
         cold_starts: How many warm states the call built.
         build_seconds: How long these builds took.
         hits: How many times the call found a state warm.
+        builds: The warm states that the call built, in order.
         node_cold_starts: How many folders of the node the call filled.
         node_build_seconds: How long it took to fill these.
         node_bytes: How large they are, in bytes.
@@ -41,6 +56,7 @@ class Receipt:
     cold_starts: int
     build_seconds: float
     hits: int
+    builds: tuple[Build, ...]
     node_cold_starts: int = 0
     node_build_seconds: float = 0.0
     node_bytes: int = 0

@@ -48,7 +48,7 @@ class Holder:
 
 
 class Scope(Holder):
-    """Holds the states that a call uses, and counts cold starts, their seconds, and hits.
+    """Holds the states that a call uses, and notes its builds, their seconds, and hits.
 
     Args:
         code: The code that opened it.
@@ -57,13 +57,13 @@ class Scope(Holder):
         node: What it cost, beyond this process, on its node: see `Receipt`.
     """
 
-    __slots__ = ("build_seconds", "code", "cold_starts", "hits", "node")
+    __slots__ = ("build_seconds", "builds", "code", "hits", "node")
 
     def __init__(self, code: CodeType) -> None:
         task = os.environ.get("GC_TASK_UUID")
         super().__init__(f"task {task}" if task else f"a call in {threading.current_thread().name}")
         self.code = code
-        self.cold_starts = 0
+        self.builds: list[tuple[str, str, float]] = []  # state, arguments, seconds
         self.build_seconds = 0.0
         self.hits = 0
         self.node: dict[str, Any] = {}

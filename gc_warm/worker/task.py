@@ -56,6 +56,7 @@ class SelfContained(Generic[P, T]):
     # What is in __dict__, `functools.wraps` copies to wrappers, which are pickled with it.
     __slots__ = ("__dict__", "__weakref__", "activate", "arrived", "function", "packed")
     packed: Any  # on a client: what it travels as
+    form = ""  # what is made of it: see `gc_warm.worker.wrapped`
 
     def __init__(
         self,
@@ -169,8 +170,7 @@ class SelfContained(Generic[P, T]):
         loader: Any = getattr(module, "__loader__", None)
         for name, value in vars(module).items() if hasattr(loader, "payload") else ():
             if value is plain:
-                target = f"{plain.home}:{name}" + "!receipted" * (plain is not self)
-                return {**loader.payload, "target": target}
+                return {**loader.payload, "target": f"{plain.home}:{name}{self.form}"}
         return None
 
     def __getattr__(self, name: str) -> Any:

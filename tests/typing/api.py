@@ -10,6 +10,7 @@ from uuid import UUID
 from typing_extensions import assert_type
 
 from gc_warm import (
+    CallReceipt,
     Faults,
     FunctionRegistry,
     JsonLines,
@@ -21,10 +22,13 @@ from gc_warm import (
     Prompt,
     Receipt,
     Receipted,
+    Report,
     RestartPolicy,
     SelfContained,
     Sentinel,
+    Visits,
     Warm,
+    WarmExecutor,
     WarmInfo,
     WarmProcess,
     Workers,
@@ -253,6 +257,38 @@ def misuse_executor(executor: LocalExecutor) -> None:
     LocalExecutor(worker_env={"NAME": 1})  # type: ignore[dict-item]
     executor.faults.kill_worker("1")  # type: ignore[arg-type]
     executor.worker_pids = []  # type: ignore[misc]
+
+
+# Around any executor.
+
+
+def use_warm_executor() -> None:
+    with WarmExecutor(LocalExecutor(), workers=2, output=True, receipts="run.jsonl") as executor:
+        assert_type(executor, WarmExecutor)
+        executor.submit(classify, "text").result()
+        with executor.map(classify, ["a", "b"], key=str.lower, retries=2) as results:
+            for _ in results:
+                pass
+        executor.starmap(classify, [("a", "small")], ordered=False, chunksize=10).close()
+        assert_type(executor.prewarm(plain, "small", workers=2, timeout=5), Visits)
+        assert_type(executor.everywhere(stats).results, list[Any])
+        assert_type(executor.stats(), list[dict[str, Any]])
+        report = executor.report()
+        assert_type(report, Report)
+        report.save(Path("run.html"), title="A run")
+        assert_type(Report.load("a.jsonl", "b.jsonl").figures().cold_rate, float | None)
+
+
+def use_call_receipt(receipt: CallReceipt) -> None:
+    assert_type(receipt.queue_seconds, float)
+    assert_type(receipt.output, str | None)
+    assert_type(receipt.builds[0].state, str)
+
+
+def misuse_warm_executor(executor: WarmExecutor) -> None:
+    executor.map(classify, ["a"], chunksize="many")  # type: ignore[arg-type]
+    executor.map(classify, ["a"], retry=2)  # type: ignore[call-arg]
+    WarmExecutor(LocalExecutor(), 2)  # type: ignore[call-arg]
 
 
 def use_plugin(gc_executor: LocalExecutor, gc_faults: Faults, gc_workers: SessionWorkers) -> None:

@@ -45,7 +45,7 @@ def files(tmp_path):
 
 
 def test_demo_identifies_files_and_reports_one_cold_start_for_each_worker(files):
-    done = gc_warm("demo", files, "--json")
+    done = gc_warm("demo", files, "--json", cwd=files.parent)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["files"] == 7
@@ -72,17 +72,20 @@ def test_demo_prints_tables_without_colour_or_bar_into_a_pipe(files):
     assert "What warmth bought" in done.stdout
     assert f"{files / 'broken'}: Broken symbolic link" in done.stdout
     assert "times as long" in done.stdout
+    page = (files.parent / "gc-warm-demo.html").read_text()
+    assert "gc_warm.functions.filetype.identify" in page
+    assert "gw-cold" in page
 
 
 def test_demo_identifies_a_single_file(files):
-    told = gc_warm("demo", files / "page.html").stdout
+    told = gc_warm("demo", files / "page.html", cwd=files.parent).stdout
     assert f"1 file under {files / 'page.html'}" in told
     assert "1 call took" in told
     assert "html" in told
 
 
 def test_demo_of_an_empty_folder_says_so(tmp_path):
-    done = gc_warm("demo", tmp_path)
+    done = gc_warm("demo", tmp_path, cwd=tmp_path.parent)
     assert done.returncode == 0
     assert f"0 files under {tmp_path}" in done.stdout
 
@@ -105,6 +108,7 @@ def test_ctrl_c_stops_the_demo_shows_what_was_done_and_leaves_no_process(tmp_pat
         stderr=theirs,
         start_new_session=True,
         text=True,
+        cwd=tmp_path.parent,
         env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
     )
     os.close(theirs)

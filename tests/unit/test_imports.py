@@ -31,7 +31,7 @@ ARROWS = {
     "client": {"errors", "worker", "shipping"},
     "local": {"errors", "worker", "shipping"},
     "checks": {"errors", "worker", "shipping"},
-    "demo": {"errors", "worker", "functions", "local"},
+    "demo": {"errors", "worker", "functions", "client", "local"},
     "commands": {
         *("errors", "worker", "shipping", "functions", "client", "local", "checks", "demo"),
     },

@@ -232,7 +232,7 @@ class State:
             lifetime.watch()
         task = scope.current()
         if task is not None:
-            task.cold_starts += 1
+            task.builds.append((self.name, slot.label, slot.seconds))
             task.build_seconds += slot.seconds
             if slot.bill is not None:
                 slot.bill(task)

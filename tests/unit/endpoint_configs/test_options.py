@@ -110,7 +110,7 @@ def changed(folder, options, *, schema=True):
 
 def threads_of(workers):
     """Return what `cpu_affinity` of pbs-gpu is for so many workers."""
-    ranks = "24-31,56-63:16-23,48-55:8-15,40-47:0-7,32-39".split(":")
+    ranks = ["24-31,56-63", "16-23,48-55", "8-15,40-47", "0-7,32-39"]
     return ":".join(["list", *ranks[:workers]]) if workers <= len(ranks) else "none"
 
 

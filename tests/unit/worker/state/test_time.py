@@ -192,7 +192,7 @@ def test_seconds_of_nested_builds_count_once():
 
     with task_scope() as task:
         outer()
-    assert task.cold_starts == 2
+    assert len(task.builds) == 2
     assert task.build_seconds == outer.info().build_seconds
 
 

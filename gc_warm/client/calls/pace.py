@@ -1,0 +1,109 @@
+"""How many items go into a task, and how many tasks are under way."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LEAST_SECONDS = 0.05
+"""A task that takes so long hides what `LocalExecutor` needs for it."""
+
+MOST_SECONDS = 10.0
+"""A longer task would hide more, but keep results, and other workers, waiting."""
+
+MOST_ITEMS = 10_000
+
+_GUESS = 4  # workers, where nobody knows
+_TIMES_OVERHEAD = 4
+_PATIENCE = 4  # a task that takes so many times what it should gives back the rest
+_RECENT = 16
+
+
+class Pace:
+    """Adapts to what calls and round trips take.
+
+    Args:
+        chunksize: How many items a task gets; None to find out.
+        lanes: Says how many calls can run at once, if that is known.
+    """
+
+    def __init__(
+        self, chunksize: int | None, lanes: Callable[[], int | None] = lambda: None
+    ) -> None:
+        self._fixed = chunksize
+        self._lanes = lanes
+        self._seen: set[tuple[str, int]] = set()
+        self._seconds: float | None = None  # a call's, builds left out
+        self._overheads: deque[float] = deque(maxlen=_RECENT)
+
+    def note(
+        self, worker: tuple[str, int], calls: int, seconds: float, builds: float, overhead: float
+    ) -> None:
+        """Learn from a task.
+
+        Args:
+            worker: Who ran it.
+            calls: How many calls it made.
+            seconds: How long they took.
+            builds: How long of that warm states were built.
+            overhead: How much longer its round trip was.
+        """
+        self._seen.add(worker)
+        self._overheads.append(overhead)
+        if calls:
+            new = max(seconds - builds, 1e-7) / calls
+            weight = calls / (calls + (_RECENT if self._seconds is not None else 0))
+            weight = max(weight, 1 / 4)  # what happens to one must not decide for long
+            self._seconds = new if self._seconds is None else self._mix(new, weight)
+
+    def _mix(self, new: float, weight: float) -> float:
+        assert self._seconds is not None
+        return self._seconds + weight * (new - self._seconds)
+
+    @property
+    def lanes(self) -> int:
+        """How many calls can run at once, as far as can be told."""
+        return self._lanes() or max(_GUESS, len(self._seen) * 3 // 2)
+
+    @property
+    def low(self) -> int:
+        """With so many tasks under way, it is time to send more."""
+        return 2 * self.lanes
+
+    @property
+    def high(self) -> int:
+        """So many tasks are under way at most."""
+        return 3 * self.lanes
+
+    @property
+    def _task_seconds(self) -> float:
+        """How long a task should take: much longer than what it costs to send it."""
+        least = min(self._overheads, default=0.0)  # others waited for a worker, too
+        return min(max(_TIMES_OVERHEAD * least, LEAST_SECONDS), MOST_SECONDS)
+
+    def size(self, left: int | None, tasks: int) -> int:
+        """Return how many items a task should get.
+
+        Args:
+            left: How many there are yet, if that is known.
+            tasks: How many tasks can be sent now.
+        """
+        if self._fixed is not None:
+            return self._fixed
+        if self._seconds is None:
+            return 1
+        size = max(1, min(MOST_ITEMS, int(self._task_seconds / self._seconds)))
+        if left is not None:  # all workers shall have some
+            size = min(size, max(1, math.ceil(left / tasks)))
+        return size
+
+    @property
+    def deadline(self) -> float | None:
+        """After so many seconds a task gives back what it has not begun."""
+        if self._fixed is not None:
+            return None
+        return max(1.0, _PATIENCE * self._task_seconds)

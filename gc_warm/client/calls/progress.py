@@ -1,0 +1,126 @@
+"""How far it is: a bar on a terminal, log lines elsewhere, and never a word on standard output."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+log = logging.getLogger(__name__)
+
+LINE_SECONDS = 10.0
+"""Log lines are so far apart."""
+
+_BAR_SECONDS = 0.1
+
+
+class Watcher(Protocol):
+    """Who is shown how far it is."""
+
+    def show(self, done: int, failed: int) -> None:
+        """Show how many items are done, and how many of them failed."""
+
+    def close(self) -> None:
+        """Show nothing more."""
+
+
+class Nobody:
+    """Shows nothing."""
+
+    def show(self, done: int, failed: int) -> None:
+        """Show nothing."""
+
+    def close(self) -> None:
+        """Show nothing."""
+
+
+class Lines:
+    """Writes a line to the log now and then.
+
+    Args:
+        name: What is done.
+        length: How many items there are, if that is known.
+        clock: Tells the time in seconds.
+    """
+
+    def __init__(
+        self, name: str, length: int | None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._name = name
+        self._of = "" if length is None else f" of {length:,}"
+        self._clock = clock
+        self._next = clock() + LINE_SECONDS
+
+    def show(self, done: int, failed: int) -> None:
+        """Write a line, if the last one is long ago."""
+        if self._clock() >= self._next:
+            self._next = self._clock() + LINE_SECONDS
+            log.info("%s: %s%s done, %s failed", self._name, f"{done:,}", self._of, failed)
+
+    def close(self) -> None:
+        """Write nothing more."""
+
+
+class Bar:
+    """Draws a bar on standard error.
+
+    Args:
+        name: What is done.
+        length: How many items there are, if that is known.
+    """
+
+    def __init__(self, name: str, length: int | None) -> None:
+        from rich.console import Console
+        from rich.markup import escape
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        text = TextColumn("{task.description}")
+        failed = TextColumn("{task.fields[failed]}", style="red")
+        columns: tuple[Any, ...] = (text, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._bar = Progress(
+            *columns,
+            failed,
+            console=Console(stderr=True),
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._task = self._bar.add_task(escape(name), total=length, failed="")
+        self._next = 0.0
+        self._bar.start()
+
+    def show(self, done: int, failed: int) -> None:
+        """Draw it, if the last time is a moment ago."""
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + _BAR_SECONDS
+            said = f"{failed:,} failed" if failed else ""
+            self._bar.update(self._task, completed=done, failed=said)
+
+    def close(self) -> None:
+        """Take it away."""
+        self._bar.stop()
+
+
+def watcher(name: str, length: int | None, progress: bool | None) -> Watcher:  # noqa: FBT001
+    """Return who is shown how far a `map` is.
+
+    Args:
+        name: The function's name.
+        length: How many items there are, if that is known.
+        progress: Whether to show it; None for a bar on a terminal only.
+    """
+    if progress is False:
+        return Nobody()
+    if sys.stderr is not None and sys.stderr.isatty():
+        return Bar(name, length)
+    return Lines(name, length)

@@ -1,0 +1,235 @@
+"""What a task's answer says of its calls: outcomes, receipts, and a record for the report."""
+
+from __future__ import annotations
+
+import heapq
+import pickle
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from gc_warm.client.calls.clocks import Clocks
+from gc_warm.client.calls.losses import why_lost
+from gc_warm.client.calls.packing import unpack_error
+from gc_warm.client.calls.records import SLOWEST
+from gc_warm.worker.receipt import Build, Receipt, Receipted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gc_warm.client.calls.records import Ledger
+
+_SHOWN = 300
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallReceipt(Receipt):
+    """What one call cost, on its worker and on its way. Times are by the client's clock.
+
+    Attributes:
+        submitted: When its task was submitted, in seconds since the epoch.
+        queue_seconds: From then until the task began on the worker; exact where both are on one
+            machine, else as far as the two clocks can be compared.
+        transfer_seconds: From the task's end until its result was here; as exact as that.
+        payload_bytes: How large its arguments were when they were sent; 0 where they were not.
+        result_bytes: How large its result was; 0 where it did not leave the process.
+        output: What it printed, logged and warned, if that was asked for.
+    """
+
+    submitted: float
+    queue_seconds: float
+    transfer_seconds: float
+    payload_bytes: int
+    result_bytes: int
+    output: str | None
+
+
+class Call(NamedTuple):
+    """A call, as `gc_warm.worker.batched` tells of it."""
+
+    fine: bool
+    value: Any
+    offset: float
+    seconds: float
+    builds: list[tuple[str, str, float]]
+    build_seconds: float
+    hits: int
+    output: str | None
+    node: dict[str, Any]
+
+
+class Answer(NamedTuple):
+    """What a task's calls have in common; times by the client's clock."""
+
+    worker: dict[str, Any]
+    submitted: float
+    started: float
+    seconds: float
+    received: float
+    packed: bool
+
+
+class Outcome(NamedTuple):
+    """What became of one call.
+
+    Attributes:
+        error: Why there is no result, if its task failed as a whole.
+        call: The call, if it was made.
+        answer: The task's answer.
+        size: How large its arguments were.
+    """
+
+    error: BaseException | None
+    call: Call | None = None
+    answer: Answer | None = None
+    size: int = 0
+
+    @property
+    def fine(self) -> bool:
+        """Whether there is a result."""
+        return self.call is not None and self.call.fine
+
+    def result(self, *, receipted: bool = False) -> Any:
+        """Return the call's result.
+
+        Args:
+            receipted: Whether the receipt shall come with it.
+
+        Raises:
+            BaseException: What the call raised; or why it has no result.
+        """
+        if self.error is not None:
+            raise self.error
+        assert self.call is not None
+        assert self.answer is not None
+        value = self.call.value
+        if not self.call.fine:
+            raise unpack_error(value)
+        if self.answer.packed:
+            value = pickle.loads(value)  # noqa: S301 - the user's own task sent it
+        return Receipted(value, self.receipt) if receipted and self.receipt else value
+
+    @property
+    def receipt(self) -> CallReceipt | None:
+        """What the call cost; None if its task failed as a whole."""
+        call, answer = self.call, self.answer
+        if call is None or answer is None:
+            return None
+        return CallReceipt(
+            **answer.worker,
+            started=answer.started + call.offset,
+            seconds=call.seconds,
+            cold_starts=len(call.builds),
+            build_seconds=call.build_seconds,
+            hits=call.hits,
+            builds=tuple([Build(*each) for each in call.builds]),
+            submitted=answer.submitted,
+            queue_seconds=max(0.0, answer.started - answer.submitted),
+            transfer_seconds=max(0.0, answer.received - answer.started - answer.seconds),
+            payload_bytes=self.size,
+            result_bytes=len(call.value) if answer.packed else 0,
+            output=call.output,
+            **call.node,
+        )
+
+
+class Sent(NamedTuple):
+    """A task on its way.
+
+    Attributes:
+        function: The function's name.
+        submitted: When it was sent, in seconds since the epoch.
+        sizes: How large the arguments of each of its calls are.
+        numbers: Those of its items, if they have any.
+        attempt: 1, or more if its calls were lost before.
+    """
+
+    function: str
+    submitted: float
+    sizes: Sequence[int]
+    numbers: Sequence[int] | None = None
+    attempt: int = 1
+
+
+class Accounts:
+    """Turns answers into outcomes, and notes what they cost.
+
+    Args:
+        ledger: Where it is noted.
+        packed: Whether answers come from another process.
+    """
+
+    def __init__(self, ledger: Ledger, *, packed: bool) -> None:
+        self._ledger = ledger
+        self._packed = packed
+        self._clocks = Clocks()
+        self._lock = threading.Lock()
+        self.workers: dict[tuple[str, int], None] = {}
+        self._of_nodes: dict[tuple[str, str | None], int] = {}
+
+    @property
+    def known(self) -> int | None:
+        """How many workers the nodes that were seen have; None if they do not say."""
+        with self._lock:
+            return sum(self._of_nodes.values()) or None
+
+    def failed(self, sent: Sent, error: BaseException) -> None:
+        """Note a task that failed as a whole."""
+        self._ledger.add(
+            function=sent.function,
+            submitted=sent.submitted,
+            received=time.time(),
+            payload_bytes=sum(sent.sizes),
+            attempt=sent.attempt,
+            lost=why_lost(error) or f"{type(error).__name__}: {error}"[:_SHOWN],
+        )
+
+    def settle(self, sent: Sent, answer: dict[str, Any]) -> list[Outcome]:
+        """Return the outcomes of those calls of a task that were made."""
+        received, worker = time.time(), answer["worker"]
+        started, seconds = answer["started"], answer["seconds"]
+        host = worker["host"]
+        with self._lock:
+            ahead = self._clocks.note(host, sent.submitted, started, started + seconds, received)
+            self.workers[host, worker["pid"]] = None
+            if str(answer["beside"]).isdecimal():
+                self._of_nodes[host, worker["block"]] = int(answer["beside"])
+        common = Answer(worker, sent.submitted, started - ahead, seconds, received, self._packed)
+        packed = answer["calls"]
+        calls = pickle.loads(packed) if self._packed else packed  # noqa: S301 - the user's own
+        calls = [Call(*each) for each in calls]
+        self._note(sent, common, calls)
+        return [
+            Outcome(None, call, common, size) for size, call in zip(sent.sizes, calls, strict=False)
+        ]
+
+    def _note(self, sent: Sent, answer: Answer, calls: Sequence[Call]) -> None:
+        cold = [each for each in calls if each.builds]
+        numbers: Sequence[int | None] = sent.numbers or [None] * len(calls)
+        slowest = heapq.nlargest(
+            SLOWEST,
+            ((call.seconds, number) for call, number in zip(calls, numbers, strict=False)),
+            key=lambda each: each[0],
+        )
+        self._ledger.add(
+            **answer.worker,
+            function=sent.function,
+            submitted=sent.submitted,
+            received=answer.received,
+            payload_bytes=sum(sent.sizes),
+            attempt=sent.attempt,
+            started=answer.started,
+            seconds=answer.seconds,
+            calls=len(calls),
+            failed=sum(not each.fine for each in calls),
+            cold=len(cold),
+            warm=sum(bool(each.hits) and not each.builds for each in calls),
+            hits=sum(each.hits for each in calls),
+            call_seconds=sum(each.seconds for each in calls),
+            cold_seconds=sum(each.seconds for each in cold),
+            build_seconds=sum(each.build_seconds for each in cold),
+            result_bytes=sum(len(each.value) for each in calls) if answer.packed else 0,
+            builds=tuple((*build, each.offset) for each in cold for build in each.builds),
+            slowest=tuple(slowest),
+        )

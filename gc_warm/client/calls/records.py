@@ -1,0 +1,195 @@
+"""What is kept of each task, and the files that it is written to."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import socket
+import threading
+import uuid
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gc_warm.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+KEPT = 100_000
+"""How many tasks an executor remembers; of those before them, its file knows."""
+
+SLOWEST = 3
+
+
+@dataclass(frozen=True)
+class TaskRecord:
+    """One task: one or many calls of a function. Times are in seconds since the epoch.
+
+    Attributes:
+        id: Names this record, so that merging files counts it once.
+        client: Host and process of who submitted it.
+        function: The function, as ``module.name``.
+        submitted: When it was submitted.
+        received: When its result came, or its failure.
+        payload_bytes: What was sent with it, besides the function.
+        attempt: 1, or more for calls that were lost with a worker before.
+        lost: How its worker was lost; or why else the task failed as a whole. None if it did not.
+        host: The worker's machine; None if the task failed, as all that follows.
+        pid: The worker's process.
+        rank: Its rank in its block, if it has one.
+        block: Its block, if it has one.
+        task_id: The task's id, if the executor has such.
+        started: When it began, by the client's clock.
+        seconds: How long it ran.
+        calls: How many calls it made.
+        failed: How many of these raised an error.
+        cold: How many built a warm state.
+        warm: How many used one, and built none.
+        hits: How many times they found a state warm.
+        call_seconds: How long the calls took together.
+        cold_seconds: How long those that built took together.
+        build_seconds: How long the builds took.
+        result_bytes: What came back.
+        builds: Of each build: state, arguments, seconds, and when it began, at most, in seconds
+            after the task's start.
+        slowest: Of the slowest calls: seconds, and the item's number in its `map`, if it has one.
+    """
+
+    id: str
+    client: str
+    function: str
+    submitted: float
+    received: float
+    payload_bytes: int = 0
+    attempt: int = 1
+    lost: str | None = None
+    host: str | None = None
+    pid: int | None = None
+    rank: str | None = None
+    block: str | None = None
+    task_id: str | None = None
+    started: float = 0.0
+    seconds: float = 0.0
+    calls: int = 0
+    failed: int = 0
+    cold: int = 0
+    warm: int = 0
+    hits: int = 0
+    call_seconds: float = 0.0
+    cold_seconds: float = 0.0
+    build_seconds: float = 0.0
+    result_bytes: int = 0
+    builds: tuple[tuple[str, str, float, float], ...] = ()
+    slowest: tuple[tuple[float, int | None], ...] = ()
+
+    @property
+    def worker(self) -> tuple[str, int] | None:
+        """Which process ran it."""
+        return None if self.host is None or self.pid is None else (self.host, self.pid)
+
+    def as_json(self) -> str:
+        """Return it as a line of JSON."""
+        return json.dumps(dataclasses.asdict(self), separators=(",", ":")) + "\n"
+
+    @classmethod
+    def from_json(cls, line: str) -> TaskRecord:
+        """Read what `as_json` wrote.
+
+        Raises:
+            ValueError: It is something else.
+        """
+        fields = json.loads(line)
+        if not isinstance(fields, dict) or not _REQUIRED <= fields.keys() <= _FIELDS:
+            raise ValueError("it is no record of a task")
+        for name in ("builds", "slowest"):
+            fields[name] = tuple(tuple(each) for each in fields.get(name, ()))
+        record = cls(**fields)
+        if not all(isinstance(getattr(record, name), float | int) for name in _NUMBERS):
+            raise ValueError("a number is none")
+        return record
+
+
+_FIELDS = {field.name for field in dataclasses.fields(TaskRecord)}
+_REQUIRED = {"id", "client", "function", "submitted", "received"}
+_NUMBERS = [
+    field.name for field in dataclasses.fields(TaskRecord) if field.type in {"float", "int"}
+]
+
+
+def read_records(paths: Iterable[str | os.PathLike[str]]) -> Iterator[TaskRecord]:
+    """Yield the records of files, each once; a last line that was not written to its end is left.
+
+    Args:
+        paths: JSON lines, of one client or several.
+
+    Raises:
+        UsageError: A file cannot be read, or is something else.
+    """
+    seen: set[str] = set()
+    for path in paths:
+        try:
+            number = 0
+            with Path(path).open(encoding="utf-8") as file:
+                for number, line in enumerate(file, start=1):  # noqa: B007 - errors name it
+                    if not line.endswith("\n"):
+                        continue
+                    record = TaskRecord.from_json(line)
+                    if record.id not in seen:
+                        seen.add(record.id)
+                        yield record
+        except OSError as error:
+            raise UsageError(f"Cannot read {path}: {error.strerror}.") from error
+        except (ValueError, TypeError) as error:
+            raise UsageError(
+                f"{path} is no file of receipts: line {number} is wrong ({error}). Write one with "
+                "WarmExecutor(..., receipts=PATH) or report().save(PATH)."
+            ) from error
+
+
+class Ledger:
+    """Remembers tasks, and writes them to a file as they end.
+
+    Several executors and processes may write to one file: each line is written at once.
+
+    Args:
+        path: The file; None for none.
+
+    Raises:
+        UsageError: It cannot be written.
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | None) -> None:
+        self.client = f"{socket.gethostname()}:{os.getpid()}"
+        self._records: deque[TaskRecord] = deque(maxlen=KEPT)
+        self._lock = threading.Lock()
+        self._path = path
+        self._file: int | None = None
+        if path is not None:
+            try:
+                self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            except OSError as error:
+                raise UsageError(f"receipts={str(path)!r}: {error.strerror}.") from error
+
+    def add(self, **fields: Any) -> TaskRecord:
+        """Remember a task: the fields of its record, but for what the ledger knows."""
+        record = TaskRecord(id=uuid.uuid4().hex, client=self.client, **fields)
+        with self._lock:
+            self._records.append(record)
+            if self._file is not None:
+                os.write(self._file, record.as_json().encode())
+        return record
+
+    def records(self) -> list[TaskRecord]:
+        """Return what is remembered."""
+        with self._lock:
+            return list(self._records)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            if self._file is not None:
+                os.close(self._file)
+                self._file = None

@@ -1,0 +1,347 @@
+"""One `map`: items go out in chunks, and results come back one by one.
+
+Everything happens in the thread that asks for results. Who does not ask for the next one does not
+read more of the input either.
+"""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections import deque
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from gc_warm.client.calls.losses import is_too_large, why_lost
+from gc_warm.client.calls.receipts import Outcome, Sent
+from gc_warm.client.calls.target import ENOUGH_BYTES, MOST_BYTES
+from gc_warm.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from concurrent.futures import Future
+
+    from typing_extensions import Self
+
+    from gc_warm.client.calls.order import Item
+    from gc_warm.client.calls.pace import Pace
+    from gc_warm.client.calls.receipts import Accounts
+    from gc_warm.client.calls.target import Sendable, Target
+
+    class Order(Protocol):
+        """Gives items out: see `gc_warm.client.calls.order`."""
+
+        read: int
+
+        def take(self, count: int, most: int, limit: int) -> list[Item]:
+            """Return the next items."""
+
+    class Watcher(Protocol):
+        """Who is shown how far it is: see `gc_warm.client.calls.progress`."""
+
+        def show(self, done: int, failed: int) -> None:
+            """Show how many items are done."""
+
+        def close(self) -> None:
+            """Show nothing more."""
+
+
+CHUNK_BYTES = 2_000_000
+"""A task's arguments are no larger than that, unless one item's are."""
+
+_PIECES = 8
+
+
+class Chunk(NamedTuple):
+    """Items that go out in one task.
+
+    Attributes:
+        items: The items.
+        attempt: 1, or more if they were lost before.
+    """
+
+    items: list[Item]
+    attempt: int = 1
+
+    def pieces(self, attempt: int, *, alone: bool = False) -> list[Chunk]:
+        """Return it in pieces, to be tried again: what one item does shall not befall all."""
+        size = 1 if alone else -(-len(self.items) // _PIECES)
+        starts = range(0, len(self.items), size)
+        return [Chunk(self.items[each : each + size], attempt) for each in starts]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one `map` is to do.
+
+    Attributes:
+        sendable: The function.
+        length: How many items there are, if that is known.
+        ahead: How many items are read, at most, before the first of them is returned.
+        ordered: Whether results come in the order of the items.
+        deadline: When to give up, by `time.monotonic`; None for never.
+        retries: How often a chunk that is lost with its worker is tried again.
+        output: Whether receipts shall hold what calls print.
+    """
+
+    sendable: Sendable
+    length: int | None
+    ahead: int
+    ordered: bool
+    deadline: float | None
+    retries: int
+    output: bool
+
+
+class Run:
+    """Sends chunks, and takes what comes back.
+
+    Args:
+        plan: What to do.
+        order: Where items come from.
+        target: Where they go to.
+        pace: How many at once.
+        accounts: Who knows what an answer means.
+        watcher: Who is shown how far it is.
+    """
+
+    def __init__(  # noqa: PLR0917 - each is of another kind
+        self,
+        plan: Plan,
+        order: Order,
+        target: Target,
+        pace: Pace,
+        accounts: Accounts,
+        watcher: Watcher,
+    ) -> None:
+        self._plan = plan
+        self._order = order
+        self._target = target
+        self._pace = pace
+        self._accounts = accounts
+        self._watcher = watcher
+        self._again: deque[Chunk] = deque()
+        self._flying: dict[Future[Any], tuple[Chunk, Sent]] = {}
+        self._landed: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
+        self._outcomes: dict[int, Outcome] = {}
+        self._ended: dict[tuple[str, int], float] = {}  # when each worker's last task did
+        self._taken = self._returned = self._failed = 0
+        self._closed = False
+
+    def next(self) -> Outcome | None:
+        """Return the next outcome; None if there are no more.
+
+        Raises:
+            TimeoutError: There is none in time.
+        """
+        while not self._closed:
+            self.fill()
+            outcome = self._pop()
+            if outcome is not None:
+                return outcome
+            if not self._flying:
+                if self._again or self._outcomes:
+                    continue  # what could not be sent has its outcome already
+                break
+            self._take(self._wait())
+        self.close()
+        return None
+
+    def close(self) -> None:
+        """Cancel what has not begun, and forget the rest."""
+        self._closed = True
+        self._watcher.close()
+        while self._flying:
+            future, _ = self._flying.popitem()
+            future.cancel()
+        self._again.clear()
+        self._outcomes.clear()
+
+    # Going out
+
+    def fill(self) -> None:
+        """Send chunks, if few are under way: several at once, which the SDK submits together."""
+        if self._closed or len(self._flying) > self._pace.low:
+            return
+        slots = self._pace.high - len(self._flying)
+        left = None if self._plan.length is None else self._plan.length - self._taken
+        size = self._pace.size(left, slots)
+        room = MOST_BYTES - self._unsent() if self._target.limited else None
+        chunks: list[Chunk] = []
+        while len(chunks) < slots and (room is None or room > 0):
+            chunk = self._next_chunk(size, CHUNK_BYTES if room is None else min(CHUNK_BYTES, room))
+            if chunk is None:
+                break
+            size_sent = sum(item.size for item in chunk.items)
+            if room is not None and size_sent > room and room < MOST_BYTES:
+                self._again.appendleft(chunk)  # when what is before it is gone
+                break
+            chunks.append(chunk)
+            if room is not None:
+                room -= size_sent
+        for chunk in chunks:
+            self._send(chunk)
+
+    def _unsent(self) -> int:
+        """Return how many bytes the SDK has not submitted yet: it may submit them all at once."""
+        return sum(
+            sum(sent.sizes)
+            for future, (_, sent) in self._flying.items()
+            if getattr(future, "task_id", "") is None
+        )
+
+    def _next_chunk(self, size: int, most: int) -> Chunk | None:
+        if self._again:
+            return self._again.popleft()
+        while items := self._order.take(size, most, self._returned + self._plan.ahead):
+            self._taken += len(items)
+            fine = [item for item in items if not isinstance(item.content, UsageError)]
+            for item in items:
+                if isinstance(item.content, UsageError):
+                    self._finish(item, Outcome(item.content))
+            if fine:
+                return Chunk(fine)
+        return None
+
+    def _send(self, chunk: Chunk) -> None:
+        sizes = [item.size for item in chunk.items]
+        numbers = [item.number for item in chunk.items]
+        sent = Sent(self._plan.sendable.name, time.time(), sizes, numbers, chunk.attempt)
+        try:
+            future = self._target.send(
+                self._plan.sendable,
+                [item.content for item in chunk.items],
+                seconds=self._pace.deadline,
+                enough=ENOUGH_BYTES,
+                most=MOST_BYTES if self._target.limited else None,
+                output=self._plan.output,
+            )
+        except Exception as error:
+            if not why_lost(error):
+                self.close()
+                raise
+            self._lose(chunk, sent, error)
+            return
+        self._flying[future] = (chunk, sent)
+        future.add_done_callback(self._landed.put)
+
+    # Coming back
+
+    def _wait(self) -> Future[Any]:
+        deadline = self._plan.deadline
+        try:
+            if deadline is None:
+                return self._landed.get()
+            return self._landed.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty:
+            self.close()
+            raise FutureTimeoutError(
+                "map() was given a timeout, and that is over: what has not begun is cancelled."
+            ) from None
+
+    def _take(self, future: Future[Any]) -> None:
+        chunk, sent = self._flying.pop(future)
+        try:
+            answer = future.result()
+        except BaseException as error:  # noqa: BLE001 - it is the chunk's
+            self._lose(chunk, sent, error)
+            return
+        outcomes = self._accounts.settle(sent, answer)
+        self._learn(outcomes, sent)
+        for item, outcome in zip(chunk.items, outcomes, strict=False):
+            self._finish(item, outcome)
+        rest = chunk.items[len(outcomes) :]
+        if rest:
+            self._again.appendleft(Chunk(rest, chunk.attempt))
+        self._watcher.show(self._returned + len(self._outcomes), self._failed)
+
+    def _learn(self, outcomes: list[Outcome], sent: Sent) -> None:
+        answer = outcomes[0].answer if outcomes else None
+        if answer is None:
+            return
+        calls = [each.call for each in outcomes if each.call is not None]
+        worker = answer.worker["host"], answer.worker["pid"]
+        ended = answer.started + answer.seconds
+        # Until then it was another task of ours that it waited for.
+        free = max(sent.submitted, self._ended.get(worker, 0.0))
+        self._ended[worker] = ended
+        self._pace.note(
+            worker,
+            len(calls),
+            sum(each.seconds for each in calls),
+            sum(each.build_seconds for each in calls),
+            max(0.0, answer.started - free) + max(0.0, answer.received - ended),
+        )
+
+    def _lose(self, chunk: Chunk, sent: Sent, error: BaseException) -> None:
+        """Try a lost chunk again, or give its items up."""
+        self._accounts.failed(sent, error)
+        last = chunk.attempt >= self._plan.retries
+        if why_lost(error) and chunk.attempt <= self._plan.retries:
+            self._again.extend(chunk.pieces(chunk.attempt + 1, alone=last))
+        elif is_too_large(error) and len(chunk.items) > 1:
+            self._again.extend(chunk.pieces(chunk.attempt))
+        else:
+            for item in chunk.items:
+                self._finish(item, Outcome(error))
+
+    def _finish(self, item: Item, outcome: Outcome) -> None:
+        self._failed += not outcome.fine
+        self._outcomes[item.number] = outcome
+
+    def _pop(self) -> Outcome | None:
+        """Return an outcome whose turn it is."""
+        index = self._returned if self._plan.ordered else next(iter(self._outcomes), -1)
+        outcome = self._outcomes.pop(index, None)
+        self._returned += outcome is not None
+        return outcome
+
+
+class Results:
+    """The results of a `map`, one by one; an iterator.
+
+    An item's exception is raised at that item, and the next ones can still be asked for. It is
+    closed at its end, by `close`, by ``with``, or when nobody has it any more.
+
+    Args:
+        run: Where they come from.
+        return_exceptions: Whether exceptions are returned instead.
+        receipted: Whether results come with their receipts.
+    """
+
+    def __init__(self, run: Run, *, return_exceptions: bool, receipted: bool) -> None:
+        self._run = run
+        self._return_exceptions = return_exceptions
+        self._receipted = receipted
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            outcome = self._run.next()
+        except BaseException:  # Ctrl-C, too
+            self.close()
+            raise
+        if outcome is None:
+            raise StopIteration
+        try:
+            return outcome.result(receipted=self._receipted)
+        except Exception as error:
+            if self._return_exceptions:
+                return error
+            raise
+
+    def close(self) -> None:
+        """Cancel what has not begun; there are no more results."""
+        self._run.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()

@@ -1,0 +1,114 @@
+"""The executor below, and what is known of its kind."""
+
+from __future__ import annotations
+
+import functools
+import pickle
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from gc_warm.errors import UsageError
+from gc_warm.worker.batched import Batched
+from gc_warm.worker.receipted import WithReceipt
+from gc_warm.worker.task import SelfContained, self_contained
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from concurrent.futures import Future
+
+MOST_BYTES = 7_000_000
+"""Of 10 MiB, which the services take, what is left for pickles when they become text."""
+
+ENOUGH_BYTES = 2_000_000
+"""A task that has returned so much ends, so that its results do not come all at once."""
+
+_REMEMBERED = 256
+
+
+class Sendable(NamedTuple):
+    """A function as it is sent.
+
+    Attributes:
+        batched: What runs it on a worker.
+        name: What it is called in reports.
+        receipted: Whether the user wants each result with its receipt.
+    """
+
+    batched: Batched
+    name: str
+    receipted: bool
+
+
+class Target:
+    """An executor, and how tasks are given to it.
+
+    Args:
+        executor: The SDK's, a `LocalExecutor`, or any of `concurrent.futures`.
+        workers: How many workers it has, if the user knows.
+
+    Attributes:
+        packed: Whether what is sent leaves this process.
+        limited: Whether the services' limits of size hold.
+    """
+
+    def __init__(self, executor: Executor, workers: int | None) -> None:
+        if not isinstance(executor, Executor):
+            raise UsageError(
+                f"WarmExecutor wants an executor, such as globus_compute_sdk.Executor(endpoint_id) "
+                f"or gc_warm.LocalExecutor(), not {executor!r}."
+            )
+        if workers is not None and workers < 1:
+            raise UsageError(f"workers={workers!r} should be at least 1, or None.")
+        self.executor = executor
+        self.packed = not isinstance(executor, ThreadPoolExecutor)
+        self.limited = hasattr(executor, "task_group_id")
+        self._workers = workers
+        self._sendable = functools.lru_cache(maxsize=_REMEMBERED)(_make_sendable)
+
+    @property
+    def workers(self) -> int | None:
+        """How many worker processes there are, as far as is known."""
+        if self._workers is not None:
+            return self._workers
+        if not self.packed:
+            return 1
+        most = getattr(self.executor, "_max_workers", None)
+        return most if isinstance(most, int) else None
+
+    @property
+    def lanes(self) -> int | None:
+        """How many calls can run at once, as far as is known."""
+        most = getattr(self.executor, "_max_workers", None)
+        return most if isinstance(most, int) and not self.packed else self.workers
+
+    def sendable(self, function: Callable[..., Any]) -> Sendable:
+        """Return how a function is sent: the same for the same function, so it registers once.
+
+        Raises:
+            UsageError: It is nothing that can be sent.
+        """
+        if isinstance(function, Batched):
+            raise UsageError(f"{function!r} is made for WarmExecutor's own use.")
+        try:
+            return self._sendable(function)
+        except TypeError:  # not hashable
+            return _make_sendable(function)
+
+    def send(self, sendable: Sendable, items: Sequence[Any], **options: Any) -> Future[Any]:
+        """Submit one task.
+
+        Args:
+            sendable: What to call.
+            items: What to call it with.
+            options: See `gc_warm.worker.batched.Batched`.
+        """
+        if not self.packed:
+            return self.executor.submit(sendable.batched, items, packed=False, **options)
+        return self.executor.submit(sendable.batched, pickle.dumps(items, 5), **options)
+
+
+def _make_sendable(function: Callable[..., Any]) -> Sendable:
+    made = function if isinstance(function, SelfContained) else self_contained(function)
+    plain = made.plain if isinstance(made, WithReceipt) else made
+    name = f"{plain.__module__}.{plain.__qualname__}"
+    return Sendable(Batched(plain), name, isinstance(made, WithReceipt))

@@ -1,0 +1,235 @@
+"""Reaching each of so many workers once, through an executor that lets nobody choose."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from concurrent.futures import FIRST_COMPLETED, wait
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from gc_warm.client.calls.losses import why_lost
+from gc_warm.client.calls.packing import pack
+from gc_warm.client.calls.receipts import Sent
+from gc_warm.client.calls.target import MOST_BYTES
+from gc_warm.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from concurrent.futures import Future
+
+    from gc_warm.client.calls.receipts import Accounts, CallReceipt, Outcome
+    from gc_warm.client.calls.target import Sendable, Target
+
+_SHOWN = 300
+_FIRST_HOLD = 0.05
+_LONGEST_HOLD = 5.0
+_LOST_TASKS = 3  # so many in a row end it: the executor does not work
+
+
+class Visited(NamedTuple):
+    """One worker that was reached.
+
+    Attributes:
+        host: Its machine.
+        pid: Its process id.
+        seconds: How long the call took there.
+        result: What the call returned; None where that was not wanted, or it failed.
+        error: What the call raised; None if it did not.
+        receipt: What it cost.
+    """
+
+    host: str
+    pid: int
+    seconds: float
+    result: Any
+    error: BaseException | None
+    receipt: CallReceipt
+
+
+@dataclass(frozen=True)
+class Visits:
+    """What came of calling once on each of so many workers.
+
+    Attributes:
+        wanted: How many workers were to be reached.
+        workers: Those that were, in the order of their answers.
+        seconds: How long that took.
+        lost: What was said of tasks that failed as a whole, such as a worker's death.
+    """
+
+    wanted: int
+    workers: tuple[Visited, ...]
+    seconds: float
+    lost: tuple[str, ...] = ()
+
+    @property
+    def ready(self) -> tuple[Visited, ...]:
+        """The workers where the call succeeded."""
+        return tuple(each for each in self.workers if each.error is None)
+
+    @property
+    def results(self) -> list[Any]:
+        """What the call returned, where it succeeded."""
+        return [each.result for each in self.ready]
+
+    @property
+    def missing(self) -> int:
+        """How many workers were not reached."""
+        return max(0, self.wanted - len(self.workers))
+
+    @property
+    def failures(self) -> dict[str, list[tuple[str, int]]]:
+        """Each error once, as text, with host and process of the workers that had it."""
+        found: dict[str, list[tuple[str, int]]] = {}
+        for each in self.workers:
+            if each.error is not None:
+                text = f"{type(each.error).__name__}: {each.error}"
+                found.setdefault(text, []).append((each.host, each.pid))
+        return found
+
+    @property
+    def complete(self) -> bool:
+        """Whether all that were wanted are ready."""
+        return len(self.ready) >= self.wanted
+
+    def __str__(self) -> str:
+        parts = [f"{len(self.ready)} of {self.wanted} workers ready after {self.seconds:.1f} s"]
+        if self.missing:
+            parts.append(f"{self.missing} not reached")
+        for text, workers in self.failures.items():
+            parts.append(f"{len(workers)} failed: {text}")
+        parts += self.lost
+        return "; ".join(parts)
+
+
+class Visit:
+    """Calls a function once on each of so many workers.
+
+    No executor says which worker gets a task. So each task holds its worker for a moment, while the
+    others go to those that are free; whoever was reached before only waits. The moment grows from
+    one round to the next.
+
+    Args:
+        target: The executor.
+        sendable: The function.
+        arguments: Positional and named arguments of the call.
+        accounts: Who knows what an answer means.
+        wanted: How many workers to reach.
+        keep: Whether results are wanted.
+        output: Whether receipts shall hold what calls print.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        sendable: Sendable,
+        arguments: tuple[tuple[Any, ...], Mapping[str, Any]],
+        accounts: Accounts,
+        *,
+        wanted: int,
+        keep: bool,
+        output: bool,
+    ) -> None:
+        args, kwargs = arguments
+        most = MOST_BYTES if target.limited else None
+        packed = pack(args, dict(kwargs), most) if target.packed else (args, dict(kwargs))
+        self._size = len(packed) if isinstance(packed, bytes) else 0
+        self._item = packed
+        self._target = target
+        self._sendable = sendable
+        self._accounts = accounts
+        self._wanted = wanted
+        self._keep = keep
+        self._output = output
+        self._token = uuid.uuid4().hex
+        self._found: dict[tuple[str, int], Visited] = {}
+        self._lost: dict[str, None] = {}
+        self._failures = 0
+
+    def run(self, timeout: float) -> Visits:
+        """Call, until all are reached or the time is over.
+
+        Args:
+            timeout: In seconds.
+        """
+        begin = time.monotonic()
+        hold = _FIRST_HOLD
+        while self._missing() and self._failures < _LOST_TASKS:
+            left = begin + timeout - time.monotonic()
+            if left <= 0:
+                break
+            self._round(min(hold, left), begin + timeout)
+            hold = min(2 * hold, _LONGEST_HOLD)
+        seconds = time.monotonic() - begin
+        return Visits(self._wanted, tuple(self._found.values()), seconds, tuple(self._lost))
+
+    def _missing(self) -> int:
+        return self._wanted - len(self._found)
+
+    def _round(self, hold: float, deadline: float) -> None:
+        """Send a task for each worker there is: those that were reached take their share, too."""
+        waiting: dict[Future[Any], Sent] = {}
+        for _ in range(self._wanted):
+            sent = Sent(self._sendable.name, time.time(), [self._size])
+            future = self._target.send(
+                self._sendable,
+                [self._item],
+                visit=self._token,
+                hold=hold,
+                keep=self._keep,
+                output=self._output,
+            )
+            waiting[future] = sent
+        while waiting and self._missing():
+            done, _ = wait(
+                waiting, max(0.0, deadline - time.monotonic()), return_when=FIRST_COMPLETED
+            )
+            if not done:
+                break
+            for future in done:
+                self._take(future, waiting.pop(future))
+        for future in waiting:
+            future.cancel()
+
+    def _take(self, future: Future[Any], sent: Sent) -> None:
+        try:
+            answer = future.result()
+        except BaseException as error:  # noqa: BLE001 - it is part of the answer
+            self._failures += 1
+            said = " ".join(f"{type(error).__name__}: {error}".split())[:_SHOWN]
+            self._lost[why_lost(error) or said] = None
+            self._accounts.failed(sent, error)
+            return
+        self._failures = 0
+        outcomes = self._accounts.settle(sent, answer)
+        worker = answer["worker"]["host"], answer["worker"]["pid"]
+        for outcome in outcomes:
+            self._found[worker] = _visited(worker, outcome)
+
+
+def _visited(worker: tuple[str, int], outcome: Outcome) -> Visited:
+    assert outcome.receipt is not None
+    result, failure = None, None
+    try:
+        result = outcome.result()
+    except BaseException as error:  # noqa: BLE001 - it is part of the answer
+        failure = error
+    return Visited(*worker, outcome.receipt.seconds, result, failure, outcome.receipt)
+
+
+def require_count(workers: int | None, known: int | None) -> int:
+    """Return how many workers to reach.
+
+    Raises:
+        UsageError: Nobody says.
+    """
+    wanted = known if workers is None else workers
+    if wanted is None:
+        raise UsageError(
+            "Neither the executor nor its workers say how many there are: give workers=N, here or "
+            "to WarmExecutor."
+        )
+    if wanted < 1:
+        raise UsageError(f"workers={wanted!r} should be at least 1.")
+    return wanted

@@ -1,0 +1,410 @@
+"""`WarmExecutor`: over any executor, what makes many calls on warm workers quick and visible."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import time
+from collections.abc import Sized
+from typing import TYPE_CHECKING, Any, Literal
+
+from gc_warm.client.calls.futures import following
+from gc_warm.client.calls.order import ByKey, InOrder, Item, keyed
+from gc_warm.client.calls.pace import Pace
+from gc_warm.client.calls.packing import pack
+from gc_warm.client.calls.progress import watcher
+from gc_warm.client.calls.receipts import Accounts, Sent
+from gc_warm.client.calls.records import Ledger
+from gc_warm.client.calls.run import Plan, Results, Run
+from gc_warm.client.calls.target import MOST_BYTES, Target
+from gc_warm.client.calls.visits import Visit, Visits, require_count
+from gc_warm.client.report.report import Report
+from gc_warm.errors import UsageError
+from gc_warm.worker.state.stats import stats as stats_of_worker
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Hashable, Iterable, Iterator
+    from concurrent.futures import Future
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from gc_warm.client.calls.order import ByKey as Ordered
+
+AHEAD = 10_000
+"""How many items `map` reads at most before the first of them is done."""
+
+
+class WarmExecutor(concurrent.futures.Executor):
+    """Adds to an executor what many calls on warm workers need.
+
+    Functions are sent self-contained, whether they are marked so or not. Calls go out in chunks;
+    each has a receipt, of which `report` makes tables and pictures. What a call raises comes back
+    as it was raised, with the worker's traceback as its cause; where its class cannot be had here,
+    as a `gc_warm.errors.CallError`.
+
+    In a ``with`` block it ends the executor below at the end, as that would end itself; after an
+    error or Ctrl-C, without waiting for what is under way.
+
+    Args:
+        executor: A ``globus_compute_sdk.Executor``, a `LocalExecutor`, or any executor of
+            `concurrent.futures`.
+        workers: How many workers it has, if it does not say itself. It is a hint for `map`, and
+            what `prewarm` wants by default.
+        output: Let receipts hold what calls print, log and warn: at most 64 KB of each call. Then
+            the worker cannot be asked to hear what other programs, or threads that the call
+            starts, print.
+        receipts: A file to which each task's receipt is written, as a line of JSON. Several
+            executors, also of several processes, may write to one.
+
+    Raises:
+        UsageError: An argument is wrong.
+    """
+
+    def __init__(
+        self,
+        executor: concurrent.futures.Executor,
+        *,
+        workers: int | None = None,
+        output: bool = False,
+        receipts: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self._target = Target(executor, workers)
+        self._output = output
+        self._ledger = Ledger(receipts)
+        self._accounts = Accounts(self._ledger, packed=self._target.packed)
+
+    @property
+    def executor(self) -> concurrent.futures.Executor:
+        """The executor below."""
+        return self._target.executor
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.executor!r})"
+
+    # One call
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Call a function on a worker.
+
+        Args:
+            fn: The function.
+            args: Its positional arguments.
+            kwargs: Its named arguments.
+
+        Returns:
+            A future of the executor's own kind, whose ``result()`` is what the function returned.
+            When it is done, its ``receipt`` is a `CallReceipt`; None if the worker was lost.
+
+        Raises:
+            UsageError: The function or the arguments cannot be sent.
+            ShippingError: The function cannot be made self-contained.
+        """
+        sendable = self._target.sendable(fn)
+        item = self._pack(args, kwargs)
+        sent = Sent(sendable.name, time.time(), [len(item) if isinstance(item, bytes) else 0])
+        task = self._target.send(sendable, [item], most=self._most, output=self._output)
+        return following(task, sent, self._accounts, receipted=sendable.receipted)
+
+    @property
+    def _most(self) -> int | None:
+        return MOST_BYTES if self._target.limited else None
+
+    def _pack(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return pack(args, kwargs, self._most) if self._target.packed else (args, kwargs)
+
+    # Many calls
+
+    def map(
+        self,
+        fn: Callable[..., Any],
+        *iterables: Iterable[Any],
+        chunksize: int | Literal["auto"] = "auto",
+        key: Callable[..., Hashable] | None = None,
+        ordered: bool = True,
+        timeout: float | None = None,
+        progress: bool | None = None,
+        retries: int = 0,
+        return_exceptions: bool = False,
+        ahead: int = AHEAD,
+    ) -> Results:
+        """Call a function with each item, as the built-in `map` does.
+
+        The first chunks go out at once; the rest as results are asked for, in the thread that asks
+        for them. So the input may be endless, and does not fill the memory.
+
+        Args:
+            fn: The function.
+            iterables: As many as the function has arguments. It ends with the shortest.
+            chunksize: How many items go into a task. ``"auto"`` adapts to what calls and round
+                trips take, and to what the services can carry.
+            key: Called with an item's arguments; returns what tells which warm state it needs.
+                Items of one key then go out together, as far as `ahead` reaches, so that workers
+                with room for one state do not build it again and again. Results keep their order.
+            ordered: Return results in the order of the items; else as they come.
+            timeout: How long all may take, in seconds from now.
+            progress: Show a bar on a terminal, or log a line every ten seconds; None does so too,
+                False does not.
+            retries: How often a chunk is tried again when its worker is lost: in pieces, and the
+                last time each item alone.
+            return_exceptions: Return what an item raised in place of its result.
+            ahead: How many items may be read before the first of them is returned.
+
+        Returns:
+            An iterator of the results. What an item raised is raised at that item; the next ones
+            can still be asked for. ``close()`` cancels what has not begun.
+
+        Raises:
+            UsageError: An argument is wrong, or cannot be sent.
+            TimeoutError: From the iterator: the time is over.
+        """
+        if not iterables:
+            raise UsageError("map() wants at least one iterable: map(function, items).")
+        lengths = [len(each) if isinstance(each, Sized) else None for each in iterables]
+        known = [each for each in lengths if each is not None]
+        return self._run(
+            fn,
+            zip(*iterables, strict=False),
+            length=min(known) if len(known) == len(lengths) else None,
+            chunksize=chunksize,
+            key=key,
+            ordered=ordered,
+            timeout=timeout,
+            progress=progress,
+            retries=retries,
+            return_exceptions=return_exceptions,
+            ahead=ahead,
+        )
+
+    def starmap(
+        self,
+        fn: Callable[..., Any],
+        iterable: Iterable[Iterable[Any]],
+        *,
+        chunksize: int | Literal["auto"] = "auto",
+        key: Callable[..., Hashable] | None = None,
+        ordered: bool = True,
+        timeout: float | None = None,
+        progress: bool | None = None,
+        retries: int = 0,
+        return_exceptions: bool = False,
+        ahead: int = AHEAD,
+    ) -> Results:
+        """Call a function with the arguments that each item holds, as `itertools.starmap` does.
+
+        Args:
+            fn: The function.
+            iterable: The items: each holds the positional arguments of a call.
+            chunksize: See `map`, as for all that follows.
+            key: See `map`.
+            ordered: See `map`.
+            timeout: See `map`.
+            progress: See `map`.
+            retries: See `map`.
+            return_exceptions: See `map`.
+            ahead: See `map`.
+        """
+        return self._run(
+            fn,
+            (tuple(each) for each in iterable),
+            length=len(iterable) if isinstance(iterable, Sized) else None,
+            chunksize=chunksize,
+            key=key,
+            ordered=ordered,
+            timeout=timeout,
+            progress=progress,
+            retries=retries,
+            return_exceptions=return_exceptions,
+            ahead=ahead,
+        )
+
+    def _run(
+        self,
+        fn: Callable[..., Any],
+        calls: Iterator[tuple[Any, ...]],
+        *,
+        length: int | None,
+        chunksize: int | Literal["auto"],
+        key: Callable[..., Hashable] | None,
+        ordered: bool,
+        timeout: float | None,
+        progress: bool | None,
+        retries: int,
+        return_exceptions: bool,
+        ahead: int,
+    ) -> Results:
+        _require_at_least(1, chunksize=1 if chunksize == "auto" else chunksize, ahead=ahead)
+        _require_at_least(0, retries=retries)
+        sendable = self._target.sendable(fn)
+        items = ((args, self._item(index, args)) for index, args in enumerate(calls))
+        order: InOrder | Ordered = (
+            InOrder(item for _, item in items) if key is None else ByKey(keyed(items, key))
+        )
+        plan = Plan(
+            sendable=sendable,
+            length=length,
+            ahead=ahead,
+            ordered=ordered,
+            deadline=None if timeout is None else time.monotonic() + timeout,
+            retries=retries,
+            output=self._output,
+        )
+        pace = Pace(None if chunksize == "auto" else chunksize, self._lanes)
+        shown = watcher(sendable.name, length, progress)
+        run = Run(plan, order, self._target, pace, self._accounts, shown)
+        try:
+            run.fill()
+        except BaseException:
+            run.close()
+            raise
+        return Results(run, return_exceptions=return_exceptions, receipted=sendable.receipted)
+
+    def _lanes(self) -> int | None:
+        return self._target.lanes or self._accounts.known
+
+    def _item(self, index: int, args: tuple[Any, ...]) -> Item:
+        try:
+            content = self._pack(args, {})
+        except UsageError as error:
+            return Item(index, error, 0)
+        return Item(index, content, len(content) if isinstance(content, bytes) else 0)
+
+    # Every worker
+
+    def prewarm(
+        self,
+        state: Callable[..., Any],
+        *args: Any,
+        workers: int | None = None,
+        timeout: float = 300.0,
+        **kwargs: Any,
+    ) -> Visits:
+        """Build a warm state on each of so many workers, before anybody needs it.
+
+        Args:
+            state: What is under `@warm`; or any function that uses it.
+            args: Its positional arguments.
+            workers: How many workers to reach; by default as many as the executor says it has,
+                or the nodes that have been seen.
+            timeout: How long that may take, in seconds.
+            kwargs: Its named arguments.
+
+        Returns:
+            Which workers are ready, and how long each took; how many are missing; and each error
+            once, with the workers that had it. Look at its ``complete``, or print it.
+
+        Raises:
+            UsageError: Nobody says how many workers there are.
+        """
+        return self._visit(state, args, kwargs, workers, timeout, keep=False)
+
+    def everywhere(
+        self,
+        fn: Callable[..., Any],
+        *args: Any,
+        workers: int | None = None,
+        timeout: float = 300.0,
+        **kwargs: Any,
+    ) -> Visits:
+        """Call a function once on each of so many workers: to look, to clear, to install.
+
+        Args:
+            fn: The function.
+            args: Its positional arguments.
+            workers: How many workers to reach; by default as many as the executor says it has,
+                or the nodes that have been seen.
+            timeout: How long that may take, in seconds.
+            kwargs: Its named arguments.
+
+        Returns:
+            As `prewarm`; ``results`` has what the function returned on each worker.
+
+        Raises:
+            UsageError: Nobody says how many workers there are.
+        """
+        return self._visit(fn, args, kwargs, workers, timeout, keep=True)
+
+    def _visit(
+        self,
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        workers: int | None,
+        timeout: float,
+        *,
+        keep: bool,
+    ) -> Visits:
+        end = time.monotonic() + timeout
+        known = None if workers is not None else self._count_workers(timeout)
+        wanted = require_count(workers, known)
+        visit = Visit(
+            self._target,
+            self._target.sendable(fn),
+            (args, kwargs),
+            self._accounts,
+            wanted=wanted,
+            keep=keep,
+            output=self._output,
+        )
+        return visit.run(max(0.0, end - time.monotonic()))
+
+    def _count_workers(self, timeout: float) -> int | None:
+        """Return how many workers there are, if anybody knows; if need be, ask one of them."""
+        if self._target.workers is None and self._accounts.known is None:
+            with contextlib.suppress(Exception):  # what is wrong, the visit itself will say
+                self.submit(stats_of_worker).result(timeout)
+        return self._target.workers or self._accounts.known
+
+    # Looking
+
+    def stats(self, *, workers: int | None = None, timeout: float = 30.0) -> list[dict[str, Any]]:
+        """Return what is warm where: `gc_warm.stats` of each worker that answers in time.
+
+        Args:
+            workers: How many workers to ask; by default as many as the executor has, or as have
+                been seen.
+            timeout: How long to wait for them, in seconds.
+        """
+        wanted = workers or self._count_workers(timeout) or len(self._accounts.workers) or None
+        return self.everywhere(stats_of_worker, workers=wanted, timeout=timeout).results
+
+    def report(self) -> Report:
+        """Return what all calls so far have cost, to be printed or saved."""
+        return Report(self._ledger.records())
+
+    # The end
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002
+        """Shut the executor below down.
+
+        Args:
+            wait: Wait for what is under way.
+            cancel_futures: Cancel what has not begun.
+        """
+        self.executor.shutdown(wait=wait, cancel_futures=cancel_futures)
+        if wait or cancel_futures:
+            self._ledger.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.shutdown()
+            return
+        # After Ctrl-C, or an error, nobody wants the rest; the SDK's executor would wait for it.
+        if abandon := getattr(self.executor, "abandon", None):
+            abandon()
+        self.shutdown(wait=not self._target.limited, cancel_futures=True)
+
+
+def _require_at_least(least: int, **options: int) -> None:
+    for name, value in options.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise UsageError(f"{name}={value!r} should be a number of at least {least}.")

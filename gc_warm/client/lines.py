@@ -1,0 +1,224 @@
+"""A file of JSON lines through a function into another file, as often as it takes.
+
+Beside ``results.jsonl`` stand, while it runs, ``results.jsonl.part``, which has what this run has
+done so far, and at its end, if there are any, ``results.errors.jsonl``. All are in the order of the
+input's lines, so that they can be merged without being held in memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import json
+import os
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+import filelock
+
+from gc_warm.errors import GcWarmError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+_SHOWN = 2000
+
+
+class Line(NamedTuple):
+    """A line of the input.
+
+    Attributes:
+        number: Counted from 1.
+        digest: What tells it from what may have stood there before.
+        text: What it says.
+    """
+
+    number: int
+    digest: str
+    text: str
+
+
+@dataclass
+class Summary:
+    """What a run came to.
+
+    Attributes:
+        done: How many lines it has done.
+        failed: How many it could not do.
+        known: How many had been done before.
+    """
+
+    done: int = 0
+    failed: int = 0
+    known: int = 0
+
+
+class LinesFile:
+    """The results of a file, and what is missing in them.
+
+    Args:
+        source: The input: a JSON value in each line.
+        target: The results.
+
+    Raises:
+        UsageError: They are the same, or there is no input.
+    """
+
+    def __init__(self, source: Path, target: Path) -> None:
+        if not source.is_file():
+            raise UsageError(f"{source} is no file.")
+        if target.exists() and target.samefile(source):
+            raise UsageError("The output would replace the input: give it another name.")
+        self._source = source
+        self._target = target
+        self._part = target.with_name(f"{target.name}.part")
+        self.errors = target.with_name(f"{target.stem}.errors{target.suffix or '.jsonl'}")
+
+    def run(self, call: Callable[[Iterator[Any]], Iterable[Any]]) -> Summary:
+        """Do what is missing.
+
+        Args:
+            call: Given the values of lines, gives a result or an exception for each, in order.
+
+        Raises:
+            GcWarmError: Another run writes to the same file.
+            UsageError: What is there is no file of results.
+        """
+        lock = filelock.FileLock(f"{self._target}.lock")
+        try:
+            with lock.acquire(timeout=0):
+                try:
+                    return self._run(call)
+                finally:
+                    Path(lock.lock_file).unlink(missing_ok=True)
+        except filelock.Timeout:
+            raise GcWarmError(f"Another run writes to {self._target}.") from None
+
+    def _run(self, call: Callable[[Iterator[Any]], Iterable[Any]]) -> Summary:
+        self._fold()
+        summary = Summary()
+        under_way: deque[tuple[Line, str | None]] = deque()
+        failed = self.errors.with_name(f"{self.errors.name}.part")
+        try:
+            with (
+                self._part.open("w", encoding="utf-8") as part,
+                failed.open("w", encoding="utf-8") as errors,
+            ):
+
+                def values() -> Iterator[Any]:
+                    for line in self._missing(summary):
+                        value, problem = _parse(line.text)
+                        under_way.append((line, problem))
+                        if problem is None:
+                            yield value
+
+                for result in call(values()):
+                    _write_unreadable(under_way, errors, summary)
+                    line, _ = under_way.popleft()
+                    _write(line, result, part, errors, summary)
+                _write_unreadable(under_way, errors, summary)
+        finally:
+            self._fold()
+            if failed.stat().st_size:
+                failed.replace(self.errors)
+            else:
+                failed.unlink()
+                self.errors.unlink(missing_ok=True)
+        return summary
+
+    def _missing(self, summary: Summary) -> Iterator[Line]:
+        """Yield the lines without a result; a line that has changed has none."""
+        results = self._read(self._target)
+        known = next(results, None)
+        with self._source.open(encoding="utf-8", errors="surrogateescape") as file:
+            for number, raw in enumerate(file, start=1):
+                text = raw.strip()
+                if not text:
+                    continue
+                digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+                while known is not None and known["line"] < number:
+                    known = next(results, None)
+                if known is not None and (known["line"], known["input"]) == (number, digest):
+                    summary.known += 1
+                else:
+                    yield Line(number, digest, text)
+
+    def _fold(self) -> None:
+        """Put what a run has done, even if it was interrupted, to what there was."""
+        if not self._part.exists():
+            return
+        new = self._target.with_name(f"{self._target.name}.new")
+        both = heapq.merge(
+            *(self._read(self._part), self._read(self._target)), key=lambda each: each["line"]
+        )
+        with new.open("w", encoding="utf-8") as file:
+            last = 0
+            for each in both:
+                if each["line"] != last:  # what was done later comes first
+                    last = each["line"]
+                    file.write(json.dumps(each) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self._target)
+        self._part.unlink()
+
+    def _read(self, path: Path) -> Iterator[dict[str, Any]]:
+        if not path.exists():
+            return
+        with path.open(encoding="utf-8") as file:
+            for number, text in enumerate(file, start=1):
+                if not text.endswith("\n"):
+                    return  # it was cut off
+                try:
+                    found = json.loads(text)
+                    _ = found["line"] + 0, found["input"] + "", found["result"]
+                except (ValueError, TypeError, KeyError) as error:
+                    raise UsageError(
+                        f"{path}, line {number}, is no result of gc-warm map. Give --output "
+                        "another name."
+                    ) from error
+                yield found
+
+
+def _parse(text: str) -> tuple[Any, str | None]:
+    """Return a line's value; or why it has none."""
+    try:
+        return json.loads(text), None
+    except ValueError as error:
+        return None, f"The line is not JSON: {error}"
+
+
+def _write_unreadable(
+    under_way: deque[tuple[Line, str | None]], errors: IO[str], summary: Summary
+) -> None:
+    """Note the lines that nobody was called for, up to the first that somebody was."""
+    while under_way and under_way[0][1] is not None:
+        line, problem = under_way.popleft()
+        _fail(line, str(problem), "", errors, summary)
+
+
+def _write(line: Line, result: Any, part: IO[str], errors: IO[str], summary: Summary) -> None:
+    if isinstance(result, BaseException):
+        text = f"{type(result).__name__}: {result}"
+        _fail(line, text, str(result.__cause__ or ""), errors, summary)
+        return
+    try:
+        text = json.dumps({"line": line.number, "input": line.digest, "result": result})
+    except (TypeError, ValueError) as error:
+        _fail(line, f"The result cannot be written as JSON: {error}", "", errors, summary)
+        return
+    part.write(text + "\n")
+    summary.done += 1
+
+
+def _fail(line: Line, error: str, traceback: str, errors: IO[str], summary: Summary) -> None:
+    record = {
+        "line": line.number,
+        "input": line.digest,
+        "error": error[:_SHOWN],
+        "traceback": traceback[-_SHOWN:],
+    }
+    errors.write(json.dumps(record) + "\n")
+    summary.failed += 1

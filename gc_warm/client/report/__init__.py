@@ -1,0 +1,1 @@
+"""Receipts as figures, tables and pictures."""

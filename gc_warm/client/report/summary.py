@@ -1,0 +1,155 @@
+"""Which figures a report shows, and under which names: in the terminal and in the browser alike."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from gc_warm.client.report.figures import amount, duration, share
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gc_warm.client.report.figures import Figures
+
+
+class Line(NamedTuple):
+    """One figure.
+
+    Attributes:
+        name: What it is.
+        value: The figure, with its unit.
+        meaning: What it means, in a sentence.
+    """
+
+    name: str
+    value: str
+    meaning: str
+
+
+class Table(NamedTuple):
+    """A table.
+
+    Attributes:
+        title: What it shows.
+        columns: The names of its columns; numbers stand at the right where a name begins with >.
+        rows: Its rows, as text.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+
+
+WORKERS_SHOWN = 100
+
+
+def headline(found: Figures) -> list[Line]:
+    """Return the figures that matter most."""
+    return [
+        Line("calls", f"{found.calls:,}", f"in {found.tasks:,} tasks on {_workers(found)}"),
+        Line(
+            "cold starts", f"{found.cold:,}", f"{share(found.cold_rate)} of calls with warm state"
+        ),
+        Line(
+            "building", duration(found.build_seconds), "spent on cold starts, all workers together"
+        ),
+        Line("saved", duration(found.saved_seconds), "had every warm call built its state, too"),
+        Line(
+            "calls per second",
+            f"{found.calls_per_second:,.3g}",
+            f"over {duration(found.wall_seconds)}",
+        ),
+        Line("failed", f"{found.failed:,}", f"calls; {sum(found.lost.values()):,} tasks lost"),
+    ]
+
+
+def details(found: Figures) -> list[Line]:
+    """Return the other figures."""
+    return [
+        Line("time", duration(found.wall_seconds), "from the first submission to the last result"),
+        Line("work", duration(found.call_seconds), "all calls together"),
+        Line("workers busy", share(found.utilisation), "of that time, on average"),
+        Line("overhead", duration(found.overhead_seconds), "queue and transfer of a task, median"),
+        Line("retried", f"{found.retried:,}", "tasks with calls that had been lost with a worker"),
+        Line("sent", amount(found.payload_bytes), "arguments"),
+        Line("received", amount(found.result_bytes), "results"),
+        Line("clients", ", ".join(found.clients), "who submitted"),
+    ]
+
+
+def tables(found: Figures) -> list[Table]:
+    """Return the tables that have rows."""
+    every = (_workers_table(found), _states_table(found), _slowest_table(found), _lost_table(found))
+    return [each for each in every if each.rows]
+
+
+def plain_name(name: str) -> str:
+    """Leave out that something is a script's: a worker knows it under a name of our making."""
+    return re.sub(r"^\w*__main__\.", "", name)
+
+
+def _workers(found: Figures) -> str:
+    count = len(found.workers)
+    return f"{count:,} worker{'' if count == 1 else 's'}"
+
+
+def _workers_table(found: Figures) -> Table:
+    columns = (
+        "worker",
+        "block",
+        ">tasks",
+        ">calls",
+        ">cold starts",
+        ">building",
+        ">busy",
+        ">failed",
+    )
+    rows = [
+        (
+            each.name,
+            each.block or "-",
+            f"{each.tasks:,}",
+            f"{each.calls:,}",
+            f"{each.cold:,}",
+            duration(each.build_seconds),
+            duration(each.busy_seconds),
+            f"{each.failed:,}",
+        )
+        for each in found.workers.values()
+    ]
+    hidden = len(rows) - WORKERS_SHOWN
+    title = "Workers" if hidden <= 0 else f"Workers ({hidden:,} more are not shown)"
+    return Table(title, columns, rows[:WORKERS_SHOWN])
+
+
+def _states_table(found: Figures) -> Table:
+    rows = [
+        (
+            plain_name(each.state),
+            each.arguments,
+            f"{each.builds:,}",
+            f"{each.workers:,}",
+            duration(each.seconds),
+        )
+        for each in found.states[:WORKERS_SHOWN]
+    ]
+    return Table("Warm state", ("state", "arguments", ">builds", ">workers", ">time"), rows)
+
+
+def _slowest_table(found: Figures) -> Table:
+    rows = [
+        (
+            plain_name(each.function),
+            "-" if each.item is None else str(each.item),
+            duration(each.seconds),
+            f"{each.host}:{each.pid}",
+        )
+        for each in found.slowest
+    ]
+    return Table("Slowest calls", ("function", ">item", ">time", "worker"), rows)
+
+
+def _lost_table(found: Figures) -> Table:
+    rows = [(why, f"{count:,}") for why, count in found.lost.items()]
+    return Table("Lost tasks", ("why", ">tasks"), rows)

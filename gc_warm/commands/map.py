@@ -1,0 +1,148 @@
+"""``gc-warm map``: a file of JSON lines through a function."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gc_warm.commands.arguments import find_callable
+from gc_warm.commands.command import Command, Exit
+from gc_warm.errors import UsageError
+
+if TYPE_CHECKING:
+    import concurrent.futures
+    from collections.abc import Callable
+    from uuid import UUID
+
+
+@click.command(
+    "map",
+    cls=Command,
+    examples=[
+        "gc-warm map primes:count_primes --input numbers.jsonl --output results.jsonl --local 4",
+        "gc-warm map lab:classify --input in.jsonl --output out.jsonl --endpoint ID --key model",
+    ],
+)
+@click.argument("function", metavar="MODULE:FUNCTION")
+@click.option(
+    "--input",
+    "source",
+    required=True,
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A JSON value in each line: what the function is called with.",
+)
+@click.option(
+    "--output",
+    "target",
+    required=True,
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The results; those that are there are not computed again.",
+)
+@click.option("--endpoint", "endpoint_id", type=click.UUID, metavar="ID", help="Run it there.")
+@click.option("--local", type=click.IntRange(min=1), metavar="N", help="In so many processes here.")
+@click.option("--service", is_flag=True, help="On a real endpoint, on this machine's own service.")
+@click.option("--workers", type=click.IntRange(min=1), help="How many workers the endpoint has.")
+@click.option("--spread", is_flag=True, help="Each line is a list: the positional arguments.")
+@click.option("--key", metavar="FIELD", help="The field of a line that says which state it needs.")
+@click.option("--retries", default=2, show_default=True, type=click.IntRange(min=0))
+@click.option("--chunksize", type=click.IntRange(min=1), help="Items in a task; else it adapts.")
+@click.option(
+    "--report", "saved", metavar="FILE", type=click.Path(path_type=Path), help="Save a report."
+)
+@click.option("--receipts", metavar="FILE", type=click.Path(path_type=Path), help="Add receipts.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+def map_lines(  # noqa: PLR0917  (click passes all by name)
+    function: str,
+    source: Path,
+    target: Path,
+    endpoint_id: UUID | None,
+    local: int | None,
+    workers: int | None,
+    key: str | None,
+    retries: int,
+    chunksize: int | None,
+    saved: Path | None,
+    receipts: Path | None,
+    *,
+    service: bool,
+    spread: bool,
+    quiet: bool,
+) -> int:
+    """Call a function with each line of a file, on warm workers.
+
+    What is done is in the output, in the order of the input, with the number of its line. A second
+    run does only what is missing, or has changed. What failed is in a file beside it, such as
+    results.errors.jsonl, and is tried again by the next run.
+
+    Exits with 1 if a line failed.
+    """
+    from gc_warm.client.executor import WarmExecutor
+    from gc_warm.client.lines import LinesFile
+    from gc_warm.client.report.report import format_of
+
+    if sum([endpoint_id is not None, local is not None, service]) > 1:
+        raise UsageError("Give one of --endpoint, --local and --service.")
+    if saved is not None:
+        format_of(saved)  # now, and not when all is done
+    call = find_callable(function)
+    file = LinesFile(source, target)
+    with contextlib.ExitStack() as stack:
+        below = _executor(stack, endpoint_id, local or workers or 2, service=service)
+        executor = stack.enter_context(WarmExecutor(below, workers=workers, receipts=receipts))
+        run = executor.starmap if spread else executor.map
+        summary = file.run(
+            lambda values: run(
+                call,
+                values,
+                key=_key(key, spread=spread),
+                chunksize=chunksize or "auto",
+                retries=retries,
+                return_exceptions=True,
+                progress=False if quiet else None,
+            )
+        )
+        if saved is not None:
+            executor.report().save(saved, title=f"gc-warm map {function}")
+    click.echo(f"{summary.done:,} done, {summary.known:,} were done before: {target}")
+    if summary.failed:
+        click.echo(f"{summary.failed:,} failed: {file.errors}")
+    return Exit.FAILED if summary.failed else Exit.OK
+
+
+def _key(field: str | None, *, spread: bool) -> Callable[..., Any] | None:
+    """Return what finds a field: of an object, or by its place in a list."""
+    if field is None:
+        return None
+
+    def key(*args: Any) -> str:
+        value = args if spread else args[0]
+        try:
+            found = value[int(field)] if isinstance(value, (list, tuple)) else value[field]
+        except (LookupError, TypeError, ValueError):
+            found = None  # the call itself will say what is wrong with it
+        return repr(found)
+
+    return key
+
+
+def _executor(
+    stack: contextlib.ExitStack, endpoint_id: UUID | None, workers: int, *, service: bool
+) -> concurrent.futures.Executor:
+    if service:
+        from gc_warm.commands.on_service import executor_on_service
+
+        made = executor_on_service("laptop", {"workers": workers}, amqp=None)
+        running: concurrent.futures.Executor = stack.enter_context(made)
+        return running
+    if endpoint_id is not None:
+        from globus_compute_sdk import Executor
+
+        return Executor(endpoint_id)
+    from gc_warm.local.executor import LocalExecutor
+
+    return LocalExecutor(workers=workers)

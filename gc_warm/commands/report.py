@@ -1,0 +1,51 @@
+"""``gc-warm report``: what receipts add up to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from gc_warm.commands.command import Command
+
+
+@click.command(
+    "report",
+    cls=Command,
+    examples=[
+        "gc-warm report run.jsonl",
+        "gc-warm report run-1.jsonl run-2.jsonl --save run.html",
+    ],
+)
+@click.argument(
+    "receipts",
+    nargs=-1,
+    required=True,
+    metavar="FILE...",
+    type=click.Path(dir_okay=False, path_type=Path),
+)
+@click.option(
+    "--save",
+    "targets",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write .html, .svg or .jsonl instead; can be given again.",
+)
+@click.option("--title", default="gc-warm report", show_default=True, help="What stands above it.")
+def show_report(receipts: tuple[Path, ...], targets: tuple[Path, ...], title: str) -> None:
+    """Show what calls have cost, by their receipts.
+
+    Those of several clients become one report. They come from WarmExecutor(receipts=FILE), from
+    gc-warm map --receipts FILE, or from a report that was saved as .jsonl.
+    """
+    from rich.console import Console
+
+    from gc_warm.client.report.report import Report
+
+    found = Report.load(*receipts)
+    for target in targets:
+        found.save(target, title=title)
+        click.echo(f"saved {target}")
+    if not targets:
+        Console().print(found)

@@ -1,0 +1,212 @@
+"""``gc-warm map`` and ``gc-warm report``, as processes."""
+
+import contextlib
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+GC_WARM = Path(sys.executable).with_name("gc-warm")
+MODULE = """
+import os
+import time
+from gc_warm import self_contained, warm
+
+@warm
+def model(name):
+    return name.upper()
+
+@self_contained
+def use(item):
+    with open("LOG", "a") as log:
+        log.write(f"{item}\\n")
+    if item.get("fail") and os.path.exists("FAIL"):
+        raise ValueError(f"{item['number']} fails")
+    if item.get("odd"):
+        return {1, 2}
+    return [model(item["model"]), item["number"]]
+
+def double(number):
+    return 2 * number
+
+def add(first, second):
+    return first + second
+
+def slow(number):
+    time.sleep(0.02)
+    return number
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    text = MODULE.replace("LOG", str(tmp_path / "log")).replace("FAIL", str(tmp_path / "fail"))
+    (tmp_path / "lab.py").write_text(text)
+    return tmp_path
+
+
+def gc_warm(folder, *arguments):
+    return subprocess.run(
+        [GC_WARM, *map(str, arguments)],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def run_map(folder, function, *options):
+    return gc_warm(
+        *(folder, "map", function, "--input", "in.jsonl", "--output", "out.jsonl", *options)
+    )
+
+
+def write(folder, values):
+    text = "".join(f"{each if isinstance(each, str) else json.dumps(each)}\n" for each in values)
+    (folder / "in.jsonl").write_text(text)
+
+
+def read(folder, name="out.jsonl"):
+    return [json.loads(line) for line in (folder / name).read_text().splitlines()]
+
+
+def calls(folder):
+    return len((folder / "log").read_text().splitlines())
+
+
+def items(count, **special):
+    return [
+        {"model": "ab"[number % 2], "number": number, **special.get(f"n{number}", {})}
+        for number in range(count)
+    ]
+
+
+def test_each_line_has_its_result_and_a_second_run_does_what_is_missing(folder):
+    write(folder, [*items(20, n5={"fail": True}, n7={"odd": True}), "{not json", "", {"number": 1}])
+    (folder / "fail").touch()
+    done = run_map(folder, "lab:use", "--local", 2, "--key", "model")
+    assert (1, "") == (done.returncode, done.stderr)
+    assert "18 done, 0 were done before: out.jsonl\n4 failed: out.errors.jsonl\n" == done.stdout
+    results = read(folder)
+    assert [n + 1 for n in range(20) if n not in {5, 7}] == [each["line"] for each in results]
+    assert [["A", 0], ["B", 1]] == [each["result"] for each in results[:2]]
+    errors = {each["line"]: each for each in read(folder, "out.errors.jsonl")}
+    assert [6, 8, 21, 23] == sorted(errors)
+    assert "ValueError: 5 fails" == errors[6]["error"]
+    assert "in use" in errors[6]["traceback"]
+    assert "cannot be written as JSON" in errors[8]["error"]
+    assert "not JSON" in errors[21]["error"]
+    assert "KeyError: 'model'" == errors[23]["error"]
+
+    (folder / "fail").unlink()
+    before = calls(folder)
+    again = run_map(folder, "lab:use", "--local", 1)
+    assert "1 done, 18 were done before: out.jsonl" in again.stdout
+    assert 3 == calls(folder) - before
+    assert [n + 1 for n in range(20) if n != 7] == [each["line"] for each in read(folder)]
+
+    write(folder, items(20))  # lines 6 and 8 have changed
+    last = run_map(folder, "lab:use", "--local", 1)
+    assert (0, "2 done, 18 were done before: out.jsonl\n") == (last.returncode, last.stdout)
+    assert ["A", 0] == read(folder)[0]["result"]
+    assert {"in.jsonl", "out.jsonl", "lab.py", "log"} == {
+        each.name for each in folder.iterdir() if each.name != "__pycache__"
+    }
+
+
+def test_lines_are_spread_over_arguments_and_receipts_are_kept(folder):
+    write(folder, [[1, 2], [3, 4]])
+    done = run_map(
+        *(folder, "lab:add", "--spread", "--local", 1),
+        *("--receipts", "run.jsonl", "--report", "run.html"),
+    )
+    assert 0 == done.returncode, done.stderr
+    assert [3, 7] == [each["result"] for each in read(folder)]
+    assert "<h1>gc-warm map lab:add</h1>" in (folder / "run.html").read_text()
+    shown = gc_warm(folder, "report", "run.jsonl", "run.jsonl")
+    assert re.search(r"calls +2 +in \d tasks on 1 worker", shown.stdout)
+    saved = gc_warm(folder, "report", "run.jsonl", "--save", "a.svg", "--save", "a.jsonl")
+    assert (0, "saved a.svg\nsaved a.jsonl\n") == (saved.returncode, saved.stdout)
+
+
+def test_an_interrupted_run_leaves_its_results_and_the_next_goes_on(folder):
+    """In a terminal, whose bar tells how far it is."""
+    write(folder, range(2000))
+    ours, theirs = pty.openpty()
+    command = [GC_WARM, "map", "lab:slow", "--input", "in.jsonl", "--output", "out.jsonl"]
+    running = subprocess.Popen(
+        [*command, "--local", "2"],
+        cwd=folder,
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        start_new_session=True,
+        text=True,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
+    )
+    os.close(theirs)
+    seen = b""
+    while not re.search(rb"m[1-9]\d+/", seen):
+        seen += os.read(ours, 65536)
+    started = psutil.Process(running.pid).children(recursive=True)
+    os.kill(running.pid, signal.SIGINT)
+    while running.poll() is None:  # or else the terminal's buffer fills up
+        if select.select([ours], [], [], 0.05)[0]:
+            with contextlib.suppress(OSError):  # it is closed
+                os.read(ours, 65536)
+    output, _ = running.communicate(timeout=30)
+    os.close(ours)
+    assert (130, "") == (running.returncode, output)
+    assert not psutil.wait_procs(started, timeout=5)[1]
+    done = len(read(folder))
+    assert 0 < done < 2000
+    write(folder, range(done + 5))
+    again = run_map(folder, "lab:slow", "--local", 2)
+    assert f"5 done, {done} were done before: out.jsonl\n" == again.stdout, again.stderr
+    assert [*range(done + 5)] == [each["result"] for each in read(folder)]
+
+
+def test_what_a_killed_run_has_left_is_used(folder):
+    write(folder, range(3))
+    assert 0 == run_map(folder, "lab:double", "--local", 1).returncode
+    lines = (folder / "out.jsonl").read_text().splitlines(keepends=True)
+    (folder / "out.jsonl").write_text(lines[1])
+    (folder / "out.jsonl.part").write_text(lines[0] + lines[2][:-9])
+    again = run_map(folder, "lab:double", "--local", 1)
+    assert "1 done, 2 were done before: out.jsonl\n" == again.stdout
+    assert lines == (folder / "out.jsonl").read_text().splitlines(keepends=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--local", "1", "--service"], "Give one of --endpoint, --local and --service"),
+        (["--retries", "-1"], "--retries"),
+        (["--output", "in.jsonl"], "would replace the input"),
+        (["--output", "lab.py"], "is no result of gc-warm map"),
+        (["--input", "nothing.jsonl"], "nothing.jsonl"),
+        (["--report", "x.pdf"], "should end with .html"),
+    ],
+)
+def test_wrong_usage_of_map(folder, options, message):
+    write(folder, [1])
+    done = run_map(folder, "lab:double", *options)
+    assert 2 == done.returncode
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_wrong_usage_of_report(folder):
+    write(folder, [1])
+    done = gc_warm(folder, "report", "in.jsonl")
+    assert (2, True) == (done.returncode, "in.jsonl is no file of receipts" in done.stderr)
