@@ -74,6 +74,18 @@ class Red:
 
 
 def test_results_are_shown_and_not_obeyed(capsys):
-    receipt = Receipt("host", 7, None, None, None, 0.0, 0.1, 0, 0.0, 1)
+    receipt = Receipt(
+        host="host",
+        pid=7,
+        rank=None,
+        block=None,
+        task_id=None,
+        started=0.0,
+        seconds=0.1,
+        cold_starts=0,
+        build_seconds=0.0,
+        hits=1,
+        builds=(),
+    )
     show_calls([Receipted(Red(), receipt)], as_json=False)
     assert r"\x1b[31m[bold]red" in capsys.readouterr().out

@@ -233,7 +233,7 @@ def test_shared_helpers_are_read_once(user_module):
     lines += [
         f"def f{n}(): return f{n - 1}() + f{n - 1}() + (lambda: f{n - 1})()()" for n in range(1, 40)
     ]
-    assert hash_of(user_module("many", "\n".join(lines)).f39)
+    assert hash_of(user_module("many_helpers", "\n".join(lines)).f39)
 
 
 @pytest.mark.parametrize("value", [sys.stdout, (each for each in ()), sys._getframe()])
