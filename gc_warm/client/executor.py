@@ -8,6 +8,7 @@ import time
 from collections.abc import Sized
 from typing import TYPE_CHECKING, Any, Literal
 
+from gc_warm.client.abandoning import abandon
 from gc_warm.client.calls.futures import following
 from gc_warm.client.calls.order import ByKey, InOrder, Item, keyed
 from gc_warm.client.calls.pace import Pace
@@ -399,8 +400,7 @@ class WarmExecutor(concurrent.futures.Executor):
             self.shutdown()
             return
         # After Ctrl-C, or an error, nobody wants the rest; the SDK's executor would wait for it.
-        if abandon := getattr(self.executor, "abandon", None):
-            abandon()
+        abandon(self.executor)
         self.shutdown(wait=not self._target.limited, cancel_futures=True)
 
 

@@ -13,6 +13,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from gc_warm.client.abandoning import abandon
 from gc_warm.client.check import Check
 from gc_warm.client.strategies import CODE_STRATEGIES, serializer
 
@@ -79,8 +80,7 @@ class Trial:
             if first.status != "fail":
                 yield from self._others(executor)
         finally:
-            # What did not come in time is not waited for again.
-            executor.shutdown(wait=False, cancel_futures=True)
+            abandon(executor)  # what did not come in time is not waited for again
             for function_id in self._function_ids:
                 with contextlib.suppress(Exception):  # what was found out stays true
                     self._client.delete_function(function_id)

@@ -31,6 +31,7 @@ def executor_on_service(
         UsageError: There is no such config.
         GcWarmError: The service or the endpoint does not start, or something is not installed.
     """
+    from gc_warm.client.abandoning import abandon
     from gc_warm.local.service.samples import find_config
 
     folder = find_config(config, Path.cwd())
@@ -40,7 +41,7 @@ def executor_on_service(
         try:
             yield executor
         finally:
-            executor.shutdown(wait=False, cancel_futures=True)
+            abandon(executor)
 
 
 def local_service(**options: Any) -> LocalService:

@@ -57,6 +57,6 @@ def as_json_text(rows: list[dict[str, Any]]) -> str:
 
 def _plain(value: Any) -> Any:
     try:
-        return json.loads(json.dumps(value, default=_repr))
-    except (TypeError, ValueError, RecursionError):  # a key that is no text, or a ring
+        return json.loads(json.dumps(value, default=_repr, allow_nan=False))
+    except (TypeError, ValueError, RecursionError):  # a key that is no text, a ring, or no number
         return _repr(value)

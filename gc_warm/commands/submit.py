@@ -80,6 +80,7 @@ def submit(
     send = _sender(target, manifest, options["strategy"])
     from globus_compute_sdk import Executor
 
+    from gc_warm.client.abandoning import abandon
     from gc_warm.client.service import connect
     from gc_warm.client.strategies import serializer
 
@@ -93,7 +94,7 @@ def submit(
         futures = [send(executor, args, kwargs) for _ in range(options["times"])]
         results = _results(futures, target, timeout)
     finally:
-        executor.shutdown(wait=False, cancel_futures=True)
+        abandon(executor)
     if ":" in target:
         show_calls(results, as_json=as_json)
     else:

@@ -72,6 +72,7 @@ class WorkerPool:
         self._hired = 0
         self._failed_starts = 0
         self._stopping = False
+        self._abandoned = False  # its end is no accident
         self._owner = os.getpid()
         self._display = Display(output=True) if display is None else display
         self._threads: set[threading.Thread] = set()
@@ -165,6 +166,7 @@ class WorkerPool:
         """Lose the jobs that run, and cancel the others; new workers take over."""
         self._dispatcher.max_retries = 0
         self._dispatcher.cancel_pending()
+        self._abandoned = True
         self._template.destroy()
         return True
 
@@ -354,7 +356,9 @@ class WorkerPool:
         if not template.ready:
             self._give_up(template.start_error(reason))
             return None
-        log.warning("the process that workers are forked from %s; starting another", reason)
+        level = logging.DEBUG if self._abandoned else logging.WARNING
+        self._abandoned = False
+        log.log(level, "the process that workers are forked from %s; starting another", reason)
         return self._start_template()
 
     def _start_template(self) -> Template | None:

@@ -52,4 +52,9 @@ def _environment(variables: Mapping[str, str] | None) -> dict[str, str]:
     for name, value in variables.items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise UsageError(f"In worker_env, {name!r}: {value!r} should be two strings.")
+        if not name or "=" in name or "\0" in name + value:
+            raise UsageError(
+                f"In worker_env, {name!r}: {value!r} cannot be in an environment: names are not "
+                "empty and have no '=', and nothing has a null character."
+            )
     return variables

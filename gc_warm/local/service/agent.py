@@ -15,20 +15,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-import psutil
 import yaml
 
 from gc_warm.errors import GcWarmError, UsageError
+from gc_warm.local.service.guard import USER_DIR, end_all, start_guard, user_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 LOOK_SECONDS = 0.05
 STOP_SECONDS = 30.0
-END_SECONDS = 10.0
 _PREFIX = "gc-warm-agent-"
 _FILES = ("user_config_template.yaml.j2", "user_config_schema.json")
-_USER_DIR = "GLOBUS_COMPUTE_USER_DIR"
 
 
 class Agent:
@@ -54,6 +52,7 @@ class Agent:
         self._source = config_dir
         self._stopped = stopped
         self._process: subprocess.Popen[bytes] | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
         self.home = Path(tempfile.mkdtemp(prefix=_PREFIX))
         self._folder = self.home / ".globus_compute" / _name(config_dir)
         self._environment = {**os.environ, **environment, **self._private()}
@@ -63,7 +62,7 @@ class Agent:
         path = os.pathsep.join([str(self._program.parent), os.environ.get("PATH", os.defpath)])
         return {
             "HOME": str(self.home),
-            _USER_DIR: str(self.home / ".globus_compute"),
+            USER_DIR: str(user_dir(self.home)),
             "PATH": path,
             "TMPDIR": tempfile.gettempdir(),
         }
@@ -77,6 +76,7 @@ class Agent:
         """
         try:
             self._configure()
+            self._guard = start_guard(self.home)
             with (self.home / "output.txt").open("wb") as output:
                 self._process = subprocess.Popen(  # noqa: S603 - it is the agent
                     [self._program, "start", self._folder.name],
@@ -146,31 +146,13 @@ class Agent:
                 os.killpg(self._process.pid, signal.SIGKILL)
                 self._process.wait()
         # Where the agent was killed, what it started is still there.
-        self._end_the_rest(psutil.Process.terminate)
-        self._end_the_rest(psutil.Process.kill)
-        shutil.rmtree(self.home, ignore_errors=True)
+        end_all(self.home)
+        if self._guard is not None:
+            self._guard.communicate(b"stopped")
+            self._guard = None
         self._process = None
         with contextlib.suppress(ValueError):
             self._stopped(self)
-
-    def _end_the_rest(self, end: Callable[[psutil.Process], None]) -> None:
-        left = list(self._left())
-        for process in left:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                end(process)
-        psutil.wait_procs(left, timeout=END_SECONDS)
-
-    def _left(self) -> Iterator[psutil.Process]:
-        """Find what belongs to it, wherever its parents went.
-
-        All have its folder in their environment; those that changed their titles have lost that,
-        but write to files there.
-        """
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error, OSError):
-                inside = process.environ().get(_USER_DIR) == self._environment[_USER_DIR]
-                if inside or any(self.home in Path(f.path).parents for f in process.open_files()):
-                    yield process
 
 
 def _find_program() -> Path:

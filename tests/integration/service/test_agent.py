@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import uuid
+from pathlib import Path
 
 import psutil
 import pytest
@@ -85,6 +87,34 @@ def test_a_script_that_knows_nothing_of_us(service, folder, tmp_path):
         check=False,
     )
     assert "1024\n" == run.stdout, run.stderr
+
+
+STARTED = """
+import os, signal, sys
+from gc_warm.local.service.service import LocalService
+
+service = LocalService()
+service.start()
+endpoint = service.start_endpoint(sys.argv[1])
+executor = service.executor(endpoint.id)
+print(executor.submit(os.getpid).result(100), endpoint.home, flush=True)
+os.kill(os.getpid(), int(sys.argv[2]))
+signal.pause()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_an_endpoint_whose_program_is_killed_ends(port_5000, folder, number):
+    command = [sys.executable, "-c", STARTED, str(folder("threads")), str(int(number))]
+    killed = subprocess.run(
+        command, stdout=subprocess.PIPE, text=True, timeout=PATIENCE, check=False
+    )
+    assert -number == killed.returncode
+    worker, home = killed.stdout.split()
+    end = time.monotonic() + PATIENCE
+    while not is_gone(int(worker)) or Path(home).exists():
+        assert time.monotonic() < end, f"worker {worker} or {home} is still there"
+        time.sleep(0.1)
 
 
 def test_each_config_has_its_user_endpoint(service, folder, connect):

@@ -37,7 +37,7 @@ def fail(text):
 @self_contained
 def wait():
     import time
-    time.sleep(10)
+    time.sleep(600)
 """
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from globus_compute_sdk.errors import TaskExecutionFailed
 
 from gc_warm.local.executor import LocalExecutor
 
@@ -98,6 +99,18 @@ def test_task_cancelled_while_it_runs(make_executor, tasks, gate):
     gate.let_go()
     assert executor.submit(tasks.add, 1).result() == 3
     assert concurrent.futures.wait([future], timeout=60).done == {future}
+
+
+def test_an_executor_that_is_abandoned_says_nothing_of_an_accident(
+    make_executor, tasks, gate, caplog
+):
+    executor = make_executor(workers=1)
+    future = executor.submit(tasks.pass_gate, *gate.paths)
+    gate.wait_until_begun()
+    executor.abandon()
+    assert isinstance(future.exception(timeout=30), TaskExecutionFailed)
+    executor.shutdown()
+    assert [] == [each for each in caplog.records if each.levelname == "WARNING"]
 
 
 def test_teardown_runs(tasks, tmp_path):
