@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import http.client
 import json
 import os
 import shlex
 import signal
-import socket
 import tempfile
 import threading
 from pathlib import Path
@@ -138,11 +139,31 @@ def _running(port: int) -> list[dict[str, str]]:
     try:
         if path.stat().st_uid != os.getuid():
             raise GcWarmError(f"{path} is someone else's.")
-        # One that was killed has left its note.
-        socket.create_connection(("127.0.0.1", port), timeout=5).close()
         found: list[dict[str, str]] = json.loads(path.read_text())
+        known = _knows(port, found[0])  # one that was killed has left its note
     except (FileNotFoundError, ConnectionError) as error:
         raise GcWarmError(
             f"No service runs on port {port}. Start one in another terminal: gc-warm serve."
         ) from error
+    if not known:
+        raise GcWarmError(
+            f"What answers on port {port} is not the service that wrote {path}: another container, "
+            "or network namespace, may share this folder. Use the variables that the service "
+            "printed, or start each service with a TMPDIR of its own."
+        )
     return found
+
+
+def _knows(port: int, environment: dict[str, str]) -> bool:
+    """Return whether a service knows these credentials."""
+    names = "GLOBUS_COMPUTE_CLIENT_ID", "GLOBUS_COMPUTE_CLIENT_SECRET"
+    basic = base64.b64encode(":".join(environment[each] for each in names).encode()).decode()
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    with contextlib.closing(connection):
+        try:
+            # It answers those whom it knows, and this question changes nothing.
+            headers = {"Authorization": f"Basic {basic}"}
+            connection.request("POST", "/v2/oauth2/token/introspect", headers=headers)
+            return connection.getresponse().status == http.client.OK
+        except (http.client.HTTPException, TimeoutError):
+            return False

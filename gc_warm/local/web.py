@@ -43,7 +43,7 @@ class Web:
     def answer(self, request: requests.PreparedRequest) -> requests.Response:
         """Answer a request."""
         if self._state.identities.token(self._token) is None:
-            self._token = self._state.identities.issue(self._user, COMPUTE, [COMPUTE_SCOPE]).text
+            self._token, _ = self._state.identities.issue(self._user, COMPUTE, [COMPUTE_SCOPE])
         request.headers["Authorization"] = f"Bearer {self._token}"
         exchange = Exchange(request)
         _run(self._app(exchange.scope, exchange.receive, exchange.send))

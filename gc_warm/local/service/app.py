@@ -70,17 +70,32 @@ async def _on_accident(request: Request, found: Exception) -> JSONResponse:
     return JSONResponse(error(500, "INTERNAL_ERROR", "The stand-in has a bug."), 500)
 
 
-class FaultsBody(BaseModel):
-    """What is to go wrong."""
-
+class _Always(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    refuse: int = Field(default=0, ge=0, le=1000)
-    server_error: int = Field(default=0, ge=0, le=1000)
-    delay: float = Field(default=0.0, ge=0, le=600)
-    duplicate_result: int = Field(default=0, ge=0, le=1000)
-    expire_tokens: bool = False
-    drop_connections: bool = False
+
+class _Next(_Always):
+    n: int = Field(default=1, ge=0, le=1000)
+
+
+class _Fail(_Next):
+    # What is not said is not passed on: each method has a default of its own.
+    status: int = Field(default=500, ge=400, le=599)
+
+
+class _Delay(_Next):
+    seconds: float = Field(ge=0, le=600)
+
+
+class FaultsBody(_Always):
+    """What is to go wrong: methods of `Faults`, with their arguments."""
+
+    refuse: _Fail | None = None
+    server_error: _Fail | None = None
+    delay: _Delay | None = None
+    duplicate_result: _Next | None = None
+    expire_tokens: _Always | None = None
+    drop_connections: _Always | None = None
 
 
 def control(state: State, faults: Faults) -> Route:
@@ -89,8 +104,9 @@ def control(state: State, faults: Faults) -> Route:
     async def ask(request: Request) -> JSONResponse:
         basic(request, state)
         body = await parse(request, FaultsBody)
-        faults.apply(body.model_dump(exclude_defaults=True))
-        return JSONResponse(body.model_dump(exclude_defaults=True))
+        wanted = body.model_dump(exclude_unset=True, exclude_none=True)
+        faults.apply(wanted)
+        return JSONResponse(wanted)
 
     return Route("/control/faults", ask, methods=["POST"])
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from gc_warm.local.service.identities import Token
+    from gc_warm.local.service.records import Token
     from gc_warm.local.service.state import State
 
 AUTH = "auth.globus.org"
@@ -91,19 +91,10 @@ class Auth:
         if not scopes:
             raise Malformed("unknown_scope", "No scope was asked for.")
         tokens = [
-            self._given(self._state.identities.issue(identity, server, names))
+            _given(*self._state.identities.issue(identity, server, names))
             for server, names in scopes.items()
         ]
         return JSONResponse({**tokens[0], "other_tokens": tokens[1:]})
-
-    def _given(self, token: Token) -> dict[str, Any]:
-        return {
-            "access_token": token.text,
-            "scope": " ".join(token.scopes),
-            "expires_in": int(token.expires - token.issued),
-            "token_type": "Bearer",
-            "resource_server": token.resource_server,
-        }
 
     async def _introspect(self, request: Request) -> JSONResponse:
         form = await _form(request)
@@ -134,9 +125,10 @@ class Auth:
     async def _revoke(self, request: Request) -> JSONResponse:
         form = await _form(request)
         asker = basic(request, self._state, form)
-        token = self._state.identities.token(form.get("token", ""))
+        text = form.get("token", "")
+        token = self._state.identities.token(text)
         if token is not None and token.owner == asker.id:
-            self._state.identities.revoke(token.text)
+            self._state.identities.revoke(text)
         return JSONResponse({"active": False})
 
     async def _userinfo(self, request: Request) -> JSONResponse:
@@ -161,6 +153,16 @@ class Auth:
                 raise Unknown("NOT_FOUND", f"There is no identity {text}.")
             found.append(answers.identity(identity))
         return JSONResponse({"identities": found})
+
+
+def _given(text: str, token: Token) -> dict[str, Any]:
+    return {
+        "access_token": text,
+        "scope": " ".join(token.scopes),
+        "expires_in": int(token.expires - token.issued),
+        "token_type": "Bearer",
+        "resource_server": token.resource_server,
+    }
 
 
 async def _form(request: Request) -> dict[str, str]:

@@ -6,12 +6,15 @@ It works with any broker: the embedded one and RabbitMQ alike.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import pika  # type: ignore[import-untyped]
 from pika.adapters.asyncio_connection import AsyncioConnection  # type: ignore[import-untyped]
+
+from gc_warm.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +27,20 @@ PREFETCHED = 2000
 
 class Lost(ConnectionError):  # noqa: N818 - it is what happened to the connection
     """The connection is gone."""
+
+
+def parameters(url: str) -> Any:
+    """Return what the URL of a broker says.
+
+    Raises:
+        UsageError: It is not one. The error does not repeat it, for it may hold a password.
+    """
+    if url.startswith(("amqp://", "amqps://")):  # pika takes http, too
+        with contextlib.suppress(Exception):  # whatever it stumbles over
+            return pika.URLParameters(url)
+    raise UsageError(
+        "amqp (--amqp) is not the URL of a broker, such as amqp://guest:guest@localhost:5672/%2F."
+    )
 
 
 class Connection:
@@ -49,7 +66,7 @@ class Connection:
         """
         opened: asyncio.Future[Any] = self._loop.create_future()
         self._connection = AsyncioConnection(
-            pika.URLParameters(url),
+            parameters(url),
             on_open_callback=lambda connection: _settle(opened, connection),
             on_open_error_callback=lambda _, error: _fail(opened, error),
             on_close_callback=self._on_lost,

@@ -110,9 +110,7 @@ class Endpoints:
         endpoint = self.owned(asker, endpoint_id)
         endpoint.locked_until = self._clock() + LOCK_SECONDS
         self._endpoints.put(endpoint)
-        self.stop(endpoint_id)
-        for each in self.users_of(endpoint_id):
-            self.stop(each.id)
+        self.stop_all(endpoint_id)
         return endpoint.locked_until
 
     # Finding
@@ -211,6 +209,12 @@ class Endpoints:
         self._pulses.pop(endpoint_id, None)
         self._asked_to_start.pop(endpoint_id, None)
         self._note(endpoint_id, online=False)
+
+    def stop_all(self, endpoint_id: UUID) -> None:
+        """Note that an endpoint and its user endpoints are offline."""
+        self.stop(endpoint_id)
+        for each in self.users_of(endpoint_id):
+            self.stop(each.id)
 
     def is_online(self, endpoint_id: UUID) -> bool:
         """Return whether an endpoint, or a user endpoint, has been heard lately."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from starlette.responses import JSONResponse
 from gc_warm.local.service.call import error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from uuid import UUID
 
     from gc_warm.local.service.courier import Courier
@@ -93,19 +94,12 @@ class Faults:
         """
         self._call(self._drop)
 
-    def apply(self, wanted: dict[str, Any]) -> None:
-        """Let several things go wrong, by their names; where the state is used already."""
-        if n := wanted.get("refuse"):
-            self._trouble.answer_with([403] * n)
-        if n := wanted.get("server_error"):
-            self._trouble.answer_with([500] * n)
-        if seconds := wanted.get("delay"):
-            self._trouble.wait([seconds])
-        if wanted.get("expire_tokens"):
-            self._state.identities.expire_all()
-        if wanted.get("drop_connections"):
-            self._drop()
-        self._courier.duplicates += wanted.get("duplicate_result", 0)
+    def apply(self, wanted: Mapping[str, Mapping[str, Any]]) -> None:
+        """Call several of these methods with arguments; where the state is used already."""
+        here = copy.copy(self)
+        here._call = lambda function: function()  # noqa: SLF001 - it is one of us
+        for name, arguments in wanted.items():
+            getattr(here, name)(**arguments)
 
     def duplicate_result(self, n: int = 1) -> None:
         """Announce the next results twice."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import secrets
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from gc_warm.local.service.records import Identity
+from gc_warm.local.service.records import Identity, Token
 from gc_warm.local.service.refusals import Unauthenticated
 from gc_warm.local.service.store import Table
 
@@ -23,38 +23,19 @@ TOKEN_SECONDS = 172_800.0
 KEPT_TOKENS = 10_000
 
 
-@dataclass(frozen=True)
-class Token:
-    """What says who is asking.
-
-    Attributes:
-        text: What is sent with each request.
-        owner: Whose it is.
-        resource_server: Which service it is for.
-        scopes: What it is for.
-        expires: Until when it is good.
-    """
-
-    text: str
-    owner: UUID
-    resource_server: str
-    scopes: tuple[str, ...]
-    issued: float
-    expires: float
-
-
 class Identities:
-    """The identities, and their tokens, which nothing keeps: who has none gets one.
+    """The identities, and their tokens, of which only hashes are kept.
 
     Args:
-        store: What keeps the identities.
+        store: What keeps them.
         clock: What time it is, in seconds.
     """
 
     def __init__(self, store: Store, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._table = Table(store, Identity)
-        self._tokens: dict[str, Token] = {}
+        self._tokens = Table(store, Token)
+        self._drop_expired()
 
     def named(
         self, username: str, *, groups: Iterable[UUID] = (), linked: Iterable[UUID] = ()
@@ -100,25 +81,34 @@ class Identities:
             raise Unauthenticated("invalid_client", "The client id or its secret is wrong.")
         return identity
 
-    def issue(self, owner: Identity, resource_server: str, scopes: Iterable[str]) -> Token:
-        """Give someone a token for a service."""
+    def issue(
+        self, owner: Identity, resource_server: str, scopes: Iterable[str]
+    ) -> tuple[str, Token]:
+        """Give someone a token for a service: the text that is sent, and what it is good for."""
         now = self._clock()
         text = secrets.token_urlsafe(32)
         token = Token(
-            text, owner.id, resource_server, tuple(scopes), issued=now, expires=now + TOKEN_SECONDS
+            id=_hash(text),
+            owner=owner.id,
+            resource_server=resource_server,
+            scopes=tuple(scopes),
+            issued=now,
+            expires=now + TOKEN_SECONDS,
         )
-        self._tokens[text] = token
-        while len(self._tokens) > KEPT_TOKENS:
-            self._tokens.pop(next(iter(self._tokens)))
-        return token
+        self._drop_expired()
+        if len(self._tokens) >= KEPT_TOKENS:
+            self._tokens.drop(next(iter(self._tokens.keys())))
+        self._tokens.put(token)
+        return text, token
+
+    def _drop_expired(self) -> None:
+        now = self._clock()
+        self._tokens.drop(*(each.id for each in self._tokens.values() if each.expires <= now))
 
     def token(self, text: str) -> Token | None:
         """Return a token that is still good."""
-        token = self._tokens.get(text)
-        if token is not None and token.expires <= self._clock():
-            del self._tokens[text]
-            return None
-        return token
+        token = self._tokens.get(_hash(text))
+        return token if token is not None and token.expires > self._clock() else None
 
     def bearer(self, text: str, resource_server: str) -> Identity:
         """Return whose token for a service this is.
@@ -134,8 +124,13 @@ class Identities:
 
     def revoke(self, text: str) -> None:
         """Let a token be good for nothing."""
-        self._tokens.pop(text, None)
+        self._tokens.drop(_hash(text))
 
     def expire_all(self) -> None:
         """Let all tokens be good for nothing."""
-        self._tokens.clear()
+        self._tokens.drop(*self._tokens.keys())
+
+
+def _hash(text: str) -> UUID:
+    """Return half of a token's SHA-256; tokens are random, so 128 bits of it are enough."""
+    return UUID(bytes=hashlib.sha256(text.encode()).digest()[:16])

@@ -37,6 +37,25 @@ class Identity(Record):
     linked: frozenset[UUID] = frozenset()
 
 
+class Token(Record):
+    """What says who is asking: all of it but the token, which its `id` is a hash of.
+
+    Attributes:
+        owner: Whose it is.
+        resource_server: Which service it is for.
+        scopes: What it is for.
+        issued: Since when it is good.
+        expires: Until when it is good.
+    """
+
+    kind = "token"
+    owner: UUID
+    resource_server: str
+    scopes: tuple[str, ...]
+    issued: float
+    expires: float
+
+
 class Function(Record):
     """A registered function.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import sqlite3
 import threading
 from concurrent.futures import Future
 from pathlib import Path
@@ -12,17 +13,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID, uuid4
 
 import uvicorn
+from pydantic import ValidationError
 
 from gc_warm.errors import GcWarmError, UsageError
 from gc_warm.local.service import app, sdk
 from gc_warm.local.service.compute import Compute
-from gc_warm.local.service.connection import Lost
+from gc_warm.local.service.connection import Lost, parameters
 from gc_warm.local.service.courier import Courier
 from gc_warm.local.service.embedded import EmbeddedBroker
 from gc_warm.local.service.faults import Faults, Trouble
 from gc_warm.local.service.limits import Limits
 from gc_warm.local.service.state import State
-from gc_warm.local.service.store import MemoryStore, SqliteStore
+from gc_warm.local.service.store import MemoryStore, SqliteStore, unusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -57,6 +59,9 @@ class LocalService:
         identities: Names of those who may use the service. The first is who `environment`,
             `client`, `executor` and `start_endpoint` are, unless told otherwise.
         show: Called with each request's method, path and status, in the service's thread.
+
+    Raises:
+        UsageError: `amqp` is not the URL of a broker, or `identities` is empty.
     """
 
     def __init__(
@@ -71,6 +76,8 @@ class LocalService:
     ) -> None:
         if not identities:
             raise UsageError("identities is empty: somebody has to use the service.")
+        if amqp is not None:
+            parameters(amqp)
         self._port = port
         self._limits = limits
         self._path = None if state is None else Path(state)
@@ -147,14 +154,15 @@ class LocalService:
         except Exception as error:
             if started.done():
                 raise
-            started.set_exception(_explain(error))
+            started.set_exception(self._explain(error))
 
     async def _open(self, stack: contextlib.AsyncExitStack) -> None:
         listener = _listen(self._port)
         stack.callback(listener.close)
         self._port = listener.getsockname()[1]
-        self._state = State(MemoryStore() if self._path is None else SqliteStore(self._path))
-        stack.callback(self._state.store.close)
+        store = MemoryStore() if self._path is None else SqliteStore(self._path)
+        stack.callback(store.close)
+        self._state = State(store)
         for name in self._names:
             self._state.identities.named(name)
         if self._amqp is None:
@@ -167,6 +175,14 @@ class LocalService:
         server = self._web_server()
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         stack.push_async_callback(_stop_serving, server, serving)
+
+    def _explain(self, error: Exception) -> Exception:
+        if isinstance(error, Lost):
+            why = f" ({error})" if str(error) else ""
+            return GcWarmError(f"The message broker does not answer{why}: is the URL right?")
+        if self._path is not None and isinstance(error, sqlite3.Error | ValidationError):
+            return unusable(self._path, error)
+        return error
 
     def _web_server(self) -> uvicorn.Server:
         trouble = Trouble()
@@ -311,10 +327,16 @@ class LocalService:
         if self._port != PORT:
             raise UsageError(f"Agents look for the services on port {PORT}, not {self._port}.")
         environment = self.environment_of(identity or self.identity())
-        agent = Agent(Path(config_dir), environment, stopped=self._agents.remove)
+        agent = Agent(Path(config_dir), environment, stopped=self._forget)
         self._agents.append(agent)
         agent.start(is_online=self.is_online, timeout=timeout)
         return agent
+
+    def _forget(self, agent: Agent) -> None:
+        self._agents.remove(agent)
+        if hasattr(agent, "id"):  # or else it never registered
+            # One that was killed has not said that it stops.
+            self.call(lambda: self._state.endpoints.stop_all(agent.id))
 
 
 async def _stop_serving(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
@@ -335,10 +357,3 @@ def _listen(port: int) -> socket.socket:
             f"Port {port} cannot be used ({error.strerror}): does another service run there?{hint}"
         ) from error
     return listener
-
-
-def _explain(error: BaseException) -> BaseException:
-    if isinstance(error, Lost):
-        why = f" ({error})" if str(error) else ""
-        return GcWarmError(f"The message broker does not answer{why}: is the URL right?")
-    return error

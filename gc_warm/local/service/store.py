@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
+import stat
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from gc_warm.errors import UsageError
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, KeysView, Mapping, ValuesView
     from pathlib import Path
     from uuid import UUID
+
+_APPLICATION_ID = int.from_bytes(b"gcwm", "big")
+_COLUMNS = {"records.kind", "records.id", "records.document"}
 
 R = TypeVar("R", bound=Record)
 
@@ -75,17 +80,38 @@ class SqliteStore:
 
     def __init__(self, path: Path) -> None:
         try:
+            _make(path)
             self.database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self.database.execute("PRAGMA locking_mode = EXCLUSIVE")
-            self.database.execute("PRAGMA journal_mode = WAL")
-            self.database.execute("PRAGMA synchronous = NORMAL")
-            self.database.execute(_SCHEMA)
-        except sqlite3.Error as error:
-            raise UsageError(
-                f"The state file {path} cannot be used ({error}). Does another service have it, or "
-                "is it something else?"
-            ) from error
-        path.chmod(0o600)  # it holds secrets
+            try:
+                self._take(path)
+            except BaseException:
+                self.database.close()
+                raise
+        except (sqlite3.Error, OSError) as error:
+            raise unusable(path, error) from error
+
+    def _take(self, path: Path) -> None:
+        self.database.execute("PRAGMA locking_mode = EXCLUSIVE")
+        if not self._is_ours():
+            raise UsageError(f"The state file {path} is another program's database: use a new one.")
+        for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                path.with_name(name).chmod(0o600)  # they hold secrets
+        self.database.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+        self.database.execute("PRAGMA journal_mode = WAL")
+        self.database.execute("PRAGMA synchronous = NORMAL")
+        self.database.execute(_SCHEMA)
+
+    def _is_ours(self) -> bool:
+        (application_id,) = self.database.execute("PRAGMA application_id").fetchone()
+        if application_id:
+            return bool(application_id == _APPLICATION_ID)
+        # It is new, or from before our files had an id.
+        rows = self.database.execute(
+            "SELECT made.name, part.name FROM sqlite_master AS made "
+            "JOIN pragma_table_info(made.name) AS part WHERE made.type IN ('table', 'view')"
+        )
+        return all(table == "messages" or f"{table}.{column}" in _COLUMNS for table, column in rows)
 
     def load(self, kind: str) -> Iterator[str]:
         """Return all documents of a kind, in the order in which they came."""
@@ -122,6 +148,28 @@ class SqliteStore:
     def close(self) -> None:
         """Close the file."""
         self.database.close()
+
+
+def unusable(path: Path, error: Exception) -> UsageError:
+    """Return the error that says that a state file cannot be used."""
+    why = str(error) if isinstance(error, sqlite3.Error | OSError) else "a record cannot be read"
+    return UsageError(
+        f"The state file {path} cannot be used ({why}). Does another service have it, is it "
+        "damaged, or is it something else?"
+    )
+
+
+def _make(path: Path) -> None:
+    """Make a state file that nobody else can read: SQLite gives its other files the same mode."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        # Not opened here: closing it would release the locks of another service in this process.
+        found = path.lstat()
+        if not stat.S_ISREG(found.st_mode):
+            raise UsageError(f"The state file {path} is not a regular file.") from None
+        if found.st_uid != os.geteuid():
+            raise UsageError(f"The state file {path} is someone else's.") from None
 
 
 class Table(Generic[R]):

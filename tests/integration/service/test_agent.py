@@ -205,6 +205,7 @@ def test_a_killed_endpoint_leaves_nothing_either(service, folder, connect):
     os.kill(psutil.Process(pid).ppid(), signal.SIGKILL)
     endpoint.stop()
 
+    assert not service.is_online(endpoint.id)
     assert is_gone(pid)
     assert not endpoint.home.exists()
 

@@ -47,21 +47,43 @@ def test_expired_tokens(service, alice, raw):
     assert isinstance(alice.get_endpoints(), list)  # the SDK gets a new one
 
 
-def test_by_the_control_url(service, raw):
-    user = service.identity()
-    answer = requests.post(
-        f"{service.url}/control/faults",
-        json={"server_error": 1, "refuse": 1},
-        auth=(str(user.id), user.secret),
-        timeout=10,
-    )
+@pytest.fixture
+def control(service):
+    def post(wanted):
+        user = service.identity()
+        url, auth = f"{service.url}/control/faults", (str(user.id), user.secret)
+        return requests.post(url, json=wanted, auth=auth, timeout=10)
 
-    assert 200 == answer.status_code
-    assert [403, 500, 200] == [raw() for _ in range(3)]
+    return post
+
+
+def test_by_the_control_url(control, raw):
+    wanted = {"server_error": {"n": 2, "status": 502}, "refuse": {}, "delay": {"seconds": 0.2}}
+    answer = control(wanted)
+
+    assert (200, wanted) == (answer.status_code, answer.json())
+    begin = time.monotonic()
+    assert [403, 502, 502, 200] == [raw() for _ in range(4)]
+    assert time.monotonic() - begin >= 0.2
+
+
+def test_tokens_expire_by_the_control_url(control, alice, raw):
+    control({"expire_tokens": {}})
+
+    assert 401 == raw()
+    assert isinstance(alice.get_endpoints(), list)
+
+
+@pytest.mark.parametrize(
+    "wanted", [{"refuse": 1}, {"delay": {}}, {"refuse": {"status": 200}}, {"apply": {}}]
+)
+def test_the_control_url_refuses_what_it_does_not_know(control, raw, wanted):
+    assert 422 == control(wanted).status_code
+    assert 200 == raw()
 
 
 def test_the_control_url_wants_to_know_who_asks(service, raw):
-    answer = requests.post(f"{service.url}/control/faults", json={"refuse": 1}, timeout=10)
+    answer = requests.post(f"{service.url}/control/faults", json={"refuse": {}}, timeout=10)
 
     assert 401 == answer.status_code
     assert 200 == raw()

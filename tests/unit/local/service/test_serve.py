@@ -73,6 +73,20 @@ def test_it_stops_when_it_is_told_to_end(running):
     assert 0 == running.wait(20)
 
 
+def test_credentials_of_another_service_are_not_handed_out(running, port):
+    import json
+
+    from gc_warm.commands.serve import _note
+
+    until(running, "globus-compute-endpoint")
+    (environment,) = json.loads(_note(port).read_text())
+    _note(port).write_text(json.dumps([{**environment, "GLOBUS_COMPUTE_CLIENT_SECRET": "other"}]))
+
+    result = CliRunner().invoke(serve, ["--env", "--port", str(port)])
+    assert isinstance(result.exception, GcWarmError)
+    assert "is not the service" in str(result.exception)
+
+
 def test_only_the_user_can_read_the_secrets(running, port):
     from gc_warm.commands.serve import _note
 

@@ -131,6 +131,16 @@ def test_an_endpoint_that_misses_heartbeats_is_offline(state, alice, clock):
     assert not state.endpoints.is_online(endpoint.id)
 
 
+def test_with_an_endpoint_its_user_endpoints_stop(state, alice):
+    endpoint, function = endpoint_of(state, alice), function_of(state, alice)
+    both = [endpoint.id, submit(state, alice, endpoint, function).user_endpoint.id]
+    for each in both:
+        state.endpoints.beat(each, {"heartbeat_period": 30})
+    state.endpoints.stop_all(endpoint.id)
+
+    assert [False, False] == [state.endpoints.is_online(each) for each in both]
+
+
 @pytest.mark.parametrize("said", [{"heartbeat_period": 0}, {"active": False}, {"error": "no"}])
 def test_an_endpoint_says_that_it_stops(state, alice, said):
     endpoint = endpoint_of(state, alice)
@@ -361,6 +371,29 @@ def test_what_fails_halfway_is_not_kept(reopen):
     assert {} == dict(reopen().identities._table._rows)
 
 
+def test_tokens_hold_across_a_restart(reopen, clock, tmp_path):
+    state = reopen()
+    alice = state.identities.named("alice")
+    old, _ = state.identities.issue(alice, "compute", ["all"])
+    clock.now += 1
+    good, token = state.identities.issue(alice, "compute", ["all"])
+    revoked, _ = state.identities.issue(alice, "compute", ["all"])
+    state.identities.revoke(revoked)
+    kept = b"".join(each.read_bytes() for each in tmp_path.iterdir())
+    assert [False, False] == [each.encode() in kept for each in (good, good[:16])]
+
+    clock.now = token.expires - 0.5
+    state = reopen()
+    assert alice == state.identities.bearer(good, "compute")
+    for text in (old, revoked, str(token.id)):
+        with pytest.raises(Unauthenticated):
+            state.identities.bearer(text, "compute")
+    assert {token.id} == set(state.identities._tokens.keys())
+
+    state.identities.expire_all()
+    assert reopen().identities.token(good) is None
+
+
 # Identities
 
 
@@ -372,16 +405,16 @@ def test_a_secret_must_be_right(state, alice):
 
 
 def test_a_token_expires(state, alice, clock):
-    token = state.identities.issue(alice, "compute", ["all"])
+    text, token = state.identities.issue(alice, "compute", ["all"])
 
-    assert alice == state.identities.bearer(token.text, "compute")
+    assert alice == state.identities.bearer(text, "compute")
     clock.now = token.expires
     with pytest.raises(Unauthenticated):
-        state.identities.bearer(token.text, "compute")
+        state.identities.bearer(text, "compute")
 
 
 def test_a_token_is_for_one_service(state, alice):
-    token = state.identities.issue(alice, "auth", ["openid"])
+    text, _ = state.identities.issue(alice, "auth", ["openid"])
 
     with pytest.raises(Unauthenticated):
-        state.identities.bearer(token.text, "compute")
+        state.identities.bearer(text, "compute")
