@@ -11,6 +11,7 @@ Few workers need those of the modules below, so they are imported on first use.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from typing import TYPE_CHECKING, Any
 
@@ -44,27 +45,15 @@ if TYPE_CHECKING:
     from gc_warm.errors.states import UnhashableArgumentError as UnhashableArgumentError
     from gc_warm.errors.states import WarmTimeoutError as WarmTimeoutError
 
-_ON_FIRST_USE = {
-    name: "gc_warm.errors." + module
-    for module, names in {
-        "client": "WorkerStartError WorkerLostError UnsupportedFaultError RegistryError "
-        "UnknownFunctionError CallError RemoteTraceback",
-        "remote": "raised remote_type",
-        "service": "AmqpError BrokerStartError",
-        "node": "NodeFolderError NodeTimeoutError DiskFullError",
-        "states": "UnhashableArgumentError RecursiveBuildError CapacityError WarmTimeoutError "
-        "BusyError",
-        "programs": "ProgramError ProgramMissingError ProgramStartError ProgramDiedError "
-        "ProgramTimeoutError ProgramCancelledError ProgramRestartsError ProgramOutputError "
-        "RequestFailedError",
-    }.items()
-    for name in names.split()
-}
+PARTS = ("client", "node", "programs", "remote", "service", "states")
 
 
 def __getattr__(name: str) -> Any:
-    if name in _ON_FIRST_USE:
-        return getattr(importlib.import_module(_ON_FIRST_USE[name]), name)
+    for part in PARTS if name[0] != "_" else ():
+        with contextlib.suppress(ImportError):  # workers are sent what they need
+            module = importlib.import_module("gc_warm.errors." + part)
+            if hasattr(module, name):
+                return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

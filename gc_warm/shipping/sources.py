@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import importlib
 import importlib.machinery
 import importlib.metadata
 import importlib.util
@@ -333,13 +334,25 @@ def _late_attributes(tree: ast.AST) -> Iterator[str]:
         match node:
             case ast.Attribute(value=ast.Name(id=base), attr=name) if base in ours and late(name):
                 yield late(name)
-            case ast.Attribute(attr=name) if name in errors._ON_FIRST_USE:  # noqa: SLF001
+            case ast.Attribute(attr=name) if name in _errors():
                 yield late(name)
 
 
 def late(name: str) -> str:
     """Return the module that a public name of ours comes from, if it is imported on first use."""
-    return {**errors._ON_FIRST_USE, **gc_warm._ON_FIRST_USE}.get(name, "")  # noqa: SLF001
+    return {**_errors(), **gc_warm._ON_FIRST_USE}.get(name, "")  # noqa: SLF001
+
+
+@functools.cache
+def _errors() -> dict[str, str]:
+    """Return the module of each name that `gc_warm.errors` imports on first use."""
+    modules = [importlib.import_module(f"gc_warm.errors.{part}") for part in errors.PARTS]
+    return {
+        name: module.__name__
+        for module in modules
+        for name, value in vars(module).items()
+        if getattr(value, "__module__", None) == module.__name__
+    }
 
 
 def _absolute(node: ast.ImportFrom, parent: str) -> str:
