@@ -61,20 +61,28 @@ class LinesFile:
     Args:
         source: The input: a JSON value in each line.
         target: The results.
+        spread: Whether each line must be a list, of arguments.
+        others: Files that the same run writes, such as a report.
 
     Raises:
-        UsageError: They are the same, or there is no input.
+        UsageError: Two of them are the same, or there is no input.
     """
 
-    def __init__(self, source: Path, target: Path) -> None:
+    def __init__(
+        self, source: Path, target: Path, *, spread: bool = False, others: Iterable[Path] = ()
+    ) -> None:
         if not source.is_file():
             raise UsageError(f"{source} is no file.")
-        if target.exists() and target.samefile(source):
-            raise UsageError("The output would replace the input: give it another name.")
         self._source = source
         self._target = target
+        self._spread = spread
         self._part = target.with_name(f"{target.name}.part")
         self.errors = target.with_name(f"{target.stem}.errors{target.suffix or '.jsonl'}")
+        written = [target, self.errors, *others]
+        if any(each.exists() and each.samefile(source) for each in written):
+            raise UsageError("The output would replace the input: give it another name.")
+        if len({each.resolve() for each in written}) < len(written):
+            raise UsageError("Two of the outputs are the same file: give one another name.")
 
     def run(self, call: Callable[[Iterator[Any]], Iterable[Any]]) -> Summary:
         """Do what is missing.
@@ -98,18 +106,20 @@ class LinesFile:
 
     def _run(self, call: Callable[[Iterator[Any]], Iterable[Any]]) -> Summary:
         self._fold()
+        self._check_errors()
         summary = Summary()
         under_way: deque[tuple[Line, str | None]] = deque()
         failed = self.errors.with_name(f"{self.errors.name}.part")
         try:
             with (
-                self._part.open("w", encoding="utf-8") as part,
-                failed.open("w", encoding="utf-8") as errors,
+                # By lines: what is done is there, even if this process is killed.
+                self._part.open("w", buffering=1, encoding="utf-8") as part,
+                failed.open("w", buffering=1, encoding="utf-8") as errors,
             ):
 
                 def values() -> Iterator[Any]:
                     for line in self._missing(summary):
-                        value, problem = _parse(line.text)
+                        value, problem = _parse(line.text, spread=self._spread)
                         under_way.append((line, problem))
                         if problem is None:
                             yield value
@@ -127,6 +137,25 @@ class LinesFile:
                 failed.unlink()
                 self.errors.unlink(missing_ok=True)
         return summary
+
+    def _check_errors(self) -> None:
+        """Refuse to replace what is no file of errors.
+
+        Raises:
+            UsageError: It is none.
+        """
+        if not self.errors.exists():
+            return
+        with self.errors.open(encoding="utf-8", errors="replace") as file:
+            first = file.readline()
+        try:
+            found = json.loads(first or '{"line": 0, "input": "", "error": ""}')
+            _ = found["line"] + 0, found["input"] + "", found["error"] + ""
+        except (ValueError, TypeError, KeyError) as error:
+            raise UsageError(
+                f"{self.errors} would be replaced, and is no file of errors of gc-warm map. Give "
+                "--output another name."
+            ) from error
 
     def _missing(self, summary: Summary) -> Iterator[Line]:
         """Yield the lines without a result; a line that has changed has none."""
@@ -182,12 +211,15 @@ class LinesFile:
                 yield found
 
 
-def _parse(text: str) -> tuple[Any, str | None]:
+def _parse(text: str, *, spread: bool) -> tuple[Any, str | None]:
     """Return a line's value; or why it has none."""
     try:
-        return json.loads(text), None
+        value = json.loads(text)
     except ValueError as error:
         return None, f"The line is not JSON: {error}"
+    if spread and not isinstance(value, list):
+        return None, f"The line must be a list of arguments, not {type(value).__name__}."
+    return value, None
 
 
 def _write_unreadable(

@@ -90,7 +90,8 @@ def map_lines(  # noqa: PLR0917  (click passes all by name)
     if saved is not None:
         format_of(saved)  # now, and not when all is done
     call = find_callable(function)
-    file = LinesFile(source, target)
+    others = [each for each in (saved, receipts) if each is not None]
+    file = LinesFile(source, target, spread=spread, others=others)
     with contextlib.ExitStack() as stack:
         below = _executor(stack, endpoint_id, local or workers or 2, service=service)
         executor = stack.enter_context(WarmExecutor(below, workers=workers, receipts=receipts))

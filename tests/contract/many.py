@@ -34,6 +34,11 @@ def double(number):
     return 2 * number
 
 
+@self_contained
+def first(values):
+    return next(iter(values))
+
+
 def unmarked(number):
     return 3 * number
 

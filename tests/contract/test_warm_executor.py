@@ -4,6 +4,7 @@ import importlib.util
 import itertools
 import random
 import sys
+import threading
 import time
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -192,6 +193,25 @@ def test_an_items_exception_is_raised_there_and_the_next_can_be_asked_for(warm):
     wanted = [f"{each} ends with 3" if each % 10 == 3 else each for each in range(25)]
     assert wanted == got
     assert [] == list(results)
+
+
+def test_a_call_that_raises_stop_iteration_does_not_end_the_results(warm):
+    results = warm.map(many.first, [[1], [], [3]])
+    assert 1 == next(results)
+    with pytest.raises(RuntimeError, match="raised StopIteration"):
+        next(results)
+    assert [3] == list(results)
+
+
+def test_threads_may_share_the_results(warm):
+    results = warm.map(many.double, range(300))
+    got = []
+    threads = [threading.Thread(target=lambda: got.extend(results)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert [2 * each for each in range(300)] == sorted(got)
 
 
 def test_exceptions_are_returned_if_wanted(warm):

@@ -7,6 +7,7 @@ read more of the input either.
 from __future__ import annotations
 
 import queue
+import threading
 import time
 from collections import deque
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -144,7 +145,9 @@ class Run:
                 if self._again or self._outcomes:
                     continue  # what could not be sent has its outcome already
                 break
-            self._take(self._wait())
+            future = self._wait()
+            if future in self._flying:  # unless another thread has closed this meanwhile
+                self._take(future)
         self.close()
         return None
 
@@ -314,13 +317,15 @@ class Results:
         self._run = run
         self._return_exceptions = return_exceptions
         self._receipted = receipted
+        self._asking = threading.Lock()  # one thread at a time asks for the next
 
     def __iter__(self) -> Iterator[Any]:
         return self
 
     def __next__(self) -> Any:
         try:
-            outcome = self._run.next()
+            with self._asking:
+                outcome = self._run.next()
         except BaseException:  # Ctrl-C, too
             self.close()
             raise
@@ -331,7 +336,9 @@ class Results:
         except Exception as error:
             if self._return_exceptions:
                 return error
-            raise
+            if not isinstance(error, StopIteration):
+                raise
+            raise RuntimeError("a call raised StopIteration") from error  # else results would end
 
     def close(self) -> None:
         """Cancel what has not begun; there are no more results."""

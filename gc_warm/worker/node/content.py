@@ -183,7 +183,7 @@ class _Reader:
         if ours is not None:
             return self.read(ours)
         if isinstance(value, types.ModuleType):
-            return _of_modules([value.__name__])
+            return _digest("module", value.__name__, _of_modules([value.__name__]))
         if isinstance(value, types.CodeType):
             return self._code(value)
         if isinstance(value, types.FunctionType):

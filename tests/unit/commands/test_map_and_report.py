@@ -9,6 +9,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -89,6 +90,43 @@ def items(count, **special):
         {"model": "ab"[number % 2], "number": number, **special.get(f"n{number}", {})}
         for number in range(count)
     ]
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "options"),
+    [
+        ("in.jsonl", "in.jsonl", ()),
+        ("out.errors.jsonl", "out.jsonl", ()),
+        ("in.jsonl", "out.jsonl", ("--receipts", "in.jsonl")),
+        ("in.jsonl", "out.jsonl", ("--report", "in.jsonl")),
+        ("in.jsonl", "out.jsonl", ("--receipts", "out.jsonl")),
+        ("in.jsonl", "out.jsonl", ("--report", "out.errors.jsonl")),
+    ],
+)
+def test_nothing_is_written_over_another_file(folder, source, target, options):
+    (folder / source).write_text("1\n")
+    done = gc_warm(
+        *(folder, "map", "lab:double", "--input", source, "--output", target, "--local", 1),
+        *options,
+    )
+    assert 2 == done.returncode
+    assert "1\n" == (folder / source).read_text()
+
+
+def test_a_file_that_is_no_file_of_errors_stays(folder):
+    write(folder, [1])
+    (folder / "out.errors.jsonl").write_text("my notes\n")
+    done = run_map(folder, "lab:double", "--local", 1)
+    assert 2 == done.returncode
+    assert "out.errors.jsonl would be replaced" in done.stderr
+    assert "my notes\n" == (folder / "out.errors.jsonl").read_text()
+
+
+def test_a_line_that_is_no_list_of_arguments_fails_alone(folder):
+    write(folder, [[1, 2], 7, "ab", {"first": 1}, [3, 4]])
+    assert 1 == run_map(folder, "lab:add", "--spread", "--local", 1).returncode
+    assert [3, 7] == [each["result"] for each in read(folder)]
+    assert [2, 3, 4] == [each["line"] for each in read(folder, "out.errors.jsonl")]
 
 
 def test_each_line_has_its_result_and_a_second_run_does_what_is_missing(folder):
@@ -174,6 +212,24 @@ def test_an_interrupted_run_leaves_its_results_and_the_next_goes_on(folder):
     again = run_map(folder, "lab:slow", "--local", 2)
     assert f"5 done, {done} were done before: out.jsonl\n" == again.stdout, again.stderr
     assert [*range(done + 5)] == [each["result"] for each in read(folder)]
+
+
+def test_what_is_done_outlives_a_run_that_is_killed(folder):
+    write(folder, range(100))
+    command = [GC_WARM, "map", "lab:slow", "--input", "in.jsonl", "--output", "out.jsonl"]
+    command += ["--local", "1", "--chunksize", "2", "--quiet"]
+    part = folder / "out.jsonl.part"
+    running = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL)
+    while not (part.exists() and part.read_text().count("\n") >= 4):
+        assert running.poll() is None
+        time.sleep(0.001)
+    running.kill()
+    running.wait()
+    again = run_map(folder, "lab:slow", "--local", 1)
+    done, known = map(int, re.findall(r"(\d+) (?:done|were)", again.stdout))
+    assert known >= 4
+    assert 100 == done + known
+    assert [*range(100)] == [each["result"] for each in read(folder)]
 
 
 def test_what_a_killed_run_has_left_is_used(folder):

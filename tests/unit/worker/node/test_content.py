@@ -78,6 +78,7 @@ DISTINCT = [
     *(Path("a"), "a", Colour.RED, Colour.BLUE, Config(1), Config(2), Point(1, 2), (1, 2)),
     *(decimal.Decimal(1), dt.date(2026, 1, 1), uuid.UUID(int=1), range(3), re.compile("a")),
     *(np.float64(1), np.float32(1), np.array([1, 2]), np.array([1, 3]), np.dtype("f4")),
+    *(json, sys),
     *({"a": 1}, {"a": 2}, [("a", 1)], -1, -2, functools.partial(int, base=2), int, list[int], len),
     *(logging.getLogger("a"), logging.getLogger("b"), slice(1, 2), bytearray(b"1"), ..., str.upper),
 ]
