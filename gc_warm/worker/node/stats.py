@@ -47,7 +47,7 @@ def _is_taken(lock: Lock) -> bool:
 
 
 def clear(initialiser: str | None = None) -> int:
-    """Remove the folders of this node that nobody uses.
+    """Remove the folders of this node that nobody uses, and what builders that were killed left.
 
     Args:
         initialiser: Whose; None for all.
@@ -55,4 +55,7 @@ def clear(initialiser: str | None = None) -> int:
     Returns:
         How many were removed.
     """
-    return evict(initialiser)
+    removed = evict(initialiser)
+    for entry in entries() if initialiser is None else ():
+        entry.forget()
+    return removed

@@ -91,6 +91,18 @@ def test_a_killed_builder_leaves_nothing_that_is_taken_for_complete(programs, lo
     assert ["1"] == folders()
 
 
+def test_what_a_killed_builder_left_is_cleared(programs, log):
+    from gc_warm.worker.node.stats import clear
+
+    builder = programs.start(USE, "hold")
+    assert "filling\n" == builder.stdout.readline()
+    builder.kill()
+    builder.wait()
+    assert 1 == len([*(place.path() / "folders").glob("*/building-*")])
+    assert 0 == clear()
+    assert [] == [*(place.path() / "folders").iterdir()]
+
+
 def test_what_a_killed_builder_started_keeps_nothing_locked(programs, log):
     text = (
         WEIGHTS
