@@ -255,8 +255,8 @@ class Run:
         for item, outcome in zip(chunk.items, outcomes, strict=False):
             self._finish(item, outcome)
         rest = chunk.items[len(outcomes) :]
-        if rest:
-            self._again.appendleft(Chunk(rest, chunk.attempt))
+        if rest:  # these calls take longer than thought: let other workers have some, too
+            self._again.extendleft(reversed(Chunk(rest).pieces(chunk.attempt)))
         self._watcher.show(self._returned + len(self._outcomes), self._failed)
 
     def _learn(self, outcomes: list[Outcome], sent: Sent) -> None:
