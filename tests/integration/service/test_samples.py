@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 SAMPLES = Path(__file__).parents[3] / "endpoint_configs"
 OPTIONS = {
-    "warm-pool": {"state": "a-model"},
+    "warm-pool": {"state": "small-model"},
     "workstation-gpu": {"accelerators": 1},
     "slurm-cpu": {"account": "m0000", "workers_per_node": 1},
 }
