@@ -257,8 +257,8 @@ class Endpoints:
         """Start an endpoint, or find the one that runs already.
 
         Args:
-            config: Its folder; or the name of one in the project's ``endpoint_configs``, or in that
-                of gc-warm's own checkout.
+            config: Its folder; or the name of one in the project's ``endpoint_configs``, or of one
+                of gc-warm's samples.
             fresh: Start another one, whose workers know nothing of former tests, and which ends
                 with this test. Otherwise it is the same for the whole session.
 
