@@ -17,6 +17,8 @@ pytestmark = pytest.mark.slow
 
 REPOSITORY = Path(__file__).parents[3]
 EXAMPLE = REPOSITORY / "tests/examples/use_primes.py"
+# Not `python -m pytest`, which would test this folder, and not what is installed.
+PYTEST = Path(sys.executable).with_name("pytest")
 GC_WARM = Path(sys.executable).with_name("gc-warm")
 COUNTER = "gc_warm.functions.counter:increase_count"
 PATIENCE = 200
@@ -106,7 +108,7 @@ def test_what_travels_is_the_same(rabbitmq):
     """The unit tests of what travels use the embedded broker, or else the one they are told."""
     tests = REPOSITORY / "tests/unit/local/service/test_courier.py"
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", tests],
+        [PYTEST, "-q", "-p", "no:cacheprovider", "-p", "no:xdist", tests],
         env={**os.environ, "GC_WARM_AMQP_URL": rabbitmq.url, "GC_WARM_REQUIRE_ALL": ""},
         capture_output=True,
         text=True,
