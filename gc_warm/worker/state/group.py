@@ -100,11 +100,13 @@ class Group:
         mine: Slot | None = None  # that a thread builds for this call
         awaited: Slot | None = None
         while True:
-            _raise_error_of(mine)
             patient = time.monotonic() > begin + _PATIENCE
             times = {each: each.now() for each in self.owners if each.expires}
             sleeper, value = None, None
             with waiting.lock:
+                _raise_error_of(
+                    mine
+                )  # else it might fail before we look for it, and be built again
                 victims = self._expire(times, token, holder, mine)
                 slot = None if victims else self._find(owner, key, holder)
                 if awaited is not None and awaited not in self.slots:
