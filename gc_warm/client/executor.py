@@ -12,12 +12,11 @@ from gc_warm.client.abandoning import abandon
 from gc_warm.client.calls.futures import following
 from gc_warm.client.calls.order import ByKey, InOrder, Item, keyed
 from gc_warm.client.calls.pace import Pace
-from gc_warm.client.calls.packing import pack
 from gc_warm.client.calls.progress import watcher
 from gc_warm.client.calls.receipts import Accounts, Sent
 from gc_warm.client.calls.records import Ledger
 from gc_warm.client.calls.run import Plan, Results, Run
-from gc_warm.client.calls.target import MOST_BYTES, Target
+from gc_warm.client.calls.target import Target
 from gc_warm.client.calls.visits import Visit, Visits, require_count
 from gc_warm.client.report.report import Report
 from gc_warm.errors import UsageError
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from typing_extensions import Self
-
-    from gc_warm.client.calls.order import ByKey as Ordered
 
 AHEAD = 10_000
 """How many items `map` reads at most before the first of them is done."""
@@ -103,17 +100,10 @@ class WarmExecutor(concurrent.futures.Executor):
             ShippingError: The function cannot be made self-contained.
         """
         sendable = self._target.sendable(fn)
-        item = self._pack(args, kwargs)
-        sent = Sent(sendable.name, time.time(), [len(item) if isinstance(item, bytes) else 0])
-        task = self._target.send(sendable, [item], most=self._most, output=self._output)
+        item, size = self._target.pack(args, kwargs)
+        sent = Sent(sendable.name, time.time(), [size])
+        task = self._target.send(sendable, [item], most=self._target.most, output=self._output)
         return following(task, sent, self._accounts, receipted=sendable.receipted)
-
-    @property
-    def _most(self) -> int | None:
-        return MOST_BYTES if self._target.limited else None
-
-    def _pack(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return pack(args, kwargs, self._most) if self._target.packed else (args, kwargs)
 
     # Many calls
 
@@ -239,7 +229,7 @@ class WarmExecutor(concurrent.futures.Executor):
         _require_at_least(0, retries=retries)
         sendable = self._target.sendable(fn)
         items = ((args, self._item(index, args)) for index, args in enumerate(calls))
-        order: InOrder | Ordered = (
+        order: InOrder | ByKey = (
             InOrder(item for _, item in items) if key is None else ByKey(keyed(items, key))
         )
         plan = Plan(
@@ -266,10 +256,9 @@ class WarmExecutor(concurrent.futures.Executor):
 
     def _item(self, index: int, args: tuple[Any, ...]) -> Item:
         try:
-            content = self._pack(args, {})
+            return Item(index, *self._target.pack(args, {}))
         except UsageError as error:
             return Item(index, error, 0)
-        return Item(index, content, len(content) if isinstance(content, bytes) else 0)
 
     # Every worker
 

@@ -149,8 +149,8 @@ class LinesFile:
         with self.errors.open(encoding="utf-8", errors="replace") as file:
             first = file.readline()
         try:
-            found = json.loads(first or '{"line": 0, "input": "", "error": ""}')
-            _ = found["line"] + 0, found["input"] + "", found["error"] + ""
+            if first:
+                _ = _record(first)["error"] + ""
         except (ValueError, TypeError, KeyError) as error:
             raise UsageError(
                 f"{self.errors} would be replaced, and is no file of errors of gc-warm map. Give "
@@ -201,14 +201,25 @@ class LinesFile:
                 if not text.endswith("\n"):
                     return  # it was cut off
                 try:
-                    found = json.loads(text)
-                    _ = found["line"] + 0, found["input"] + "", found["result"]
+                    found = _record(text)
+                    _ = found["result"]
                 except (ValueError, TypeError, KeyError) as error:
                     raise UsageError(
                         f"{path}, line {number}, is no result of gc-warm map. Give --output "
                         "another name."
                     ) from error
                 yield found
+
+
+def _record(text: str) -> dict[str, Any]:
+    """Read what was written of a line.
+
+    Raises:
+        ValueError, TypeError, KeyError: It is something else.
+    """
+    found: dict[str, Any] = json.loads(text)
+    _ = found["line"] + 0, found["input"] + ""
+    return found
 
 
 def _parse(text: str, *, spread: bool) -> tuple[Any, str | None]:

@@ -165,7 +165,6 @@ class Ledger:
         self.client = f"{socket.gethostname()}:{os.getpid()}"
         self._records: deque[TaskRecord] = deque(maxlen=KEPT)
         self._lock = threading.Lock()
-        self._path = path
         self._file: int | None = None
         if path is not None:
             try:

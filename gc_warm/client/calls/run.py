@@ -217,7 +217,7 @@ class Run:
                 [item.content for item in chunk.items],
                 seconds=self._pace.deadline,
                 enough=ENOUGH_BYTES,
-                most=MOST_BYTES if self._target.limited else None,
+                most=self._target.most,
                 output=self._plan.output,
             )
         except Exception as error:

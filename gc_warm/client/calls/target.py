@@ -7,6 +7,7 @@ import pickle
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from gc_warm.client.calls.packing import pack
 from gc_warm.errors import UsageError
 from gc_warm.worker.batched import Batched
 from gc_warm.worker.receipted import WithReceipt
@@ -49,6 +50,7 @@ class Target:
     Attributes:
         packed: Whether what is sent leaves this process.
         limited: Whether the services' limits of size hold.
+        most: How many bytes can be sent, or come back, at once; None for any number.
     """
 
     def __init__(self, executor: Executor, workers: int | None) -> None:
@@ -62,6 +64,7 @@ class Target:
         self.executor = executor
         self.packed = not isinstance(executor, ThreadPoolExecutor)
         self.limited = hasattr(executor, "task_group_id")
+        self.most = MOST_BYTES if self.limited else None
         self._workers = workers
         self._sendable = functools.lru_cache(maxsize=_REMEMBERED)(_make_sendable)
 
@@ -93,6 +96,17 @@ class Target:
             return self._sendable(function)
         except TypeError:  # not hashable
             return _make_sendable(function)
+
+    def pack(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, int]:
+        """Return the arguments of a call as they are sent, and how many bytes these have.
+
+        Raises:
+            UsageError: They cannot be sent.
+        """
+        if not self.packed:
+            return (args, kwargs), 0
+        packed = pack(args, kwargs, self.most)
+        return packed, len(packed)
 
     def send(self, sendable: Sendable, items: Sequence[Any], **options: Any) -> Future[Any]:
         """Submit one task.

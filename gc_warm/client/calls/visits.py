@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gc_warm.client.calls.losses import why_lost
-from gc_warm.client.calls.packing import pack
 from gc_warm.client.calls.receipts import Sent
-from gc_warm.client.calls.target import MOST_BYTES
 from gc_warm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -132,10 +130,7 @@ class Visit:
         output: bool,
     ) -> None:
         args, kwargs = arguments
-        most = MOST_BYTES if target.limited else None
-        packed = pack(args, dict(kwargs), most) if target.packed else (args, dict(kwargs))
-        self._size = len(packed) if isinstance(packed, bytes) else 0
-        self._item = packed
+        self._item, self._size = target.pack(args, dict(kwargs))
         self._target = target
         self._sendable = sendable
         self._accounts = accounts
