@@ -69,6 +69,8 @@ def load(names: dict[str, Any]) -> Any:
         if function is not None:
             return function
     with _lock:
+        # `eval` put them there: not a part of what is sent on, and some cannot be pickled.
+        names.pop("__builtins__", None)
         bundle = _bundles.get(names["digest"]) or _unpack(names)
         bundle.activate()
         if not names["target"]:  # in a child of the task

@@ -11,8 +11,10 @@ FAMILY_HELPER = """
         return 2 * number
 """
 FAMILY = f"""
+    import builtins
     import multiprocessing
     import os
+    import threading
     from concurrent.futures import ProcessPoolExecutor
     from dataclasses import dataclass
 
@@ -90,6 +92,14 @@ FAMILY = f"""
     def builds():
         model()
         return model.info().misses
+
+    @self_contained
+    def with_a_builtin_that_cannot_be_pickled():
+        builtins._ = threading.Lock()  # as an interactive session keeps the last result
+        try:
+            return executor.function("spawn")
+        finally:
+            del builtins._
 
     @self_contained
     def carried():
@@ -184,3 +194,7 @@ SCRIPT = f"""
 
 def test_children_of_a_scripts_function(run_script):
     assert "[2, 4]\n[2, 4]\n" == run_script(SCRIPT)
+
+
+def test_builtins_of_the_worker_are_not_sent_to_children(family, one_worker):
+    assert ([2, 4], False) == ask(one_worker, family.with_a_builtin_that_cannot_be_pickled)
