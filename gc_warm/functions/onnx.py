@@ -69,7 +69,10 @@ def session(
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or _share_of_cores()
     chosen = _choose_providers(providers, onnxruntime.get_available_providers())
+    if "CUDAExecutionProvider" in chosen and hasattr(onnxruntime, "preload_dlls"):
+        onnxruntime.preload_dlls()  # since 1.21: finds CUDA's libraries where pip has put them
     made: InferenceSession = onnxruntime.InferenceSession(path, options, providers=chosen)
+    _require_providers(providers or (), made.get_providers())
     return made
 
 
@@ -164,6 +167,16 @@ def _choose_providers(asked: Sequence[str] | None, available: Sequence[str]) -> 
     if unknown := [name for name in asked if name not in available]:
         raise ValueError(f"This worker has no {_names(unknown)}, but {_names(available)}.")
     return list(asked)
+
+
+def _require_providers(asked: Sequence[str], used: Sequence[str]) -> None:
+    """Refuse what ONNX Runtime only logs: it uses the CPU where a provider cannot be loaded."""
+    if unusable := [name for name in asked if name not in used]:
+        raise RequirementError(
+            f"ONNX Runtime cannot use {_names(unusable)} on {platform.node()}, where this task "
+            "runs: no GPU is visible, or libraries are missing. For NVIDIA's, install them in the "
+            "endpoint's worker_init:\n    pip install 'onnxruntime-gpu[cuda,cudnn]'"
+        )
 
 
 def _prepare_inputs(model: InferenceSession, inputs: Mapping[str, Any]) -> dict[str, Any]:
