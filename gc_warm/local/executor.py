@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from gc_warm.local.client import LocalClient
     from gc_warm.local.protocol import ComputeFuture, ComputeSerializer, Strategylike
-    from gc_warm.local.service.records import Task as Record
+    from gc_warm.local.service.state.records import Task as Record
     from gc_warm.local.task import Task
     from gc_warm.local.workers import Workers
 

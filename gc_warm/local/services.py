@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 from globus_sdk.services.compute.errors import ComputeAPIError
 
 from gc_warm.local.protocol import ComputeFuture, pack_request, serialize_arguments
-from gc_warm.local.service.records import Endpoint, Function, Registration
-from gc_warm.local.service.refusals import Refusal
-from gc_warm.local.service.state import State, Submission
-from gc_warm.local.service.tasks import Ended, Kept
+from gc_warm.local.service.rest.in_process import Web
+from gc_warm.local.service.state.records import Endpoint, Function, Registration
+from gc_warm.local.service.state.refusals import Refusal
+from gc_warm.local.service.state.state import State, Submission
+from gc_warm.local.service.state.tasks import Ended, Kept
 from gc_warm.local.task import Task, future_of
-from gc_warm.local.web import Web
 
 if TYPE_CHECKING:
     from typing import Any
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from gc_warm.local.executor import LocalExecutor
     from gc_warm.local.protocol import ComputeSerializer
-    from gc_warm.local.service.records import Task as Record
+    from gc_warm.local.service.state.records import Task as Record
 
 KEPT = Kept(tasks=4096, size=64 * 2**20)
 """The cloud has finished tasks for two weeks; memory is shorter."""

@@ -16,15 +16,16 @@ import uvicorn
 from pydantic import ValidationError
 
 from gc_warm.errors import GcWarmError, UsageError
-from gc_warm.local.service import app, sdk
-from gc_warm.local.service.compute import Compute
-from gc_warm.local.service.connection import Lost, parameters
-from gc_warm.local.service.courier import Courier
-from gc_warm.local.service.embedded import EmbeddedBroker
+from gc_warm.local.service import sdk
 from gc_warm.local.service.faults import Faults, Trouble
-from gc_warm.local.service.limits import Limits
-from gc_warm.local.service.state import State
-from gc_warm.local.service.store import MemoryStore, SqliteStore, unusable
+from gc_warm.local.service.messages.connection import Lost, parameters
+from gc_warm.local.service.messages.courier import Courier
+from gc_warm.local.service.messages.embedded import EmbeddedBroker
+from gc_warm.local.service.rest import app
+from gc_warm.local.service.rest.call import Limits
+from gc_warm.local.service.rest.compute import Compute
+from gc_warm.local.service.state.state import State
+from gc_warm.local.service.state.store import MemoryStore, SqliteStore, unusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from gc_warm.local.service.agent import Agent
-    from gc_warm.local.service.records import Identity
+    from gc_warm.local.service.state.records import Identity
 
 T = TypeVar("T")
 

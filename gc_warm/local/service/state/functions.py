@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gc_warm.local.hints import TOO_LARGE
-from gc_warm.local.service.records import Function
-from gc_warm.local.service.refusals import Forbidden, TooLarge, Unknown
-from gc_warm.local.service.store import Table
+from gc_warm.local.service.state.records import Function
+from gc_warm.local.service.state.refusals import Forbidden, TooLarge, Unknown
+from gc_warm.local.service.state.store import Table
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from gc_warm.local.service.records import Endpoint, Identity
-    from gc_warm.local.service.store import Store
+    from gc_warm.local.service.state.records import Endpoint, Identity
+    from gc_warm.local.service.state.store import Store
 
 MAX_SUBMISSION_BYTES = 10 * 2**20
 """More than this in one function, or in one submission, the web services refuse."""

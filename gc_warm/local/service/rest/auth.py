@@ -9,17 +9,17 @@ from uuid import UUID
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from gc_warm.local.service import answers
-from gc_warm.local.service.call import basic, bearer, read
-from gc_warm.local.service.refusals import Malformed, Unknown
+from gc_warm.local.service.rest import answers
+from gc_warm.local.service.rest.call import basic, bearer, read
+from gc_warm.local.service.state.refusals import Malformed, Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from starlette.requests import Request
 
-    from gc_warm.local.service.records import Token
-    from gc_warm.local.service.state import State
+    from gc_warm.local.service.state.records import Token
+    from gc_warm.local.service.state.state import State
 
 AUTH = "auth.globus.org"
 COMPUTE = "funcx_service"

@@ -7,8 +7,8 @@ from uuid import UUID  # noqa: TC003 - pydantic reads it
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
-from gc_warm.local.service.records import Registration
-from gc_warm.local.service.state import Submission
+from gc_warm.local.service.state.records import Registration
+from gc_warm.local.service.state.state import Submission
 
 MAX_TASK_IDS = 10_000
 

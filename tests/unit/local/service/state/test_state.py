@@ -2,12 +2,18 @@ import uuid
 
 import pytest
 
-from gc_warm.local.service.functions import MAX_SUBMISSION_BYTES
-from gc_warm.local.service.records import Endpoint, Function, Registration
-from gc_warm.local.service.refusals import Forbidden, Locked, TooLarge, Unauthenticated, Unknown
-from gc_warm.local.service.state import State, Submission
-from gc_warm.local.service.store import SqliteStore
-from gc_warm.local.service.tasks import Ended
+from gc_warm.local.service.state.functions import MAX_SUBMISSION_BYTES
+from gc_warm.local.service.state.records import Endpoint, Function, Registration
+from gc_warm.local.service.state.refusals import (
+    Forbidden,
+    Locked,
+    TooLarge,
+    Unauthenticated,
+    Unknown,
+)
+from gc_warm.local.service.state.state import State, Submission
+from gc_warm.local.service.state.store import SqliteStore
+from gc_warm.local.service.state.tasks import Ended
 
 
 class Clock:

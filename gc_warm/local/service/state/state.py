@@ -10,18 +10,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
-from gc_warm.local.service.endpoints import Endpoints
-from gc_warm.local.service.functions import Functions, check_allowed, check_size
-from gc_warm.local.service.identities import Identities
-from gc_warm.local.service.records import Setting, Task
-from gc_warm.local.service.store import MemoryStore, Table
-from gc_warm.local.service.tasks import Kept, Tasks
+from gc_warm.local.service.state.endpoints import Endpoints
+from gc_warm.local.service.state.functions import Functions, check_allowed, check_size
+from gc_warm.local.service.state.identities import Identities
+from gc_warm.local.service.state.records import Setting, Task
+from gc_warm.local.service.state.store import MemoryStore, Table
+from gc_warm.local.service.state.tasks import Kept, Tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from gc_warm.local.service.records import Group, Identity, UserEndpoint
-    from gc_warm.local.service.store import Store
+    from gc_warm.local.service.state.records import Group, Identity, UserEndpoint
+    from gc_warm.local.service.state.store import Store
 
 _NONE = UUID(int=0)
 

@@ -6,15 +6,15 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID, uuid4
 
-from gc_warm.local.service.records import Group, Outcome, Payload, Task
-from gc_warm.local.service.refusals import Forbidden, Unknown
-from gc_warm.local.service.store import Table
+from gc_warm.local.service.state.records import Group, Outcome, Payload, Task
+from gc_warm.local.service.state.refusals import Forbidden, Unknown
+from gc_warm.local.service.state.store import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from gc_warm.local.service.records import Identity
-    from gc_warm.local.service.store import Store
+    from gc_warm.local.service.state.records import Identity
+    from gc_warm.local.service.state.store import Store
 
 
 class Kept(NamedTuple):

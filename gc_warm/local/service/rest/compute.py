@@ -9,29 +9,30 @@ from pydantic_core import to_json
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gc_warm.local.service import answers, queues
-from gc_warm.local.service.auth import COMPUTE
-from gc_warm.local.service.bodies import (
+from gc_warm.local.service.messages import queues
+from gc_warm.local.service.rest import answers
+from gc_warm.local.service.rest.auth import COMPUTE
+from gc_warm.local.service.rest.bodies import (
     BatchBody,
     EndpointBody,
     FunctionBody,
     OldSubmitBody,
     SubmitBody,
 )
-from gc_warm.local.service.call import STATUSES, bearer, parse, uuid_in_path
-from gc_warm.local.service.records import Endpoint, Function
-from gc_warm.local.service.refusals import Refusal, Unknown
+from gc_warm.local.service.rest.call import STATUSES, bearer, parse, uuid_in_path
+from gc_warm.local.service.state.records import Endpoint, Function
+from gc_warm.local.service.state.refusals import Refusal, Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from starlette.requests import Request
 
-    from gc_warm.local.service.courier import Courier
     from gc_warm.local.service.faults import Trouble
-    from gc_warm.local.service.limits import Limits
-    from gc_warm.local.service.records import Identity
-    from gc_warm.local.service.state import State, Submission, Submitted
+    from gc_warm.local.service.messages.courier import Courier
+    from gc_warm.local.service.rest.call import Limits
+    from gc_warm.local.service.state.records import Identity
+    from gc_warm.local.service.state.state import State, Submission, Submitted
 
     Answer = Callable[[Request, Identity], Awaitable[Any]]
 

@@ -9,7 +9,7 @@ import stat
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from gc_warm.errors import UsageError
-from gc_warm.local.service.records import Record
+from gc_warm.local.service.state.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, KeysView, Mapping, ValuesView

@@ -11,8 +11,8 @@ from globus_compute_sdk.serialize import ComputeSerializer
 from globus_compute_sdk.serialize.concretes import PureSourceTextInspect
 
 if TYPE_CHECKING:
-    from gc_warm.local.service.endpoints import Endpoints
-    from gc_warm.local.service.records import Endpoint, Function, Group, Identity, Task
+    from gc_warm.local.service.state.endpoints import Endpoints
+    from gc_warm.local.service.state.records import Endpoint, Function, Group, Identity, Task
 
 API_VERSION = "1.0.0"
 VERSIONS = {

@@ -6,16 +6,16 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from gc_warm.local.service.records import Endpoint, UserEndpoint
-from gc_warm.local.service.refusals import Forbidden, Locked, Unknown
-from gc_warm.local.service.store import Table
+from gc_warm.local.service.state.records import Endpoint, UserEndpoint
+from gc_warm.local.service.state.refusals import Forbidden, Locked, Unknown
+from gc_warm.local.service.state.store import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from uuid import UUID
 
-    from gc_warm.local.service.records import Identity, Registration
-    from gc_warm.local.service.store import Store
+    from gc_warm.local.service.state.records import Identity, Registration
+    from gc_warm.local.service.state.store import Store
 
 LOCK_SECONDS = 600.0
 """How long an endpoint stays locked."""
