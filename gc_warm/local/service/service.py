@@ -25,7 +25,7 @@ from gc_warm.local.service.rest import app
 from gc_warm.local.service.rest.call import Limits
 from gc_warm.local.service.rest.compute import Compute
 from gc_warm.local.service.state.state import State
-from gc_warm.local.service.state.store import MemoryStore, SqliteStore, unusable
+from gc_warm.local.service.state.store import SqliteStore, Store, unusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -161,7 +161,7 @@ class LocalService:
         listener = _listen(self._port)
         stack.callback(listener.close)
         self._port = listener.getsockname()[1]
-        store = MemoryStore() if self._path is None else SqliteStore(self._path)
+        store = Store() if self._path is None else SqliteStore(self._path)
         stack.callback(store.close)
         self._state = State(store)
         for name in self._names:

@@ -24,7 +24,6 @@ from globus_compute_common.messagepack.message_types import (
 
 from gc_warm.local.service.messages import queues
 from gc_warm.local.service.messages.connection import Connection, Lost
-from gc_warm.local.service.rest import answers
 from gc_warm.local.service.state.refusals import Unavailable
 from gc_warm.local.service.state.tasks import Ended
 
@@ -326,7 +325,7 @@ class Courier:
             },
             "globus_effective_identity": str(owner.id),
             "globus_username": owner.username,
-            "globus_identity_set": [answers.identity(each) for each in everyone],
+            "globus_identity_set": [each.profile() for each in everyone],
         }
 
     # What comes

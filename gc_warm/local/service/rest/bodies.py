@@ -1,25 +1,19 @@
-"""What requests carry, as the services expect it."""
+"""What requests carry, as the services expect it; newer clients may send more."""
 
 from __future__ import annotations
 
 from typing import Any
 from uuid import UUID  # noqa: TC003 - pydantic reads it
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, BaseModel, Field, model_validator
 
 from gc_warm.local.service.state.records import Registration
-from gc_warm.local.service.state.state import Submission
+from gc_warm.local.service.state.state import Options, Submission
 
 MAX_TASK_IDS = 10_000
 
 
-class Body(BaseModel):
-    """What a request carries; what is not known is ignored, for newer clients send more."""
-
-    model_config = ConfigDict(extra="ignore")
-
-
-class FunctionBody(Body):
+class FunctionBody(BaseModel):
     """A function to be registered."""
 
     function_name: str = Field(max_length=1024)
@@ -40,65 +34,32 @@ class FunctionBody(Body):
         return self
 
 
-class EndpointBody(Body):
+class EndpointBody(Registration):
     """What an endpoint says of itself."""
 
-    endpoint_name: str = Field(max_length=128)
+    name: str = Field(max_length=128, validation_alias="endpoint_name")
     endpoint_uuid: UUID | None = None
-    display_name: str | None = None
-    multi_user: bool = False
-    public: bool = False
-    high_assurance: bool = False
-    metadata: dict[str, Any] = Field(default_factory=dict)
-    allowed_functions: tuple[UUID, ...] | None = None
-    admins: tuple[UUID, ...] = ()
-    subscription_uuid: UUID | None = None
-    authentication_policy: UUID | None = None
-
-    def registration(self) -> Registration:
-        """Return it as it is remembered."""
-        said = self.model_dump(exclude={"endpoint_name", "endpoint_uuid"})
-        return Registration(name=self.endpoint_name, **said)
 
 
-class TasksBody(Body):
+class OptionsBody(Options):
     """What submissions of both versions have in common."""
 
-    task_group_id: UUID | None = None
     create_queue: bool = Field(
         default=False, validation_alias=AliasChoices("create_queue", "create_websocket_queue")
     )
-    user_endpoint_config: dict[str, Any] | None = None
-    user_runtime: dict[str, Any] | None = None
-    resource_specification: dict[str, Any] | None = None
-    result_serializers: list[str] | None = None
-
-    def submission(self, tasks: dict[UUID, list[str]]) -> Submission:
-        """Return it as it is submitted."""
-        return Submission(
-            tasks=tasks,
-            group=self.task_group_id,
-            queue=self.create_queue,
-            user_endpoint_config=self.user_endpoint_config or {},
-            user_runtime=self.user_runtime or {},
-            resource_specification=self.resource_specification,
-            result_serializers=self.result_serializers,
-        )
 
 
-class SubmitBody(TasksBody):
+class SubmitBody(OptionsBody, Submission):
     """Tasks for one endpoint: for each function the packed arguments."""
 
-    tasks: dict[UUID, list[str]]
 
-
-class OldSubmitBody(TasksBody):
+class OldSubmitBody(OptionsBody):
     """Tasks for any endpoints: of each the function, the endpoint and the packed arguments."""
 
     tasks: list[tuple[UUID, UUID, str]]
 
 
-class BatchBody(Body):
+class BatchBody(BaseModel):
     """Tasks that someone asks about."""
 
     task_ids: list[UUID] = Field(max_length=MAX_TASK_IDS)

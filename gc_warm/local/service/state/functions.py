@@ -62,9 +62,8 @@ class Functions:
             text = f"Function {function_id} could not be resolved."
             raise Unknown("FUNCTION_NOT_FOUND", text)
         shared = function.public or function.group in asker.groups
-        if not shared and function.owner not in {asker.id, *asker.linked}:
-            text = f"Unauthorized access to function {function_id}"
-            raise Forbidden("FUNCTION_ACCESS_FORBIDDEN", text)
+        if not shared:
+            _demand_owner(asker, function)
         return function
 
     def delete(self, asker: Identity, function_id: UUID) -> None:
@@ -75,14 +74,18 @@ class Functions:
             Forbidden: It is someone else's.
         """
         function = self.find(asker, function_id)
-        if function.owner not in {asker.id, *asker.linked}:
-            text = f"Unauthorized access to function {function_id}"
-            raise Forbidden("FUNCTION_ACCESS_FORBIDDEN", text)
+        _demand_owner(asker, function)
         self._table.put(function.model_copy(update={"deleted": True}))
 
     def code(self, function_id: UUID) -> str:
         """Return the code of a function, deleted or not."""
         return self._table[function_id].code
+
+
+def _demand_owner(asker: Identity, function: Function) -> None:
+    if not asker.is_same_as(function.owner):
+        text = f"Unauthorized access to function {function.id}"
+        raise Forbidden("FUNCTION_ACCESS_FORBIDDEN", text)
 
 
 def check_allowed(function: Function, endpoint: Endpoint) -> None:

@@ -6,52 +6,48 @@ All of it is used from one thread.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from uuid import UUID, uuid4
+from uuid import UUID  # noqa: TC003 - pydantic reads it
+
+from pydantic import BaseModel
 
 from gc_warm.local.service.state.endpoints import Endpoints
 from gc_warm.local.service.state.functions import Functions, check_allowed, check_size
 from gc_warm.local.service.state.identities import Identities
 from gc_warm.local.service.state.records import Setting, Task
-from gc_warm.local.service.state.store import MemoryStore, Table
+from gc_warm.local.service.state.store import Store, Table
 from gc_warm.local.service.state.tasks import Kept, Tasks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
 
-    from gc_warm.local.service.state.records import Group, Identity, UserEndpoint
-    from gc_warm.local.service.state.store import Store
-
-_NONE = UUID(int=0)
+    from gc_warm.local.service.state.records import Group, Identity
 
 
-@dataclass(frozen=True)
-class Submission:
-    """Tasks that are sent to an endpoint at once.
+class Options(BaseModel):
+    """What tasks that are sent to an endpoint at once have in common.
 
     Attributes:
-        tasks: For each function the packed arguments of its tasks.
-        group: The task group that they join; None for a new one.
-        queue: Whether their results are to be announced as they come.
+        task_group_id: The task group that they join; None for a new one.
+        create_queue: Whether their results are to be announced as they come.
+        user_endpoint_config: What their user endpoint is started with.
+        user_runtime: What the client says of itself; it is started with that, too.
+        resource_specification: What the engine is told of each.
+        result_serializers: How workers may serialize their results.
     """
 
-    tasks: Mapping[UUID, Sequence[str]]
-    group: UUID | None = None
-    queue: bool = False
-    user_endpoint_config: dict[str, Any] = field(default_factory=dict)
-    user_runtime: dict[str, Any] = field(default_factory=dict)
+    task_group_id: UUID | None = None
+    create_queue: bool = False
+    user_endpoint_config: dict[str, Any] | None = None
+    user_runtime: dict[str, Any] | None = None
     resource_specification: dict[str, Any] | None = None
     result_serializers: list[str] | None = None
 
 
-@dataclass(frozen=True)
-class Submitted:
-    """What became of a submission."""
+class Submission(Options):
+    """Tasks that are sent to an endpoint at once: for each function their packed arguments."""
 
-    group: Group
-    tasks: Mapping[UUID, list[UUID]]
-    user_endpoint: UserEndpoint
+    tasks: dict[UUID, list[str]]
 
 
 class State:
@@ -70,7 +66,7 @@ class State:
         clock: Callable[[], float] = time.time,
         kept: Kept = Kept(),  # noqa: B008 - it cannot be changed
     ) -> None:
-        self.store = store or MemoryStore()
+        self.store = store or Store()
         self.clock = clock
         self.identities = Identities(self.store, clock)
         self.functions = Functions(self.store)
@@ -88,8 +84,13 @@ class State:
         """Remember something about the service itself."""
         self._settings.put(Setting(id=name, value=value))
 
-    def submit(self, asker: Identity, endpoint_id: UUID, submission: Submission) -> Submitted:
+    def submit(
+        self, asker: Identity, endpoint_id: UUID, submission: Submission
+    ) -> tuple[Group, dict[UUID, list[UUID]]]:
         """Take tasks for an endpoint: all of them, or none.
+
+        Returns:
+            Their task group, and for each function their ids.
 
         Raises:
             Refusal: One of them may not be run there, or does not exist, or all are too large.
@@ -99,50 +100,28 @@ class State:
             check_allowed(self.functions.find(asker, function_id), endpoint)
         check_size(sum(len(each) for texts in submission.tasks.values() for each in texts))
         with self.store.together():
-            group = self.tasks.join(asker, submission.group)
-            if submission.queue:
+            group = self.tasks.join(asker, submission.task_group_id)
+            if submission.create_queue:
                 self.tasks.open_queue(group)
             user = self.endpoints.user_for(
                 asker, endpoint, submission.user_endpoint_config, submission.user_runtime
             )
-            task = self._like(asker, user, group, submission)
-            by_function = {
-                function_id: [
-                    (task.model_copy(update={"id": uuid4(), "function": function_id}), text)
-                    for text in texts
-                ]
-                for function_id, texts in submission.tasks.items()
+            common: dict[str, Any] = {
+                "owner": asker.id,
+                "endpoint": user.parent,
+                "user_endpoint": user.id,
+                "group": group.id,
+                "created": self.clock(),
+                "resource_specification": submission.resource_specification,
+                "result_serializers": submission.result_serializers,
             }
-            self.tasks.submit([pair for pairs in by_function.values() for pair in pairs])
-        ids = {key: [task.id for task, _ in pairs] for key, pairs in by_function.items()}
-        return Submitted(group, ids, user)
-
-    def start(
-        self, asker: Identity, like: Task, *, task_id: UUID, function_id: UUID, size: int
-    ) -> None:
-        """Take one more task like one before, for whoever has its payload and runs it at once.
-
-        Raises:
-            Refusal: It may not be run there, or does not exist, or is too large.
-        """
-        endpoint = self.endpoints.visible(asker, like.endpoint)
-        check_allowed(self.functions.find(asker, function_id), endpoint)
-        check_size(size)
-        new = {"id": task_id, "function": function_id, "created": self.clock()}
-        self.tasks.start(like.model_copy(update=new))
-
-    def _like(
-        self, asker: Identity, user: UserEndpoint, group: Group, submission: Submission
-    ) -> Task:
-        """Return what all tasks of a submission have in common."""
-        return Task(
-            id=_NONE,
-            owner=asker.id,
-            function=_NONE,
-            endpoint=user.parent,
-            user_endpoint=user.id,
-            group=group.id,
-            created=self.clock(),
-            resource_specification=submission.resource_specification,
-            result_serializers=submission.result_serializers,
-        )
+            tasks = [
+                (Task(function=function_id, **common), text)
+                for function_id, texts in submission.tasks.items()
+                for text in texts
+            ]
+            self.tasks.submit(tasks)
+        ids: dict[UUID, list[UUID]] = {each: [] for each in submission.tasks}
+        for task, _ in tasks:
+            ids[task.function].append(task.id)
+        return group, ids
