@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from gc_warm.local.executor import LocalExecutor
     from gc_warm.local.faults import Faults
     from gc_warm.local.service.agent import Agent
-    from gc_warm.local.service.records import Identity
     from gc_warm.local.service.service import LocalService
+    from gc_warm.local.service.state.records import Identity
     from gc_warm.local.workers import Workers
 
 ENGINES = ("pool", "thread", "process", "htex")

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from gc_warm.local.client import LocalClient
     from gc_warm.local.protocol import ComputeFuture, ComputeSerializer, Strategylike
-    from gc_warm.local.service.records import Task as Record
     from gc_warm.local.task import Task
     from gc_warm.local.workers import Workers
 
@@ -122,7 +121,6 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
         self.api_burst_limit = min(8, max(1, api_burst_limit))
         self.api_burst_window_s = min(32, max(1, api_burst_window_s))
         self.task_count_submitted = 0
-        self.sent: Record | None = None  # a task that it sent, as the services have it
         self._functions: dict[Callable[..., Any] | str, str] = {}
         self._registering = threading.RLock()  # serializing runs users' code, which may come back
         self._lock = threading.Lock()

@@ -6,37 +6,32 @@ They use no socket and no thread: whoever asks has the answer when the call retu
 from __future__ import annotations
 
 import os
-import random
 import threading
-import uuid
 import weakref
 from typing import TYPE_CHECKING
 
 from globus_sdk.services.compute.errors import ComputeAPIError
 
 from gc_warm.local.protocol import ComputeFuture, pack_request, serialize_arguments
-from gc_warm.local.service.records import Endpoint, Function, Registration
-from gc_warm.local.service.refusals import Refusal
-from gc_warm.local.service.state import State, Submission
-from gc_warm.local.service.tasks import Ended, Kept
+from gc_warm.local.service.rest.in_process import Web
+from gc_warm.local.service.state.records import Endpoint, Function, Registration
+from gc_warm.local.service.state.refusals import Refusal
+from gc_warm.local.service.state.state import State, Submission
+from gc_warm.local.service.state.tasks import Ended, Kept
 from gc_warm.local.task import Task, future_of
-from gc_warm.local.web import Web
 
 if TYPE_CHECKING:
+    import uuid
     from typing import Any
 
     import requests
 
     from gc_warm.local.executor import LocalExecutor
     from gc_warm.local.protocol import ComputeSerializer
-    from gc_warm.local.service.records import Task as Record
+    from gc_warm.local.service.state.records import Task as Record
 
 KEPT = Kept(tasks=4096, size=64 * 2**20)
 """The cloud has finished tasks for two weeks; memory is shorter."""
-
-# Ids need to differ, not to be secret, and to ask the system for each costs more than the rest.
-_NUMBERS = random.Random()  # noqa: S311
-os.register_at_fork(after_in_child=_NUMBERS.seed)
 
 _ALIVE = {"heartbeat_period": float("inf")}
 
@@ -112,67 +107,30 @@ class Services:
         """
         try:
             arguments = serialize_arguments(executor.serializer, args, kwargs)
-            again = self._submit_again(executor, function_id, arguments)
-            task = again or self._submit(executor, function_id, arguments)
+            task = self._submit(executor, function_id, arguments)
         except Refusal as refusal:
             # A submission that the services refuse ends the SDK's executor, too.
             executor.shutdown(wait=False)
             return _failed(self._as_sdk_error(refusal))
         except Exception as error:  # noqa: BLE001 - it is the future's
             return _failed(error)
-        if again:
-            executor.run(again, {})
-        else:
-            self._deliver()
+        self._deliver()
         return task.future
 
     def _submit(self, executor: LocalExecutor, function_id: uuid.UUID, arguments: str) -> Task:
         assert executor.endpoint_id is not None
         submission = Submission(
-            tasks={function_id: (arguments,)},
-            group=executor.task_group_id,
-            user_endpoint_config=executor.user_endpoint_config or {},
+            tasks={function_id: [arguments]},
+            task_group_id=executor.task_group_id,
+            user_endpoint_config=executor.user_endpoint_config,
             resource_specification=executor.resource_specification,
             result_serializers=executor.result_serializer_paths or None,
         )
         with self._lock:
-            submitted = self._state.submit(self._user, executor.endpoint_id, submission)
-            (task_id,) = submitted.tasks[function_id]
+            group, sent = self._state.submit(self._user, executor.endpoint_id, submission)
+            (task_id,) = sent[function_id]
             task = self._open[task_id] = Task(task_id, self._finish, executor.serializer, executor)
-            if not _has_options(executor):
-                sent = self._state.tasks.find(self._user, task_id)
-                executor.sent = sent.model_copy(update={"phase": "delivered"})
-        executor.task_group_id = executor.task_group_id or submitted.group.id
-        executor.task_count_submitted += 1
-        return task
-
-    def _submit_again(
-        self, executor: LocalExecutor, function_id: uuid.UUID, arguments: str
-    ) -> Task | None:
-        """Submit a task like the executor's last, if it is so: a short cut, for it mostly is.
-
-        In it the request is not kept twice, and looks for neither the task nor who is to run it.
-        """
-        sent, endpoint_id = executor.sent, executor.home_id
-        if sent is None or _has_options(executor):
-            return None
-        if (sent.endpoint, sent.group, endpoint_id) != (
-            executor.endpoint_id,
-            executor.task_group_id,
-            executor.endpoint_id,
-        ):
-            return None
-        task_id = uuid.UUID(int=_NUMBERS.getrandbits(128), version=4)
-        task = Task(task_id, self._finish, executor.serializer, executor)
-        with self._lock:
-            self._state.start(
-                self._user, sent, task_id=task_id, function_id=function_id, size=len(arguments)
-            )
-            code = self._state.functions.code(function_id)
-            self._open[task_id] = task
-        task.request = pack_request(
-            task_id=task_id, endpoint_id=endpoint_id, code=code, arguments=arguments
-        )
+        executor.task_group_id = executor.task_group_id or group.id
         executor.task_count_submitted += 1
         return task
 
@@ -261,14 +219,6 @@ class Services:
         self._lock = threading.RLock()  # another thread of the parent may have held it
         self._open = {}
         self._endpoints = weakref.WeakSet()
-
-
-def _has_options(executor: LocalExecutor) -> bool:
-    return bool(
-        executor.resource_specification
-        or executor.user_endpoint_config
-        or executor.result_serializer_paths
-    )
 
 
 def _failed(error: Exception) -> ComputeFuture:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gc_warm.errors.client import WorkerStartError
     from gc_warm.local.executor import LocalExecutor
     from gc_warm.local.protocol import ComputeSerializer
-    from gc_warm.local.service.records import Task as Record
+    from gc_warm.local.service.state.records import Task as Record
 
     class Finish(Protocol):
         """Notes how a task ended: by which message."""

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse
 
-from gc_warm.local.service.call import error
+from gc_warm.local.service.rest.call import error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from uuid import UUID
 
-    from gc_warm.local.service.courier import Courier
-    from gc_warm.local.service.state import State
+    from gc_warm.local.service.messages.courier import Courier
+    from gc_warm.local.service.state.state import State
 
 
 class Trouble:

@@ -9,10 +9,10 @@ from globus_compute_sdk.sdk.client import _ComputeWebClient
 from globus_compute_sdk.sdk.executor import _RESULT_WATCHERS
 from globus_sdk import ClientCredentialsAuthorizer, ConfidentialAppAuthClient
 
-from gc_warm.local.service.auth import COMPUTE_SCOPE
+from gc_warm.local.service.rest.auth import COMPUTE_SCOPE
 
 if TYPE_CHECKING:
-    from gc_warm.local.service.records import Identity
+    from gc_warm.local.service.state.records import Identity
 
 
 def environment(url: str, identity: Identity) -> dict[str, str]:

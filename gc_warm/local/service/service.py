@@ -16,15 +16,16 @@ import uvicorn
 from pydantic import ValidationError
 
 from gc_warm.errors import GcWarmError, UsageError
-from gc_warm.local.service import app, sdk
-from gc_warm.local.service.compute import Compute
-from gc_warm.local.service.connection import Lost, parameters
-from gc_warm.local.service.courier import Courier
-from gc_warm.local.service.embedded import EmbeddedBroker
+from gc_warm.local.service import sdk
 from gc_warm.local.service.faults import Faults, Trouble
-from gc_warm.local.service.limits import Limits
-from gc_warm.local.service.state import State
-from gc_warm.local.service.store import MemoryStore, SqliteStore, unusable
+from gc_warm.local.service.messages.connection import Lost, parameters
+from gc_warm.local.service.messages.courier import Courier
+from gc_warm.local.service.messages.embedded import EmbeddedBroker
+from gc_warm.local.service.rest import app
+from gc_warm.local.service.rest.call import Limits
+from gc_warm.local.service.rest.compute import Compute
+from gc_warm.local.service.state.state import State
+from gc_warm.local.service.state.store import SqliteStore, Store, unusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from gc_warm.local.service.agent import Agent
-    from gc_warm.local.service.records import Identity
+    from gc_warm.local.service.state.records import Identity
 
 T = TypeVar("T")
 
@@ -160,7 +161,7 @@ class LocalService:
         listener = _listen(self._port)
         stack.callback(listener.close)
         self._port = listener.getsockname()[1]
-        store = MemoryStore() if self._path is None else SqliteStore(self._path)
+        store = Store() if self._path is None else SqliteStore(self._path)
         stack.callback(store.close)
         self._state = State(store)
         for name in self._names:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gc_warm.local.service.broker import Broker
+from gc_warm.local.service.amqp.broker import Broker
 
 USER, PASSWORD = "someone", "p@ss/word"
 

@@ -11,9 +11,9 @@ import psutil
 import pytest
 from pamqp import body, commands, frame, header
 
+from gc_warm.local.service.amqp.broker import Broker
 from gc_warm.local.service.amqp.peers import Peer
 from gc_warm.local.service.amqp.wire import frame_size, take_frame
-from gc_warm.local.service.broker import Broker
 
 USER, PASSWORD = "user", "password"
 MEGABYTE = 2**20

@@ -22,17 +22,17 @@ from globus_compute_common.messagepack.message_types import (
     Task as TaskMessage,
 )
 
-from gc_warm.local.service import answers, queues
-from gc_warm.local.service.connection import Connection, Lost
-from gc_warm.local.service.refusals import Unavailable
-from gc_warm.local.service.tasks import Ended
+from gc_warm.local.service.messages import queues
+from gc_warm.local.service.messages.connection import Connection, Lost
+from gc_warm.local.service.state.refusals import Unavailable
+from gc_warm.local.service.state.tasks import Ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from uuid import UUID
 
-    from gc_warm.local.service.records import Endpoint, Task, UserEndpoint
-    from gc_warm.local.service.state import State
+    from gc_warm.local.service.state.records import Endpoint, Task, UserEndpoint
+    from gc_warm.local.service.state.state import State
 
 log = logging.getLogger(__name__)
 
@@ -325,7 +325,7 @@ class Courier:
             },
             "globus_effective_identity": str(owner.id),
             "globus_username": owner.username,
-            "globus_identity_set": [answers.identity(each) for each in everyone],
+            "globus_identity_set": [each.profile() for each in everyone],
         }
 
     # What comes

@@ -9,17 +9,16 @@ from uuid import UUID
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from gc_warm.local.service import answers
-from gc_warm.local.service.call import basic, bearer, read
-from gc_warm.local.service.refusals import Malformed, Unknown
+from gc_warm.local.service.rest.call import basic, bearer, read
+from gc_warm.local.service.state.refusals import Malformed, Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from starlette.requests import Request
 
-    from gc_warm.local.service.records import Token
-    from gc_warm.local.service.state import State
+    from gc_warm.local.service.state.records import Token
+    from gc_warm.local.service.state.state import State
 
 AUTH = "auth.globus.org"
 COMPUTE = "funcx_service"
@@ -101,7 +100,7 @@ class Auth:
         asker = basic(request, self._state, form)
         token = self._state.identities.token(form.get("token", ""))
         owner = self._state.identities.get(token.owner) if token else None
-        if token is None or owner is None or owner.id not in {asker.id, *asker.linked}:
+        if token is None or owner is None or not asker.is_same_as(owner.id):
             return JSONResponse({"active": False})
         everyone = self._state.identities.all_of(owner)
         return JSONResponse(
@@ -136,8 +135,8 @@ class Auth:
         everyone = self._state.identities.all_of(identity)
         return JSONResponse(
             {
-                **answers.identity(identity),
-                "identity_set": [answers.identity(each) for each in everyone],
+                **identity.profile(),
+                "identity_set": [each.profile() for each in everyone],
             }
         )
 
@@ -151,7 +150,7 @@ class Auth:
                 raise Malformed("PARAMETER_MISSING", f"{text!r} is not a UUID.") from error
             if identity is None:
                 raise Unknown("NOT_FOUND", f"There is no identity {text}.")
-            found.append(answers.identity(identity))
+            found.append(identity.profile())
         return JSONResponse({"identities": found})
 
 

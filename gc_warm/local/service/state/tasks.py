@@ -6,15 +6,15 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID, uuid4
 
-from gc_warm.local.service.records import Group, Outcome, Payload, Task
-from gc_warm.local.service.refusals import Forbidden, Unknown
-from gc_warm.local.service.store import Table
+from gc_warm.local.service.state.records import Group, Outcome, Payload, Task
+from gc_warm.local.service.state.refusals import Forbidden, Unknown
+from gc_warm.local.service.state.store import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from gc_warm.local.service.records import Identity
-    from gc_warm.local.service.store import Store
+    from gc_warm.local.service.state.records import Identity
+    from gc_warm.local.service.state.store import Store
 
 
 class Kept(NamedTuple):
@@ -100,7 +100,7 @@ class Tasks:
     def is_of(self, asker: Identity, group_id: UUID) -> bool:
         """Return whether a task group is someone's."""
         group = self._groups.get(group_id)
-        return group is not None and group.owner in {asker.id, *asker.linked}
+        return group is not None and asker.is_same_as(group.owner)
 
     def join(self, asker: Identity, group_id: UUID | None) -> Group:
         """Return the task group for someone's tasks; one that nobody has made is made.
@@ -138,11 +138,6 @@ class Tasks:
         for task, _ in payloads:
             self._index(task)
 
-    def start(self, task: Task) -> None:
-        """Take a task that is on its way already."""
-        self._tasks.put(task)
-        self._index(task)
-
     def find(self, asker: Identity, task_id: UUID) -> Task:
         """Return a task.
 
@@ -153,7 +148,7 @@ class Tasks:
         task = self._tasks.get(task_id)
         if task is None:
             raise Unknown("TASK_NOT_FOUND", f"Task {task_id} could not be found.")
-        if task.owner not in {asker.id, *asker.linked}:
+        if not asker.is_same_as(task.owner):
             raise Forbidden("TASK_ACCESS_FORBIDDEN", f"Unauthorized access to task {task_id}")
         return task
 

@@ -1,10 +1,11 @@
-"""One request: who asks, what it carries, and what a refusal looks like."""
+"""One request: who asks, how often, what it carries, and what a refusal looks like."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import math
+from collections import deque
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
@@ -12,14 +13,22 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 from starlette.responses import JSONResponse
 
-from gc_warm.local.service import refusals
-from gc_warm.local.service.refusals import Invalid, Malformed, Refusal, TooLarge, Unauthenticated
+from gc_warm.local.service.state import refusals
+from gc_warm.local.service.state.refusals import (
+    Invalid,
+    Malformed,
+    Refusal,
+    TooLarge,
+    Unauthenticated,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.requests import Request
 
-    from gc_warm.local.service.records import Identity
-    from gc_warm.local.service.state import State
+    from gc_warm.local.service.state.records import Identity
+    from gc_warm.local.service.state.state import State
 
 B = TypeVar("B", bound=BaseModel)
 
@@ -38,6 +47,10 @@ STATUSES: dict[type[Refusal], int] = {
     refusals.NotOffered: 501,
     refusals.Unavailable: 503,
 }
+
+
+REQUESTS = 20
+SECONDS = 10.0
 
 
 async def read(request: Request) -> bytes:
@@ -117,6 +130,32 @@ def basic(request: Request, state: State, form: dict[str, str] | None = None) ->
     else:
         client_id, secret = (form or {}).get("client_id", ""), (form or {}).get("client_secret", "")
     return state.identities.log_in(client_id, secret)
+
+
+class Limits:
+    """The services' own limit: 20 requests of one identity in any 10 seconds.
+
+    Args:
+        clock: What time it is, in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._asked: dict[UUID, deque[float]] = {}
+
+    def count(self, asker: UUID) -> None:
+        """Count a request.
+
+        Raises:
+            TooMany: It is one too many, and does not count.
+        """
+        now = self._clock()
+        asked = self._asked.setdefault(asker, deque(maxlen=REQUESTS))
+        if len(asked) == REQUESTS and now - asked[0] < SECONDS:
+            wait = SECONDS - (now - asked[0])
+            text = f"More than {REQUESTS} requests in {SECONDS:.0f} seconds."
+            raise refusals.TooMany("RATE_LIMIT_EXCEEDED", text, wait)
+        asked.append(now)
 
 
 def refuse(refusal: Refusal) -> JSONResponse:

@@ -3,7 +3,7 @@
 import pika
 import pytest
 
-from gc_warm.local.service import queues
+from gc_warm.local.service.messages import queues
 
 pytestmark = pytest.mark.usefixtures("embedded")
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from globus_compute_common import messagepack
 from globus_compute_sdk.serialize import ComputeSerializer
 from globus_compute_sdk.serialize.concretes import PureSourceTextInspect
 
 if TYPE_CHECKING:
-    from gc_warm.local.service.endpoints import Endpoints
-    from gc_warm.local.service.records import Endpoint, Function, Group, Identity, Task
+    from gc_warm.local.service.state.endpoints import Endpoints
+    from gc_warm.local.service.state.records import Endpoint, Function, Group, Task
 
 API_VERSION = "1.0.0"
 VERSIONS = {
@@ -39,22 +38,6 @@ def pack_source(source: str, name: str) -> str:
 def iso(seconds: float) -> str:
     """Return a time as the services write it."""
     return datetime.fromtimestamp(seconds, timezone.utc).replace(tzinfo=None).isoformat()
-
-
-def identity(identity: Identity) -> dict[str, Any]:
-    """Describe an identity: to the SDK by its ``sub``, to an agent's identity mapping by its id."""
-    return {
-        "sub": str(identity.id),
-        "id": str(identity.id),
-        "status": "used",
-        "preferred_username": identity.username,
-        "username": identity.username,
-        "name": identity.username,
-        "email": f"{identity.username}@localhost",
-        "identity_provider": str(UUID(int=0)),
-        "identity_provider_display_name": "gc-warm",
-        "organization": None,
-    }
 
 
 def function(function: Function) -> dict[str, Any]:

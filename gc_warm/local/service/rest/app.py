@@ -11,9 +11,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from gc_warm.local.service.auth import Auth
-from gc_warm.local.service.call import basic, error, parse, refuse
-from gc_warm.local.service.refusals import Refusal
+from gc_warm.local.service.rest.auth import Auth
+from gc_warm.local.service.rest.call import basic, error, parse, refuse
+from gc_warm.local.service.state.refusals import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from gc_warm.local.service.compute import Compute
     from gc_warm.local.service.faults import Faults
-    from gc_warm.local.service.state import State
+    from gc_warm.local.service.rest.compute import Compute
+    from gc_warm.local.service.state.state import State
 
 log = logging.getLogger(__name__)
 

@@ -6,16 +6,16 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from gc_warm.local.service.records import Endpoint, UserEndpoint
-from gc_warm.local.service.refusals import Forbidden, Locked, Unknown
-from gc_warm.local.service.store import Table
+from gc_warm.local.service.state.records import Endpoint, UserEndpoint
+from gc_warm.local.service.state.refusals import Forbidden, Locked, Unknown
+from gc_warm.local.service.state.store import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from uuid import UUID
 
-    from gc_warm.local.service.records import Identity, Registration
-    from gc_warm.local.service.store import Store
+    from gc_warm.local.service.state.records import Identity, Registration
+    from gc_warm.local.service.state.store import Store
 
 LOCK_SECONDS = 600.0
 """How long an endpoint stays locked."""
@@ -166,21 +166,25 @@ class Endpoints:
         return self._users.get(user_endpoint_id)
 
     def user_for(
-        self, asker: Identity, endpoint: Endpoint, config: dict[str, Any], runtime: dict[str, Any]
+        self,
+        asker: Identity,
+        endpoint: Endpoint,
+        config: dict[str, Any] | None,
+        runtime: dict[str, Any] | None,
     ) -> UserEndpoint:
         """Return what runs someone's tasks with a configuration; the same for the same."""
-        key = endpoint.id, asker.id, _options(config, runtime)
         if endpoint.direct:
             # The same process for everyone: the endpoint.
-            key = endpoint.id, endpoint.owner, "direct"
-        known = self._by_config.get(key)
-        if known is None:
-            wanted = UserEndpoint(parent=key[0], owner=key[1], config=config, runtime=runtime)
-            if endpoint.direct:
-                wanted = UserEndpoint(id=endpoint.id, parent=key[0], owner=key[1])
+            wanted = UserEndpoint(id=endpoint.id, parent=endpoint.id, owner=endpoint.owner)
+        else:
+            wanted = UserEndpoint(
+                parent=endpoint.id, owner=asker.id, config=config or {}, runtime=runtime or {}
+            )
+        key = _key(wanted)
+        if key not in self._by_config:
             self._users.put(wanted)
-            known = self._by_config[key] = wanted.id
-        return self._users[known]
+            self._by_config[key] = wanted.id
+        return self._users[self._by_config[key]]
 
     def _find(self, endpoint_id: UUID) -> Endpoint:
         endpoint = self._endpoints.get(endpoint_id)
@@ -260,15 +264,12 @@ class Endpoints:
 def _key(user: UserEndpoint) -> tuple[UUID, UUID, str]:
     if user.id == user.parent:
         return user.parent, user.owner, "direct"
-    return user.parent, user.owner, _options(user.config, user.runtime)
-
-
-def _options(config: dict[str, Any], runtime: dict[str, Any]) -> str:
-    return json.dumps([config, runtime], sort_keys=True) if config or runtime else ""
+    said = [user.config, user.runtime]
+    return user.parent, user.owner, json.dumps(said, sort_keys=True) if any(said) else ""
 
 
 def _is_owner(asker: Identity, endpoint: Endpoint) -> bool:
-    return endpoint.owner in {asker.id, *asker.linked}
+    return asker.is_same_as(endpoint.owner)
 
 
 def _may_change(asker: Identity, endpoint: Endpoint) -> bool:

@@ -8,14 +8,14 @@ import secrets
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from gc_warm.local.service.records import Identity, Token
-from gc_warm.local.service.refusals import Unauthenticated
-from gc_warm.local.service.store import Table
+from gc_warm.local.service.state.records import Identity, Token
+from gc_warm.local.service.state.refusals import Unauthenticated
+from gc_warm.local.service.state.store import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from gc_warm.local.service.store import Store
+    from gc_warm.local.service.state.store import Store
 
 TOKEN_SECONDS = 172_800.0
 """How long a token is good for."""

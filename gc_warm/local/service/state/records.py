@@ -36,6 +36,25 @@ class Identity(Record):
     groups: frozenset[UUID] = frozenset()
     linked: frozenset[UUID] = frozenset()
 
+    def is_same_as(self, other: UUID) -> bool:
+        """Return whether an id is this identity's, or another one's of the same person."""
+        return other == self.id or other in self.linked
+
+    def profile(self) -> dict[str, Any]:
+        """Return what the SDK (``sub``) and an agent's identity mapping (``id``) are told of it."""
+        return {
+            "sub": str(self.id),
+            "id": str(self.id),
+            "status": "used",
+            "preferred_username": self.username,
+            "username": self.username,
+            "name": self.username,
+            "email": f"{self.username}@localhost",
+            "identity_provider": str(UUID(int=0)),
+            "identity_provider_display_name": "gc-warm",
+            "organization": None,
+        }
+
 
 class Token(Record):
     """What says who is asking: all of it but the token, which its `id` is a hash of.

@@ -5,9 +5,9 @@ import asyncio
 import pika
 import pytest
 
-from gc_warm.local.service.broker import Broker
-from gc_warm.local.service.journal import SqliteJournal
-from gc_warm.local.service.store import SqliteStore
+from gc_warm.local.service.amqp.broker import Broker
+from gc_warm.local.service.messages.embedded import SqliteJournal
+from gc_warm.local.service.state.store import SqliteStore
 
 USER = {"someone": "secret"}
 

@@ -10,9 +10,9 @@ from globus_compute_common.messagepack.message_types import Result
 from globus_compute_sdk.serialize import ComputeSerializer
 from globus_sdk import ComputeAPIError
 
-from gc_warm.local.service.auth import COMPUTE_SCOPE
-from gc_warm.local.service.functions import MAX_SUBMISSION_BYTES
+from gc_warm.local.service.rest.auth import COMPUTE_SCOPE
 from gc_warm.local.service.service import LocalService
+from gc_warm.local.service.state.functions import MAX_SUBMISSION_BYTES
 
 NOBODY = str(uuid.UUID(int=0))
 

@@ -7,20 +7,20 @@ from urllib.parse import unquote, urlsplit
 
 import requests
 
-from gc_warm.local.service import app
-from gc_warm.local.service.auth import COMPUTE, COMPUTE_SCOPE
-from gc_warm.local.service.call import refuse
-from gc_warm.local.service.compute import Compute
 from gc_warm.local.service.faults import Trouble
-from gc_warm.local.service.refusals import NotOffered, Refusal
+from gc_warm.local.service.rest import app
+from gc_warm.local.service.rest.auth import COMPUTE, COMPUTE_SCOPE
+from gc_warm.local.service.rest.call import refuse
+from gc_warm.local.service.rest.compute import Compute
+from gc_warm.local.service.state.refusals import NotOffered, Refusal
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from starlette.responses import Response
 
-    from gc_warm.local.service.records import Identity
-    from gc_warm.local.service.state import State
+    from gc_warm.local.service.state.records import Identity
+    from gc_warm.local.service.state.state import State
 
 _ADDRESS = "https://compute.api.globus.org/"
 

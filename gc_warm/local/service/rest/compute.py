@@ -9,29 +9,31 @@ from pydantic_core import to_json
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gc_warm.local.service import answers, queues
-from gc_warm.local.service.auth import COMPUTE
-from gc_warm.local.service.bodies import (
+from gc_warm.local.service.messages import queues
+from gc_warm.local.service.rest import answers
+from gc_warm.local.service.rest.auth import COMPUTE
+from gc_warm.local.service.rest.bodies import (
     BatchBody,
     EndpointBody,
     FunctionBody,
     OldSubmitBody,
     SubmitBody,
 )
-from gc_warm.local.service.call import STATUSES, bearer, parse, uuid_in_path
-from gc_warm.local.service.records import Endpoint, Function
-from gc_warm.local.service.refusals import Refusal, Unknown
+from gc_warm.local.service.rest.call import STATUSES, bearer, parse, uuid_in_path
+from gc_warm.local.service.state.records import Endpoint, Function
+from gc_warm.local.service.state.refusals import Refusal, Unknown
+from gc_warm.local.service.state.state import Submission
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from starlette.requests import Request
 
-    from gc_warm.local.service.courier import Courier
     from gc_warm.local.service.faults import Trouble
-    from gc_warm.local.service.limits import Limits
-    from gc_warm.local.service.records import Identity
-    from gc_warm.local.service.state import State, Submission, Submitted
+    from gc_warm.local.service.messages.courier import Courier
+    from gc_warm.local.service.rest.call import Limits
+    from gc_warm.local.service.state.records import Group, Identity
+    from gc_warm.local.service.state.state import State
 
     Answer = Callable[[Request, Identity], Awaitable[Any]]
 
@@ -143,7 +145,7 @@ class Compute:
             id=endpoint_id or uuid4(),
             owner=asker.id,
             direct=direct,
-            registration=body.registration(),
+            registration=body,
         )
         self._state.endpoints.register(endpoint)
         return await self._welcome(endpoint)
@@ -153,7 +155,7 @@ class Compute:
         return await self._update_to(endpoint_id, await parse(request, EndpointBody), asker)
 
     async def _update_to(self, endpoint_id: UUID, body: EndpointBody, asker: Identity) -> Any:
-        endpoint = self._state.endpoints.update(asker, endpoint_id, body.registration())
+        endpoint = self._state.endpoints.update(asker, endpoint_id, body)
         return await self._welcome(endpoint)
 
     async def _welcome(self, endpoint: Endpoint) -> Any:
@@ -198,12 +200,12 @@ class Compute:
     async def _submit(self, request: Request, asker: Identity) -> Any:
         endpoint_id = uuid_in_path(request)
         body = await parse(request, SubmitBody)
-        submitted = await self._send(asker, endpoint_id, body.submission(body.tasks))
+        group, ids = await self._send(asker, endpoint_id, body)
         return {
             "request_id": str(uuid4()),
-            "task_group_id": str(submitted.group.id),
+            "task_group_id": str(group.id),
             "endpoint_id": str(endpoint_id),
-            "tasks": {str(key): [str(x) for x in ids] for key, ids in submitted.tasks.items()},
+            "tasks": {str(key): [str(each) for each in some] for key, some in ids.items()},
         }
 
     async def _submit_old(self, request: Request, asker: Identity) -> Any:
@@ -212,26 +214,28 @@ class Compute:
         results = []
         for function_id, endpoint_id, payload in body.tasks:
             try:
-                submission = body.submission({function_id: [payload]})
-                submitted = await self._send(asker, endpoint_id, submission)
+                said = {**dict(body), "tasks": {function_id: [payload]}}
+                _, ids = await self._send(asker, endpoint_id, Submission.model_construct(**said))
             except Refusal as refusal:  # noqa: PERF203 - each task has its own answer
                 status = STATUSES[type(refusal)]
                 results.append(_old_result(None, status, refusal.message))
             else:
-                results.append(_old_result(submitted.tasks[function_id][0], 200, None))
+                results.append(_old_result(ids[function_id][0], 200, None))
         return {
             "response": "success",
             "task_group_id": str(body.task_group_id),
             "results": results,
         }
 
-    async def _send(self, asker: Identity, endpoint_id: UUID, submission: Submission) -> Submitted:
-        submitted = self._state.submit(asker, endpoint_id, submission)
-        if submitted.group.queue:
+    async def _send(
+        self, asker: Identity, endpoint_id: UUID, submission: Submission
+    ) -> tuple[Group, dict[UUID, list[UUID]]]:
+        group, ids = self._state.submit(asker, endpoint_id, submission)
+        if group.queue:
             # Whoever submitted listens there as soon as this is answered.
-            await self._courier.open_group(submitted.group.id)
+            await self._courier.open_group(group.id)
         self._courier.wake()
-        return submitted
+        return group, ids
 
     async def _task(self, request: Request, asker: Identity) -> Any:
         return self._describe(self._state.tasks.find(asker, uuid_in_path(request)))

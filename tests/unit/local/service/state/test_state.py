@@ -1,13 +1,26 @@
 import uuid
+from typing import NamedTuple
 
 import pytest
 
-from gc_warm.local.service.functions import MAX_SUBMISSION_BYTES
-from gc_warm.local.service.records import Endpoint, Function, Registration
-from gc_warm.local.service.refusals import Forbidden, Locked, TooLarge, Unauthenticated, Unknown
-from gc_warm.local.service.state import State, Submission
-from gc_warm.local.service.store import SqliteStore
-from gc_warm.local.service.tasks import Ended
+from gc_warm.local.service.state.functions import MAX_SUBMISSION_BYTES
+from gc_warm.local.service.state.records import (
+    Endpoint,
+    Function,
+    Group,
+    Registration,
+    UserEndpoint,
+)
+from gc_warm.local.service.state.refusals import (
+    Forbidden,
+    Locked,
+    TooLarge,
+    Unauthenticated,
+    Unknown,
+)
+from gc_warm.local.service.state.state import State, Submission
+from gc_warm.local.service.state.store import SqliteStore
+from gc_warm.local.service.state.tasks import Ended
 
 
 class Clock:
@@ -50,9 +63,17 @@ def endpoint_of(state, owner, **options):
     return endpoint
 
 
+class Submitted(NamedTuple):
+    group: Group
+    tasks: dict[uuid.UUID, list[uuid.UUID]]
+    user_endpoint: UserEndpoint
+
+
 def submit(state, owner, endpoint, function, n=1, **options):
     tasks = {function.id: ["payload"] * n}
-    return state.submit(owner, endpoint.id, Submission(tasks=tasks, **options))
+    group, ids = state.submit(owner, endpoint.id, Submission(tasks=tasks, **options))
+    task = state.tasks.find(owner, ids[function.id][0])
+    return Submitted(group, ids, state.endpoints.user(task.user_endpoint))
 
 
 # Functions
@@ -244,7 +265,7 @@ def test_a_group_that_nobody_made_is_made(state, alice, bob):
     endpoint, function = endpoint_of(state, alice), function_of(state, alice)
     group_id = uuid.uuid4()
 
-    assert group_id == submit(state, alice, endpoint, function, group=group_id).group.id
+    assert group_id == submit(state, alice, endpoint, function, task_group_id=group_id).group.id
     assert state.tasks.is_of(alice, group_id)
     with pytest.raises(Forbidden, match="group"):
         state.tasks.group(bob, group_id)
@@ -256,7 +277,7 @@ def test_someone_elses_group_cannot_be_joined(state, alice, bob):
     group = submit(state, alice, endpoint, function).group
 
     with pytest.raises(Forbidden, match="group"):
-        submit(state, bob, endpoint, public, group=group.id)
+        submit(state, bob, endpoint, public, task_group_id=group.id)
 
 
 def test_the_first_of_two_results_counts(state, alice):
@@ -292,7 +313,7 @@ def test_what_was_taken_is_taken_once_until_all_starts_over(state, alice):
 def test_only_groups_with_a_queue_are_told(state, alice):
     endpoint, function = endpoint_of(state, alice), function_of(state, alice)
     silent = submit(state, alice, endpoint, function).tasks[function.id]
-    told = submit(state, alice, endpoint, function, queue=True).tasks[function.id]
+    told = submit(state, alice, endpoint, function, create_queue=True).tasks[function.id]
 
     state.tasks.finish([Ended(each, "", is_error=False) for each in (*silent, *told)])
     assert told == [each.id for each in state.tasks.take_unannounced()]
@@ -330,7 +351,7 @@ def test_everything_is_there_after_a_restart(reopen):
     state = reopen()
     alice = state.identities.named("alice")
     endpoint, function = endpoint_of(state, alice), function_of(state, alice, description="what")
-    submitted = submit(state, alice, endpoint, function, 3, queue=True)
+    submitted = submit(state, alice, endpoint, function, 3, create_queue=True)
     waiting, delivered, done = submitted.tasks[function.id]
     state.tasks.delivered([delivered])
     state.tasks.finish([Ended(done, "result", is_error=False)])

@@ -9,15 +9,15 @@ import sys
 import pytest
 
 from gc_warm.errors import UsageError
-from gc_warm.local.service.records import Setting
 from gc_warm.local.service.service import LocalService
-from gc_warm.local.service.store import SqliteStore, Table
+from gc_warm.local.service.state.records import Setting
+from gc_warm.local.service.state.store import SqliteStore, Table
 
 OPEN_AND_WAIT = """
 import os, sys
 from pathlib import Path
-from gc_warm.local.service.state import State
-from gc_warm.local.service.store import SqliteStore
+from gc_warm.local.service.state.state import State
+from gc_warm.local.service.state.store import SqliteStore
 os.umask(0o022)
 State(SqliteStore(Path(sys.argv[1]))).identities.named("user")
 print("ready", flush=True)

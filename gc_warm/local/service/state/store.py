@@ -6,13 +6,13 @@ import contextlib
 import os
 import sqlite3
 import stat
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from gc_warm.errors import UsageError
-from gc_warm.local.service.records import Record
+from gc_warm.local.service.state.records import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, KeysView, Mapping, ValuesView
+    from collections.abc import Iterable, Iterator, KeysView, Mapping, ValuesView
     from pathlib import Path
     from uuid import UUID
 
@@ -28,41 +28,25 @@ CREATE TABLE IF NOT EXISTS records (
 """
 
 
-class Store(Protocol):
-    """Keeps documents by their kinds and ids."""
+class Store:
+    """Keeps nothing: what the tables hold is all there is."""
 
-    def load(self, kind: str) -> Iterator[str]:
+    def load(self, kind: str) -> Iterable[str]:  # noqa: ARG002 - for those that keep something
         """Return all documents of a kind, in the order in which they came."""
+        return ()
 
     def write(self, kind: str, records: Mapping[UUID, Record | None]) -> None:
         """Keep records by their ids; forget those that are None."""
 
     def together(self) -> contextlib.AbstractContextManager[None]:
         """Keep all that is written inside, or none of it."""
+        return contextlib.nullcontext()
 
     def close(self) -> None:
         """Let go of what is open."""
 
 
-class MemoryStore:
-    """Keeps nothing: what the tables hold is all there is."""
-
-    def load(self, kind: str) -> Iterator[str]:  # noqa: ARG002 - as in `Store`
-        """Return nothing."""
-        return iter(())
-
-    def write(self, kind: str, records: Mapping[UUID, Record | None]) -> None:
-        """Do nothing."""
-
-    def together(self) -> contextlib.AbstractContextManager[None]:
-        """Do nothing."""
-        return contextlib.nullcontext()
-
-    def close(self) -> None:
-        """Do nothing."""
-
-
-class SqliteStore:
+class SqliteStore(Store):
     """Keeps documents in a file.
 
     What was written is there again after the process was killed. After a power failure the last

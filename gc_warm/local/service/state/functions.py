@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gc_warm.local.hints import TOO_LARGE
-from gc_warm.local.service.records import Function
-from gc_warm.local.service.refusals import Forbidden, TooLarge, Unknown
-from gc_warm.local.service.store import Table
+from gc_warm.local.service.state.records import Function
+from gc_warm.local.service.state.refusals import Forbidden, TooLarge, Unknown
+from gc_warm.local.service.state.store import Table
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from gc_warm.local.service.records import Endpoint, Identity
-    from gc_warm.local.service.store import Store
+    from gc_warm.local.service.state.records import Endpoint, Identity
+    from gc_warm.local.service.state.store import Store
 
 MAX_SUBMISSION_BYTES = 10 * 2**20
 """More than this in one function, or in one submission, the web services refuse."""
@@ -62,9 +62,8 @@ class Functions:
             text = f"Function {function_id} could not be resolved."
             raise Unknown("FUNCTION_NOT_FOUND", text)
         shared = function.public or function.group in asker.groups
-        if not shared and function.owner not in {asker.id, *asker.linked}:
-            text = f"Unauthorized access to function {function_id}"
-            raise Forbidden("FUNCTION_ACCESS_FORBIDDEN", text)
+        if not shared:
+            _demand_owner(asker, function)
         return function
 
     def delete(self, asker: Identity, function_id: UUID) -> None:
@@ -75,14 +74,18 @@ class Functions:
             Forbidden: It is someone else's.
         """
         function = self.find(asker, function_id)
-        if function.owner not in {asker.id, *asker.linked}:
-            text = f"Unauthorized access to function {function_id}"
-            raise Forbidden("FUNCTION_ACCESS_FORBIDDEN", text)
+        _demand_owner(asker, function)
         self._table.put(function.model_copy(update={"deleted": True}))
 
     def code(self, function_id: UUID) -> str:
         """Return the code of a function, deleted or not."""
         return self._table[function_id].code
+
+
+def _demand_owner(asker: Identity, function: Function) -> None:
+    if not asker.is_same_as(function.owner):
+        text = f"Unauthorized access to function {function.id}"
+        raise Forbidden("FUNCTION_ACCESS_FORBIDDEN", text)
 
 
 def check_allowed(function: Function, endpoint: Endpoint) -> None:

@@ -9,8 +9,8 @@ from uuid import UUID
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gc_warm.local.service.records import Task
-    from gc_warm.local.service.state import State
+    from gc_warm.local.service.state.records import Task
+    from gc_warm.local.service.state.state import State
 
 EXCHANGE = "gc-warm.endpoints"
 RESULTS = "gc-warm.results"

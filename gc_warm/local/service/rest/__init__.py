@@ -1,0 +1,1 @@
+"""The services over HTTP: Globus Compute, and Globus Auth."""

@@ -1,0 +1,127 @@
+"""What the services know, and what they do with it: no HTTP here, and no AMQP.
+
+All of it is used from one thread.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+from uuid import UUID  # noqa: TC003 - pydantic reads it
+
+from pydantic import BaseModel
+
+from gc_warm.local.service.state.endpoints import Endpoints
+from gc_warm.local.service.state.functions import Functions, check_allowed, check_size
+from gc_warm.local.service.state.identities import Identities
+from gc_warm.local.service.state.records import Setting, Task
+from gc_warm.local.service.state.store import Store, Table
+from gc_warm.local.service.state.tasks import Kept, Tasks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gc_warm.local.service.state.records import Group, Identity
+
+
+class Options(BaseModel):
+    """What tasks that are sent to an endpoint at once have in common.
+
+    Attributes:
+        task_group_id: The task group that they join; None for a new one.
+        create_queue: Whether their results are to be announced as they come.
+        user_endpoint_config: What their user endpoint is started with.
+        user_runtime: What the client says of itself; it is started with that, too.
+        resource_specification: What the engine is told of each.
+        result_serializers: How workers may serialize their results.
+    """
+
+    task_group_id: UUID | None = None
+    create_queue: bool = False
+    user_endpoint_config: dict[str, Any] | None = None
+    user_runtime: dict[str, Any] | None = None
+    resource_specification: dict[str, Any] | None = None
+    result_serializers: list[str] | None = None
+
+
+class Submission(Options):
+    """Tasks that are sent to an endpoint at once: for each function their packed arguments."""
+
+    tasks: dict[UUID, list[str]]
+
+
+class State:
+    """All that the services know.
+
+    Args:
+        store: What keeps it; by default memory alone does.
+        clock: What time it is, in seconds since 1970.
+        kept: How many finished tasks it keeps.
+    """
+
+    def __init__(
+        self,
+        store: Store | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+        kept: Kept = Kept(),  # noqa: B008 - it cannot be changed
+    ) -> None:
+        self.store = store or Store()
+        self.clock = clock
+        self.identities = Identities(self.store, clock)
+        self.functions = Functions(self.store)
+        self.endpoints = Endpoints(self.store, clock)
+        self.tasks = Tasks(self.store, clock, kept)
+        self._settings = Table(self.store, Setting)
+
+    def setting(self, name: UUID, default: Any) -> Any:
+        """Return what was set by this name, or, the first time, set it."""
+        if name not in self._settings:
+            self.set(name, default)
+        return self._settings[name].value
+
+    def set(self, name: UUID, value: Any) -> None:
+        """Remember something about the service itself."""
+        self._settings.put(Setting(id=name, value=value))
+
+    def submit(
+        self, asker: Identity, endpoint_id: UUID, submission: Submission
+    ) -> tuple[Group, dict[UUID, list[UUID]]]:
+        """Take tasks for an endpoint: all of them, or none.
+
+        Returns:
+            Their task group, and for each function their ids.
+
+        Raises:
+            Refusal: One of them may not be run there, or does not exist, or all are too large.
+        """
+        endpoint = self.endpoints.visible(asker, endpoint_id)
+        for function_id in submission.tasks:
+            check_allowed(self.functions.find(asker, function_id), endpoint)
+        check_size(sum(len(each) for texts in submission.tasks.values() for each in texts))
+        with self.store.together():
+            group = self.tasks.join(asker, submission.task_group_id)
+            if submission.create_queue:
+                self.tasks.open_queue(group)
+            user = self.endpoints.user_for(
+                asker, endpoint, submission.user_endpoint_config, submission.user_runtime
+            )
+            common: dict[str, Any] = {
+                "owner": asker.id,
+                "endpoint": user.parent,
+                "user_endpoint": user.id,
+                "group": group.id,
+                "created": self.clock(),
+                "resource_specification": submission.resource_specification,
+                "result_serializers": submission.result_serializers,
+            }
+            tasks = [
+                (Task(function=function_id, **common), text)
+                for function_id, texts in submission.tasks.items()
+                for text in texts
+            ]
+            self.tasks.submit(tasks)
+        ids: dict[UUID, list[UUID]] = {each: [] for each in submission.tasks}
+        for task, _ in tasks:
+            ids[task.function].append(task.id)
+        return group, ids
