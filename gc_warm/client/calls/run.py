@@ -14,7 +14,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from gc_warm.client.calls.losses import is_too_large, why_lost
+from gc_warm.client.calls.failures import is_too_large, why_lost
 from gc_warm.client.calls.receipts import Outcome, Sent
 from gc_warm.client.calls.target import ENOUGH_BYTES, MOST_BYTES
 from gc_warm.errors import UsageError
