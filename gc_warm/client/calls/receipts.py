@@ -76,12 +76,14 @@ class Outcome(NamedTuple):
         call: The call, if it was made.
         answer: The task's answer.
         size: How large its arguments were.
+        of_input: Whether the error is the input's: there was no call.
     """
 
     error: BaseException | None
     call: Call | None = None
     answer: Answer | None = None
     size: int = 0
+    of_input: bool = False
 
     @property
     def fine(self) -> bool:

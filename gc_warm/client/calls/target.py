@@ -90,8 +90,8 @@ class Target:
         Raises:
             UsageError: It is nothing that can be sent.
         """
-        if isinstance(function, Batched):
-            raise UsageError(f"{function!r} is made for WarmExecutor's own use.")
+        if not callable(function):
+            raise UsageError(f"{function!r} is no function: it cannot be called.")
         try:
             return self._sendable(function)
         except TypeError:  # not hashable
