@@ -10,10 +10,9 @@ import importlib.metadata
 import os
 import platform
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gc_warm.client.check import Check
+from gc_warm.client.examination import Check
 from gc_warm.client.service import (
     CLIENT_ID,
     CLIENT_SECRET,
@@ -27,65 +26,49 @@ from gc_warm.client.trial import Trial
 from gc_warm.errors import GcWarmError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from uuid import UUID
 
     from globus_compute_sdk import Client
+
+    from gc_warm.client.examination import Examination
 
 SHOWN_ENDPOINTS = 10
 _DISTRIBUTIONS = ("gc-warm", "globus-compute-sdk", "globus-compute-endpoint", "dill")
 
 
-@dataclass(frozen=True)
-class Examination:
-    """What to examine.
+def examine(wanted: Examination, client: Client | None = None) -> Iterator[Check]:
+    """Yield one check after the other; end with the first that makes the others pointless.
 
-    Attributes:
-        probe: What describes the worker that runs it: ``gc_warm.functions.probe.probe``.
-        count: What counts its calls in a worker: ``gc_warm.functions.counter.increase_count``.
-        endpoint_id: The endpoint; None if there is none yet.
-        user_endpoint_config: What its user endpoint is started with.
-        tasks: How many tasks show what its workers are.
-        timeout: How many seconds the first of them may take.
+    Args:
+        wanted: What to examine.
+        client: The SDK's client; by default one with the credentials of the environment.
     """
+    yield environment()
+    if client is None:
+        yield (found := credentials())
+        if found.status == "fail":
+            return
+        try:
+            client = make_client()
+        except GcWarmError as error:
+            yield Check("service", "fail", str(error), "See there.")
+            return
+    for check in _at_service(client, wanted.endpoint_id):
+        yield check
+        if check.status == "fail":
+            return
+    if wanted.endpoint_id is not None:
+        yield from Trial(wanted, client).run()
 
-    probe: Callable[..., dict[str, Any]]
-    count: Callable[[], Any]
-    endpoint_id: UUID | None = None
-    user_endpoint_config: dict[str, Any] | None = None
-    tasks: int = 20
-    timeout: float = 120.0
 
-    def run(self, client: Client | None = None) -> Iterator[Check]:
-        """Give one check after the other; end with the first that makes the others pointless.
-
-        Args:
-            client: The SDK's client; by default one with the credentials of the environment.
-        """
-        yield environment()
-        if client is None:
-            yield (found := credentials())
-            if found.status == "fail":
-                return
-            try:
-                client = make_client()
-            except GcWarmError as error:
-                yield Check("service", "fail", str(error), "See there.")
-                return
-        for check in self._at_service(client):
-            yield check
-            if check.status == "fail":
-                return
-        if self.endpoint_id is not None:
-            yield from Trial(self, client).run()
-
-    def _at_service(self, client: Client) -> Iterator[Check]:
-        yield reachable(client)
-        yield answering(client)
-        if self.endpoint_id is None:
-            yield endpoints_of(client)
-        else:
-            yield from endpoint(client, self.endpoint_id)
+def _at_service(client: Client, endpoint_id: UUID | None) -> Iterator[Check]:
+    yield reachable(client)
+    yield answering(client)
+    if endpoint_id is None:
+        yield endpoints_of(client)
+    else:
+        yield from endpoint(client, endpoint_id)
 
 
 # Here

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import builtins
 import concurrent.futures
 import contextlib
+import numbers
 import time
 from collections.abc import Sized
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from gc_warm.client.abandoning import abandon
 from gc_warm.client.calls.futures import following
-from gc_warm.client.calls.order import ByKey, InOrder, Item, keyed
+from gc_warm.client.calls.order import Order, key_of
 from gc_warm.client.calls.pace import Pace
 from gc_warm.client.calls.progress import watcher
 from gc_warm.client.calls.receipts import Accounts, Sent
 from gc_warm.client.calls.records import Ledger
-from gc_warm.client.calls.run import Plan, Results, Run
+from gc_warm.client.calls.run import Plan, Results, Run, require
 from gc_warm.client.calls.target import Target
 from gc_warm.client.calls.visits import Visit, Visits, require_count
 from gc_warm.client.report.report import Report
@@ -68,6 +71,8 @@ class WarmExecutor(concurrent.futures.Executor):
         output: bool = False,
         receipts: str | os.PathLike[str] | None = None,
     ) -> None:
+        if isinstance(executor, WarmExecutor):
+            raise UsageError(f"{executor!r} is a WarmExecutor already: use it as it is.")
         self._target = Target(executor, workers)
         self._output = output
         self._ledger = Ledger(receipts)
@@ -112,7 +117,7 @@ class WarmExecutor(concurrent.futures.Executor):
         fn: Callable[..., Any],
         *iterables: Iterable[Any],
         chunksize: int | Literal["auto"] = "auto",
-        key: Callable[..., Hashable] | None = None,
+        key: Callable[..., Hashable] | str | None = None,
         ordered: bool = True,
         timeout: float | None = None,
         progress: bool | None = None,
@@ -130,9 +135,10 @@ class WarmExecutor(concurrent.futures.Executor):
             iterables: As many as the function has arguments. It ends with the shortest.
             chunksize: How many items go into a task. ``"auto"`` adapts to what calls and round
                 trips take, and to what the services can carry.
-            key: Called with an item's arguments; returns what tells which warm state it needs.
-                Items of one key then go out together, as far as `ahead` reaches, so that workers
-                with room for one state do not build it again and again. Results keep their order.
+            key: Which warm state an item needs: the name of the argument that says so, or a
+                function of the item's arguments that returns what does. Items of one key then go
+                out together, as far as `ahead` reaches, so that workers with room for one state do
+                not build it again and again. Results keep their order.
             ordered: Return results in the order of the items; else as they come.
             timeout: How long all may take, in seconds from now.
             progress: Show a bar on a terminal, or log a line every ten seconds; None does so too,
@@ -143,8 +149,9 @@ class WarmExecutor(concurrent.futures.Executor):
             ahead: How many items may be read before the first of them is returned.
 
         Returns:
-            An iterator of the results. What an item raised is raised at that item; the next ones
-            can still be asked for. ``close()`` cancels what has not begun.
+            An iterator of the results. What an item raised is raised at that item, and what the
+            input or `key` raised, after the results of what was read before; the next ones can
+            still be asked for. ``close()`` cancels what has not begun.
 
         Raises:
             UsageError: An argument is wrong, or cannot be sent.
@@ -152,98 +159,26 @@ class WarmExecutor(concurrent.futures.Executor):
         """
         if not iterables:
             raise UsageError("map() wants at least one iterable: map(function, items).")
-        lengths = [len(each) if isinstance(each, Sized) else None for each in iterables]
-        known = [each for each in lengths if each is not None]
-        return self._run(
-            fn,
-            zip(*iterables, strict=False),
-            length=min(known) if len(known) == len(lengths) else None,
-            chunksize=chunksize,
-            key=key,
-            ordered=ordered,
-            timeout=timeout,
-            progress=progress,
-            retries=retries,
-            return_exceptions=return_exceptions,
-            ahead=ahead,
-        )
-
-    def starmap(
-        self,
-        fn: Callable[..., Any],
-        iterable: Iterable[Iterable[Any]],
-        *,
-        chunksize: int | Literal["auto"] = "auto",
-        key: Callable[..., Hashable] | None = None,
-        ordered: bool = True,
-        timeout: float | None = None,
-        progress: bool | None = None,
-        retries: int = 0,
-        return_exceptions: bool = False,
-        ahead: int = AHEAD,
-    ) -> Results:
-        """Call a function with the arguments that each item holds, as `itertools.starmap` does.
-
-        Args:
-            fn: The function.
-            iterable: The items: each holds the positional arguments of a call.
-            chunksize: See `map`, as for all that follows.
-            key: See `map`.
-            ordered: See `map`.
-            timeout: See `map`.
-            progress: See `map`.
-            retries: See `map`.
-            return_exceptions: See `map`.
-            ahead: See `map`.
-        """
-        return self._run(
-            fn,
-            (tuple(each) for each in iterable),
-            length=len(iterable) if isinstance(iterable, Sized) else None,
-            chunksize=chunksize,
-            key=key,
-            ordered=ordered,
-            timeout=timeout,
-            progress=progress,
-            retries=retries,
-            return_exceptions=return_exceptions,
-            ahead=ahead,
-        )
-
-    def _run(
-        self,
-        fn: Callable[..., Any],
-        calls: Iterator[tuple[Any, ...]],
-        *,
-        length: int | None,
-        chunksize: int | Literal["auto"],
-        key: Callable[..., Hashable] | None,
-        ordered: bool,
-        timeout: float | None,
-        progress: bool | None,
-        retries: int,
-        return_exceptions: bool,
-        ahead: int,
-    ) -> Results:
-        _require_at_least(1, chunksize=1 if chunksize == "auto" else chunksize, ahead=ahead)
-        _require_at_least(0, retries=retries)
+        if chunksize != "auto":
+            require("chunksize", chunksize, 1)
         sendable = self._target.sendable(fn)
-        items = ((args, self._item(index, args)) for index, args in enumerate(calls))
-        order: InOrder | ByKey = (
-            InOrder(item for _, item in items) if key is None else ByKey(keyed(items, key))
-        )
         plan = Plan(
             sendable=sendable,
-            length=length,
+            length=_length(iterables),
             ahead=ahead,
             ordered=ordered,
-            deadline=None if timeout is None else time.monotonic() + timeout,
+            timeout=timeout,
             retries=retries,
             output=self._output,
         )
-        pace = Pace(None if chunksize == "auto" else chunksize, self._lanes)
-        shown = watcher(sendable.name, length, progress)
-        run = Run(plan, order, self._target, pace, self._accounts, shown)
+        run = Run(
+            plan,
+            Order(_calls(iterables), lambda args: self._target.pack(args, {}), key_of(fn, key)),
+            self._target,
+            Pace(None if chunksize == "auto" else chunksize, self._lanes),
+            self._accounts,
+            watcher(sendable.name, plan.length, progress),
+        )
         try:
             run.fill()
         except BaseException:
@@ -251,14 +186,20 @@ class WarmExecutor(concurrent.futures.Executor):
             raise
         return Results(run, return_exceptions=return_exceptions, receipted=sendable.receipted)
 
+    def starmap(
+        self, fn: Callable[..., Any], iterable: Iterable[Iterable[Any]], **options: Any
+    ) -> Results:
+        """Call a function with the arguments that each item holds, as `itertools.starmap` does.
+
+        Args:
+            fn: The function.
+            iterable: The items: each holds the positional arguments of a call.
+            options: As those of `map`.
+        """
+        return self.map(fn, _Spread(iterable), **options)
+
     def _lanes(self) -> int | None:
         return self._target.lanes or self._accounts.known
-
-    def _item(self, index: int, args: tuple[Any, ...]) -> Item:
-        try:
-            return Item(index, *self._target.pack(args, {}))
-        except UsageError as error:
-            return Item(index, error, 0)
 
     # Every worker
 
@@ -325,6 +266,7 @@ class WarmExecutor(concurrent.futures.Executor):
         *,
         keep: bool,
     ) -> Visits:
+        require("timeout", timeout, 0, numbers.Real)
         end = time.monotonic() + timeout
         known = None if workers is not None else self._count_workers(timeout)
         wanted = require_count(workers, known)
@@ -393,7 +335,26 @@ class WarmExecutor(concurrent.futures.Executor):
         self.shutdown(wait=not self._target.limited, cancel_futures=True)
 
 
-def _require_at_least(least: int, **options: int) -> None:
-    for name, value in options.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise UsageError(f"{name}={value!r} should be a number of at least {least}.")
+@dataclass(frozen=True)
+class _Spread:
+    """What `starmap` is given: items that hold all positional arguments of their calls."""
+
+    items: Iterable[Iterable[Any]]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.items)
+
+
+def _calls(iterables: tuple[Iterable[Any], ...]) -> Iterator[tuple[Any, ...]]:
+    """Return the arguments of each call; no generator, which an error would end."""
+    match iterables:
+        case (_Spread(items),):
+            return builtins.map(tuple, items)
+    return zip(*iterables, strict=False)
+
+
+def _length(iterables: tuple[Iterable[Any], ...]) -> int | None:
+    """Return how many calls there will be, if that is known."""
+    given = [each.items if isinstance(each, _Spread) else each for each in iterables]
+    lengths = [len(each) for each in given if isinstance(each, Sized)]
+    return min(lengths) if len(lengths) == len(given) else None

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gc_warm.client.manifest import Entry, Manifest, Version
-from gc_warm.client.planning import Registration, compare, draft
 from gc_warm.client.service import ServiceClient, connect, explaining, register
-from gc_warm.client.strategies import DEFAULT_CODE
+from gc_warm.client.strategies import DEFAULT_CODE, require_code
 from gc_warm.errors import UsageError
 from gc_warm.errors.client import UnknownFunctionError
+from gc_warm.shipping.parcel import fingerprint
+from gc_warm.worker.task import SelfContained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-
-    from gc_warm.worker.task import SelfContained
 
 __all__ = [
     "Entry",
@@ -29,6 +28,26 @@ __all__ = [
 ]
 
 MANIFEST = "functions.json"
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What registering a function came to.
+
+    Attributes:
+        entry: The function, as the manifest has it now.
+        changed: Whether it got a new id. With ``dry_run``, whether it would.
+        reason: Why, such as ``its source changed``.
+    """
+
+    entry: Entry
+    changed: bool
+    reason: str
+
+    @property
+    def function_id(self) -> str:
+        """The function's id."""
+        return self.entry.current.id
 
 
 class FunctionRegistry:
@@ -114,13 +133,13 @@ class FunctionRegistry:
             ShippingError: It cannot be made self-contained.
             RegistryError: The service or the manifest refuses.
         """
-        wanted = draft(
+        wanted = _draft(
             function, name, description, group, public=public, strategy=strategy or DEFAULT_CODE
         )
         if dry_run:
-            return compare(self.entries(), wanted, again=again, keep=strategy is None)
+            return _compare(self.entries(), wanted, again=again, keep=strategy is None)
         with self._manifest.changing() as entries:
-            planned = compare(entries, wanted, again=again, keep=strategy is None)
+            planned = _compare(entries, wanted, again=again, keep=strategy is None)
             if not planned.changed:
                 return planned
             wanted = planned.entry
@@ -218,6 +237,78 @@ def registered(name: str, manifest: str | os.PathLike[str] = MANIFEST) -> str:
         RegistryError: The manifest cannot be read.
     """
     return FunctionRegistry(manifest)[name].current.id
+
+
+def _draft(
+    function: Any,
+    name: str | None,
+    description: str | None,
+    group: str | None,
+    *,
+    public: bool,
+    strategy: str,
+) -> Entry:
+    """Return the entry that a function would have, as yet without an id.
+
+    Raises:
+        UsageError: It is not self-contained, or it would be both public and a group's, or its name
+            or strategy will not do.
+        ShippingError: It cannot be carried.
+    """
+    if not isinstance(function, SelfContained):
+        raise UsageError(
+            f"{function!r} is not self-contained, so workers could not keep anything warm for it. "
+            "Put @self_contained above it."
+        )
+    if public and group:
+        raise UsageError("A function is public, or a group's; not both.")
+    require_code(strategy)
+    name = function.__qualname__ if name is None else name
+    if not name or not name.isprintable():
+        raise UsageError(
+            f"A function cannot be called {name!r}: choose a name that can be printed."
+        )
+    target, content = fingerprint(function)
+    version = Version("", content, "", strategy)
+    return Entry(name, target, version, (), public, group, description)
+
+
+def _compare(
+    entries: dict[str, Entry], wanted: Entry, *, again: bool, keep: bool = False
+) -> Registration:
+    """Return whether a function would get a new id, and why.
+
+    Args:
+        entries: What the manifest has.
+        wanted: What `_draft` made of the function.
+        again: Whether it gets one even if it did not change.
+        keep: Whether it keeps the strategy that it was registered with.
+
+    Raises:
+        UsageError: The name belongs to another function.
+    """
+    known = entries.get(wanted.name)
+    if known is None:
+        return Registration(wanted, True, "it is new")
+    if known.target != wanted.target:
+        raise UsageError(
+            f"The name {wanted.name!r} belongs to {known.target}. Choose another for "
+            f"{wanted.target}, with name= or --name."
+        )
+    if keep:
+        current = replace(wanted.current, strategy=known.current.strategy)
+        wanted = replace(wanted, current=current)
+    if known.current.hash != wanted.current.hash:
+        return Registration(wanted, True, "its source changed")
+    if known.current.strategy != wanted.current.strategy:
+        return Registration(wanted, True, f"its strategy was {known.current.strategy}")
+    if (known.public, known.group) != (wanted.public, wanted.group):
+        return Registration(wanted, True, "who may run it changed")
+    if known.description != wanted.description:
+        return Registration(wanted, True, "its description changed")
+    if again:
+        return Registration(wanted, True, "it was asked for")
+    return Registration(known, False, "it did not change")
 
 
 def _now() -> dt.datetime:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gc_warm.client.abandoning import abandon
-from gc_warm.client.check import Check
+from gc_warm.client.examination import Check
 from gc_warm.client.strategies import CODE_STRATEGIES, serializer
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from globus_compute_sdk import Client
 
-    from gc_warm.client.doctor import Examination
+    from gc_warm.client.examination import Examination
 
 ROUND_TRIPS = 3
 SLOW_SECONDS = 5.0

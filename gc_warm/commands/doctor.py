@@ -19,7 +19,7 @@ from gc_warm.commands.show import printable
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from gc_warm.client.check import Check
+    from gc_warm.client.examination import Check
 
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
@@ -63,7 +63,8 @@ def doctor(
 
     Exits with 1 if something fails.
     """
-    from gc_warm.client.doctor import Examination
+    from gc_warm.client.doctor import examine
+    from gc_warm.client.examination import Examination
 
     examination = Examination(
         probe=find_self_contained("gc_warm.functions.probe:probe"),
@@ -74,7 +75,7 @@ def doctor(
         timeout=timeout,
     )
     found = []
-    for check in examination.run():
+    for check in examine(examination):
         found.append(check)
         if not as_json:
             _show(check)

@@ -263,13 +263,40 @@ def test_a_timeout_is_over_all_results(warm):
         list(results)
 
 
-def test_a_failing_input_raises(warm):
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_failing_input_raises_after_the_results_of_what_was_read(warm, ordered):
     def numbers():
-        yield 1
+        yield from range(100)
         raise OSError("no more")
 
+    results = warm.map(many.double, numbers(), ordered=ordered, return_exceptions=True)
+    assert {2 * each for each in range(100)} == {next(results) for _ in range(100)}
     with pytest.raises(OSError, match="no more"):
-        list(warm.map(many.double, numbers()))
+        next(results)
+    assert [] == list(results)
+
+
+def test_a_failing_key_raises_in_its_place_and_the_next_can_be_asked_for(warm):
+    results = warm.starmap(many.double, [(2,), 7, (0,), (5,)], key=lambda number: 1 / number)
+    assert 4 == next(results)
+    with pytest.raises(TypeError, match="not iterable"):
+        next(results)
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+    assert [10] == list(results)
+
+
+@pytest.mark.parametrize("below", ["local", "threads"], indirect=True)
+def test_an_executor_that_takes_no_more_raises_after_the_results_of_what_it_took(make):
+    executor = WarmExecutor(make())
+    results = executor.map(many.double, range(100), chunksize=1)
+    first = next(results)
+    executor.shutdown()
+    got = [first]
+    with pytest.raises(RuntimeError, match=r"shutdown|shut down"):
+        got.extend(results)
+    assert [2 * each for each in range(len(got))] == got
+    assert len(got) >= 6
 
 
 # Limits
@@ -436,6 +463,8 @@ def test_several_maps_share_an_executor(warm):
         ({"chunksize": "many"}, "chunksize='many'"),
         ({"retries": -1}, "retries=-1"),
         ({"ahead": 0}, "ahead=0"),
+        ({"timeout": "a"}, "timeout='a'"),
+        ({"key": "count"}, "the name of one of them: number"),
     ],
 )
 def test_wrong_options_are_named(warm, options, message):
@@ -446,12 +475,15 @@ def test_wrong_options_are_named(warm, options, message):
 def test_wrong_executors_and_functions_are_named(warm):
     with pytest.raises(UsageError, match="wants an executor"):
         WarmExecutor(many.double)
-    with pytest.raises(UsageError, match="can be called"):
-        warm.submit("double", 1)
+    with pytest.raises(UsageError, match="is a WarmExecutor already"):
+        WarmExecutor(warm)
+    for wrong in ("double", None):
+        with pytest.raises(UsageError, match=f"{wrong!r} is no function"):
+            warm.submit(wrong, 1)
     with pytest.raises(UsageError, match="at least one iterable"):
         warm.map(many.double)
     with pytest.raises(UsageError, match="cannot tell items apart"):
-        warm.map(many.double, [1], key=lambda number: [number])
+        list(warm.map(many.double, [1], key=lambda number: [number]))
 
 
 def test_somebody_must_know_how_many_workers_there_are():

@@ -269,7 +269,7 @@ def use_warm_executor() -> None:
         with executor.map(classify, ["a", "b"], key=str.lower, retries=2) as results:
             for _ in results:
                 pass
-        executor.starmap(classify, [("a", "small")], ordered=False, chunksize=10).close()
+        executor.starmap(classify, [("a", "small")], key="name", chunksize=10).close()
         assert_type(executor.prewarm(plain, "small", workers=2, timeout=5), Visits)
         assert_type(executor.everywhere(stats).results, list[Any])
         assert_type(executor.stats(), list[dict[str, Any]])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import reprlib
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,7 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
 
 READING_SECONDS = 0.5
-"""So long at most items are gathered by key before the first of them go out."""
+"""So long at most items are gathered before the first of them go out."""
+
+_END: Any = object()
 
 
 class Item(NamedTuple):
@@ -29,70 +33,46 @@ class Item(NamedTuple):
     size: int
 
 
-class InOrder:
-    """Gives items out as they come.
+class Order:
+    """Reads the input, and gives its items out.
+
+    With a key, all items of one key that are at hand go out, then those of the next: a worker that
+    has room for one model builds each of them once, and not at every other call.
 
     Args:
-        source: The items.
+        calls: The positional arguments of each call.
+        pack: Makes what is sent of them, and says how large that is.
+        key: Called with them; returns what tells which warm state they need. None for no key.
+
+    Attributes:
+        read: How many items have been read.
+        error: What the input, or `key`, has raised. Who takes it away lets reading go on.
     """
 
-    def __init__(self, source: Iterator[Item]) -> None:
-        self._source = source
-        self._back: list[Item] = []
+    def __init__(
+        self,
+        calls: Iterator[tuple[Any, ...]],
+        pack: Callable[[tuple[Any, ...]], tuple[Any, int]],
+        key: Callable[..., Hashable] | None = None,
+    ) -> None:
+        self._calls = calls
+        self._pack = pack
+        self._key = key
+        self._groups: dict[Hashable, deque[Item]] = {}  # that of the oldest item first
+        self._current: deque[Item] = deque()
         self.read = 0
+        self.error: Exception | None = None
 
     def take(self, count: int, most: int, limit: int) -> list[Item]:
-        """Return the next items.
+        """Return the next items, all of one key.
 
         Args:
             count: How many at most.
             most: How many bytes at most; a larger item comes alone.
-            limit: How many may have been read from the source afterwards.
+            limit: How many may have been read afterwards.
         """
-        taken: list[Item] = []
-        size = 0
-        while len(taken) < count:
-            item = self._next(limit)
-            if item is None:
-                break
-            if taken and size + item.size > most:
-                self._back.append(item)
-                break
-            taken.append(item)
-            size += item.size
-        return taken
-
-    def _next(self, limit: int) -> Item | None:
-        if self._back:
-            return self._back.pop()
-        if self.read >= limit:
-            return None
-        item = next(self._source, None)
-        self.read += item is not None
-        return item
-
-
-class ByKey:
-    """Gives out all items of one key that are at hand, then those of the next.
-
-    A worker that has room for one model then builds each of them once, and not at every other call.
-
-    Args:
-        source: The items, each with its key.
-    """
-
-    def __init__(self, source: Iterator[tuple[Hashable, Item]]) -> None:
-        self._source = source
-        self._groups: dict[Hashable, deque[Item]] = {}  # that of the oldest item first
-        self._current: deque[Item] = deque()
-        self.read = 0
-
-    def take(self, count: int, most: int, limit: int) -> list[Item]:
-        """Return the next items, all of one key: see `InOrder.take`."""
-        self._gather(limit)
-        if not self._current:
-            if not self._groups:
-                return []
+        self._gather(count, limit)
+        if not self._current and self._groups:
             self._current = self._groups.pop(next(iter(self._groups)))
         taken: list[Item] = []
         size = 0
@@ -103,37 +83,69 @@ class ByKey:
             size += taken[-1].size
         return taken
 
-    def _gather(self, limit: int) -> None:
-        """Read ahead; not for long, if the source is slow."""
+    def _gather(self, count: int, limit: int) -> None:
+        """Read what is wanted, or with a key all that may be; not for long if that is slow."""
         end = time.monotonic() + READING_SECONDS
-        while self.read < limit and time.monotonic() < end:
-            found = next(self._source, None)
-            if found is None:
+        while self.read < limit and (self._key is not None or len(self._current) < count):
+            if not self._read() or time.monotonic() > end:
                 break
-            key, item = found
-            self.read += 1
-            self._groups.setdefault(key, deque()).append(item)
 
-
-def keyed(
-    source: Iterator[tuple[tuple[Any, ...], Item]], key: Callable[..., Hashable]
-) -> Iterator[tuple[Hashable, Item]]:
-    """Yield each item with its key.
-
-    Args:
-        source: Items, each with its arguments.
-        key: Called with the arguments.
-
-    Raises:
-        UsageError: A key is not hashable.
-    """
-    for args, item in source:
-        found = key(*args)
+    def _read(self) -> bool:
+        """Read an item; return whether there was one."""
+        if self.error is not None:
+            return False
         try:
-            hash(found)
+            args = next(self._calls, _END)
+            if args is _END:
+                return False
+            group = self._current if self._key is None else self._group(args)
+        except Exception as error:  # noqa: BLE001 - it is raised in its place
+            self.error = error
+            return False
+        try:
+            content, size = self._pack(args)
+        except UsageError as error:
+            content, size = error, 0
+        group.append(Item(self.read, content, size))
+        self.read += 1
+        return True
+
+    def _group(self, args: tuple[Any, ...]) -> deque[Item]:
+        assert self._key is not None
+        key = self._key(*args)
+        try:
+            return self._groups.setdefault(key, deque())
         except TypeError as error:
             raise UsageError(
-                f"key= returned {found!r} for item {item.number}, which cannot tell items apart: "
+                f"key= returned {key!r} for {reprlib.repr(args)}, which cannot tell items apart: "
                 f"{error}. Return a text, a number, or a tuple of such."
             ) from error
-        yield found, item
+
+
+def key_of(
+    function: Callable[..., Any], key: Callable[..., Hashable] | str | None
+) -> Callable[..., Hashable] | None:
+    """Return what finds the key of a call.
+
+    Args:
+        function: What is called.
+        key: Such a function; or the name of an argument, which is the key; or None for none.
+
+    Raises:
+        UsageError: It is something else.
+    """
+    if key is None or callable(key):
+        return key
+    parameters = inspect.signature(function).parameters
+    if key not in parameters:
+        raise UsageError(
+            f"key={key!r} should be a function of an item's arguments, or the name of one of them: "
+            f"{', '.join(parameters) or 'there are none'}."
+        )
+    place, default = [*parameters].index(key), parameters[key].default
+
+    def find(*args: Any) -> Hashable:
+        found: Hashable = args[place] if place < len(args) else default
+        return found
+
+    return find

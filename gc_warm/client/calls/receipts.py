@@ -9,9 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gc_warm.client.calls.clocks import Clocks
-from gc_warm.client.calls.losses import why_lost
-from gc_warm.client.calls.packing import unpack_error
+from gc_warm.client.calls.failures import unpack_error, why_lost
 from gc_warm.client.calls.records import SLOWEST
 from gc_warm.worker.receipt import Build, Receipt, Receipted
 
@@ -78,12 +76,14 @@ class Outcome(NamedTuple):
         call: The call, if it was made.
         answer: The task's answer.
         size: How large its arguments were.
+        of_input: Whether the error is the input's: there was no call.
     """
 
     error: BaseException | None
     call: Call | None = None
     answer: Answer | None = None
     size: int = 0
+    of_input: bool = False
 
     @property
     def fine(self) -> bool:
@@ -150,6 +150,37 @@ class Sent(NamedTuple):
     sizes: Sequence[int]
     numbers: Sequence[int] | None = None
     attempt: int = 1
+
+
+class Clocks:
+    """How far hosts' clocks are from this one, as far as tasks can tell.
+
+    A task begins after it was submitted, and ends before its result is received. Every task narrows
+    down what its host's clock can be ahead; where that is consistent with nothing, it is taken to
+    be right.
+    """
+
+    def __init__(self) -> None:
+        self._bounds: dict[str, tuple[float, float]] = {}
+
+    def note(
+        self, host: str, submitted: float, started: float, ended: float, received: float
+    ) -> float:
+        """Learn from a task, and return how many seconds its host's clock is ahead.
+
+        Args:
+            host: The host.
+            submitted: When it was submitted, by this clock.
+            started: When it began, by the host's.
+            ended: When it ended, by the host's.
+            received: When its result came, by this clock.
+        """
+        low, high = self._bounds.get(host, (float("-inf"), float("inf")))
+        low, high = max(low, ended - received), min(high, started - submitted)
+        self._bounds[host] = (low, high)
+        if low <= 0 <= high:
+            return 0.0
+        return (low + high) / 2
 
 
 class Accounts:

@@ -6,15 +6,16 @@ read more of the input either.
 
 from __future__ import annotations
 
+import numbers
 import queue
 import threading
 import time
 from collections import deque
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gc_warm.client.calls.losses import is_too_large, why_lost
+from gc_warm.client.calls.failures import is_too_large, why_lost
 from gc_warm.client.calls.receipts import Outcome, Sent
 from gc_warm.client.calls.target import ENOUGH_BYTES, MOST_BYTES
 from gc_warm.errors import UsageError
@@ -25,28 +26,11 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from gc_warm.client.calls.order import Item
+    from gc_warm.client.calls.order import Item, Order
     from gc_warm.client.calls.pace import Pace
+    from gc_warm.client.calls.progress import Watcher
     from gc_warm.client.calls.receipts import Accounts
     from gc_warm.client.calls.target import Sendable, Target
-
-    class Order(Protocol):
-        """Gives items out: see `gc_warm.client.calls.order`."""
-
-        read: int
-
-        def take(self, count: int, most: int, limit: int) -> list[Item]:
-            """Return the next items."""
-
-    class Watcher(Protocol):
-        """Who is shown how far it is: see `gc_warm.client.calls.progress`."""
-
-        def show(self, done: int, failed: int) -> None:
-            """Show how many items are done."""
-
-        def close(self) -> None:
-            """Show nothing more."""
-
 
 CHUNK_BYTES = 2_000_000
 """A task's arguments are no larger than that, unless one item's are."""
@@ -66,7 +50,7 @@ class Chunk(NamedTuple):
     attempt: int = 1
 
     def pieces(self, attempt: int, *, alone: bool = False) -> list[Chunk]:
-        """Return it in pieces, to be tried again: what one item does shall not befall all."""
+        """Return it in pieces, to be tried again: what one item does must not befall all."""
         size = 1 if alone else -(-len(self.items) // _PIECES)
         starts = range(0, len(self.items), size)
         return [Chunk(self.items[each : each + size], attempt) for each in starts]
@@ -81,7 +65,7 @@ class Plan:
         length: How many items there are, if that is known.
         ahead: How many items are read, at most, before the first of them is returned.
         ordered: Whether results come in the order of the items.
-        deadline: When to give up, by `time.monotonic`; None for never.
+        timeout: How long all may take, in seconds; None for ever.
         retries: How often a chunk that is lost with its worker is tried again.
         output: Whether receipts shall hold what calls print.
     """
@@ -90,9 +74,30 @@ class Plan:
     length: int | None
     ahead: int
     ordered: bool
-    deadline: float | None
+    timeout: float | None
     retries: int
     output: bool
+
+    def __post_init__(self) -> None:
+        """Check what users give.
+
+        Raises:
+            UsageError: It is wrong.
+        """
+        require("ahead", self.ahead, 1)
+        require("retries", self.retries, 0)
+        if self.timeout is not None:
+            require("timeout", self.timeout, 0, numbers.Real)
+
+
+def require(name: str, value: Any, least: int, kind: Any = numbers.Integral) -> None:
+    """Raise an error unless what a user gives is a number of at least so many.
+
+    Raises:
+        UsageError: It is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, kind) or not value >= least:
+        raise UsageError(f"{name}={value!r} should be a number of at least {least}.")
 
 
 class Run:
@@ -117,6 +122,7 @@ class Run:
         watcher: Watcher,
     ) -> None:
         self._plan = plan
+        self._deadline = None if plan.timeout is None else time.monotonic() + plan.timeout
         self._order = order
         self._target = target
         self._pace = pace
@@ -141,13 +147,17 @@ class Run:
             outcome = self._pop()
             if outcome is not None:
                 return outcome
-            if not self._flying:
-                if self._again or self._outcomes:
-                    continue  # what could not be sent has its outcome already
+            if self._flying:
+                future = self._wait()
+                if future in self._flying:  # unless another thread has closed this meanwhile
+                    self._take(future)
+            elif self._again or self._outcomes:
+                continue  # what could not be sent has its outcome already
+            elif self._order.error is not None:  # all that was read before it has been returned
+                error, self._order.error = self._order.error, None
+                return Outcome(error, of_input=True)
+            else:
                 break
-            future = self._wait()
-            if future in self._flying:  # unless another thread has closed this meanwhile
-                self._take(future)
         self.close()
         return None
 
@@ -221,10 +231,13 @@ class Run:
                 output=self._plan.output,
             )
         except Exception as error:
-            if not why_lost(error):
+            if why_lost(error):
+                self._lose(chunk, sent, error)
+            elif self._flying or self._turn() in self._outcomes:
+                self._again.append(chunk)  # first comes what is under way
+            else:
                 self.close()
                 raise
-            self._lose(chunk, sent, error)
             return
         self._flying[future] = (chunk, sent)
         future.add_done_callback(self._landed.put)
@@ -232,11 +245,10 @@ class Run:
     # Coming back
 
     def _wait(self) -> Future[Any]:
-        deadline = self._plan.deadline
         try:
-            if deadline is None:
+            if self._deadline is None:
                 return self._landed.get()
-            return self._landed.get(timeout=max(0.0, deadline - time.monotonic()))
+            return self._landed.get(timeout=max(0.0, self._deadline - time.monotonic()))
         except queue.Empty:
             self.close()
             raise FutureTimeoutError(
@@ -295,16 +307,20 @@ class Run:
 
     def _pop(self) -> Outcome | None:
         """Return an outcome whose turn it is."""
-        index = self._returned if self._plan.ordered else next(iter(self._outcomes), -1)
-        outcome = self._outcomes.pop(index, None)
+        outcome = self._outcomes.pop(self._turn(), None)
         self._returned += outcome is not None
         return outcome
+
+    def _turn(self) -> int:
+        """Return which item's outcome is to be returned next; -1 for one that has yet to come."""
+        return self._returned if self._plan.ordered else next(iter(self._outcomes), -1)
 
 
 class Results:
     """The results of a `map`, one by one; an iterator.
 
-    An item's exception is raised at that item, and the next ones can still be asked for. It is
+    An item's exception is raised at that item, and the next ones can still be asked for; what the
+    input raises, after the results of what was read before it, as the built-in `map` does. It is
     closed at its end, by `close`, by ``with``, or when nobody has it any more.
 
     Args:
@@ -334,7 +350,7 @@ class Results:
         try:
             return outcome.result(receipted=self._receipted)
         except Exception as error:
-            if self._return_exceptions:
+            if self._return_exceptions and not outcome.of_input:
                 return error
             if not isinstance(error, StopIteration):
                 raise

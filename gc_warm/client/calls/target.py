@@ -7,9 +7,8 @@ import pickle
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gc_warm.client.calls.packing import pack
 from gc_warm.errors import UsageError
-from gc_warm.worker.batched import Batched
+from gc_warm.worker.batched import Batched, ByDill
 from gc_warm.worker.receipted import WithReceipt
 from gc_warm.worker.task import SelfContained, self_contained
 
@@ -24,6 +23,7 @@ ENOUGH_BYTES = 2_000_000
 """A task that has returned so much ends, so that its results do not come all at once."""
 
 _REMEMBERED = 256
+_OF_MAIN = b"\x8c\x08__main__"  # a worker's is another
 
 
 class Sendable(NamedTuple):
@@ -90,8 +90,8 @@ class Target:
         Raises:
             UsageError: It is nothing that can be sent.
         """
-        if isinstance(function, Batched):
-            raise UsageError(f"{function!r} is made for WarmExecutor's own use.")
+        if not callable(function):
+            raise UsageError(f"{function!r} is no function: it cannot be called.")
         try:
             return self._sendable(function)
         except TypeError:  # not hashable
@@ -105,7 +105,7 @@ class Target:
         """
         if not self.packed:
             return (args, kwargs), 0
-        packed = pack(args, kwargs, self.most)
+        packed = _pack(args, kwargs, self.most)
         return packed, len(packed)
 
     def send(self, sendable: Sendable, items: Sequence[Any], **options: Any) -> Future[Any]:
@@ -126,3 +126,38 @@ def _make_sendable(function: Callable[..., Any]) -> Sendable:
     plain = made.plain if isinstance(made, WithReceipt) else made
     name = f"{plain.__module__}.{plain.__qualname__}"
     return Sendable(Batched(plain), name, isinstance(made, WithReceipt))
+
+
+def _pack(args: tuple[Any, ...], kwargs: dict[str, Any], most: int | None) -> bytes:
+    """Pickle the arguments of a call; by dill what pickle cannot, or would look for elsewhere.
+
+    Args:
+        args: Positional arguments.
+        kwargs: Named arguments.
+        most: How many bytes can be sent; None for any number.
+
+    Raises:
+        UsageError: They cannot be pickled, or are too large.
+    """
+    call = (args, kwargs)
+    try:
+        packed = pickle.dumps(call, 5)
+        plain = _OF_MAIN not in packed
+    except Exception:  # noqa: BLE001 - pickles fail with anything
+        plain = False
+    if not plain:
+        import dill  # noqa: F401 - what follows looks for it
+
+        try:
+            packed = pickle.dumps(ByDill(call), 5)
+        except Exception as error:
+            raise UsageError(
+                f"These arguments cannot be sent to a worker: {type(error).__name__}: {error}. "
+                "Send what they are made of, and make them on the worker."
+            ) from error
+    if most is not None and len(packed) > most:
+        raise UsageError(
+            f"The arguments of a call have {len(packed) / 1e6:.1f} MB, and at most "
+            f"{most / 1e6:.1f} MB can be sent. Put them into a file that workers can read."
+        )
+    return packed

@@ -8,7 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gc_warm.client.calls.losses import why_lost
+from gc_warm.client.calls.failures import why_lost
 from gc_warm.client.calls.receipts import Sent
 from gc_warm.errors import UsageError
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gc_warm.client.report import timeline
-from gc_warm.client.report.escaping import escape
 from gc_warm.client.report.summary import details, headline, plain_name, tables
+from gc_warm.client.report.timeline import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

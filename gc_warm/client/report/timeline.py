@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import html
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gc_warm.client.report.escaping import escape
 from gc_warm.client.report.figures import duration
 
 if TYPE_CHECKING:
@@ -29,6 +30,11 @@ STYLE = """\
 .gw-lost{stroke:var(--gw-cold);stroke-width:2;fill:none}
 .gw-grid{stroke:var(--gw-line)}.gw-name{fill:var(--gw-ink)}.gw-soft{fill:var(--gw-soft)}
 """
+
+# XML has no way to write these, nor halves of surrogate pairs.
+_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+# These turn the text around them; a name could show as another.
+_TURNING = re.compile("[\u202a-\u202e\u2066-\u2069\u200e\u200f]")
 
 
 @dataclass
@@ -122,6 +128,11 @@ def describe(lanes: list[Lane], lost: list[float], total: float) -> str:
         busy = sum(end - start for start, end in lane.busy)
         text += f" {lane.name}: busy {duration(busy)}, {len(lane.builds)} cold starts."
     return text
+
+
+def escape(text: str) -> str:
+    """Return what users or workers wrote as it can stand in an element or a quoted attribute."""
+    return html.escape(_TURNING.sub("\ufffd", _FORBIDDEN.sub("\ufffd", text)))
 
 
 def _x(seconds: float, total: float) -> float:

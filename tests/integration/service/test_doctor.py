@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gc_warm.client.doctor import Examination
+from gc_warm.client.doctor import examine
+from gc_warm.client.examination import Examination
 from gc_warm.client.trial import STRATEGIES
 from gc_warm.functions.counter import increase_count
 from gc_warm.functions.probe import probe
@@ -84,7 +85,7 @@ def test_results_that_a_firewall_keeps_away(service, folder, connect):
     client.get_result_amqp_url = lambda: {**told, "connection_url": "amqp://a:b@127.0.0.1:1/"}
     examination = Examination(probe, increase_count, endpoint_id=endpoint.id, timeout=5)
 
-    *_, last = examination.run(client)
+    *_, last = examine(examination, client)
     assert ("first task", "fail") == (last.name, last.status)
     assert "has had its result" in last.message or "results do not come" in last.message
     assert "amqp_port=443" in last.fix
@@ -100,7 +101,8 @@ def test_its_functions_are_deleted(service, folder):
         return registered[-1]
 
     client.register_function = registering
-    list(Examination(probe, increase_count, endpoint_id=endpoint.id, tasks=2).run(client))
+    examination = Examination(probe, increase_count, endpoint_id=endpoint.id, tasks=2)
+    list(examine(examination, client))
     assert 2 + len(STRATEGIES) == len(registered)
     for each in registered:
         with pytest.raises(Exception, match="could not be resolved"):

@@ -11,7 +11,8 @@ import pika
 import pytest
 
 from gc_warm.client import trial
-from gc_warm.client.doctor import Examination
+from gc_warm.client.doctor import examine
+from gc_warm.client.examination import Examination
 from gc_warm.functions.counter import increase_count
 from gc_warm.functions.probe import probe
 from gc_warm.local.service.service import LocalService
@@ -25,9 +26,9 @@ def local():
         yield running
 
 
-def examine(client, endpoint_id=None):
+def checks(client, endpoint_id=None):
     examination = Examination(probe=probe, count=increase_count, endpoint_id=endpoint_id)
-    return {check.name: check for check in examination.run(client)}
+    return {check.name: check for check in examine(examination, client)}
 
 
 def register(client):
@@ -83,7 +84,7 @@ def test_wrong_usage(tmp_path, options):
 def test_nothing_answers():
     with LocalService(port=0) as service:
         client = service.client()
-    found = examine(client)
+    found = checks(client)
     assert ["environment", "network"] == list(found)
     assert "fail" == found["network"].status
     assert "gc-warm serve" in found["network"].fix
@@ -92,13 +93,13 @@ def test_nothing_answers():
 def test_the_service_refuses(local):
     client = local.client()
     local.faults.refuse()
-    found = examine(client)
+    found = checks(client)
     assert "fail" == found["service"].status
     assert "forbids it (403" in found["service"].message
 
 
 def test_someone_without_an_endpoint(local):
-    found = examine(local.client(local.identity("bob")))
+    found = checks(local.client(local.identity("bob")))
     assert {"ok", "warn"} == {check.status for check in found.values()}
     assert "you have none" == found["endpoint"].message
 
@@ -106,14 +107,14 @@ def test_someone_without_an_endpoint(local):
 def test_someone_with_an_endpoint(local):
     client = local.client()
     endpoint_id = register(client)
-    found = examine(client)["endpoint"]
+    found = checks(client)["endpoint"]
     assert "ok" == found.status
     assert {"id": str(endpoint_id), "name": "Alice's laptop"} in found.details["endpoints"]
 
 
 def test_an_endpoint_that_is_offline(local):
     client = local.client()
-    found = examine(client, register(client))
+    found = checks(client, register(client))
     assert "endpoint" == [*found][-1]
     assert "fail" == found["endpoint"].status
     assert "Alice's laptop" in found["endpoint"].message
@@ -121,13 +122,13 @@ def test_an_endpoint_that_is_offline(local):
 
 
 def test_an_endpoint_that_is_unknown(local):
-    found = examine(local.client(), uuid.uuid4())["endpoint"]
+    found = checks(local.client(), uuid.uuid4())["endpoint"]
     assert ("fail", "the service knows no such endpoint") == (found.status, found.message)
 
 
 def test_an_endpoint_of_someone_else(local):
     endpoint_id = register(local.client())
-    found = examine(local.client(local.identity("bob")), endpoint_id)["endpoint"]
+    found = checks(local.client(local.identity("bob")), endpoint_id)["endpoint"]
     assert "fail" == found.status
     assert "someone else's" in found.message
 

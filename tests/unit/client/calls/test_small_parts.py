@@ -4,9 +4,9 @@ import logging
 
 import pytest
 
-from gc_warm.client.calls.clocks import Clocks
-from gc_warm.client.calls.losses import is_too_large, why_lost
+from gc_warm.client.calls.failures import is_too_large, why_lost
 from gc_warm.client.calls.progress import LINE_SECONDS, Lines, Nobody, watcher
+from gc_warm.client.calls.receipts import Clocks
 from gc_warm.errors import WorkerLostError
 
 

@@ -1,0 +1,50 @@
+"""What failures mean: those of calls, and those of tasks that were lost with their workers."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from concurrent.futures import BrokenExecutor
+
+from gc_warm.errors.client import CallError, RemoteTraceback
+
+# What Parsl raises, as it stands at the beginning of a line of the SDK's TaskExecutionFailed.
+_LOST = re.compile(r"^ *(?:[\w.]+\.)?(WorkerLost|ManagerLost|WorkerLostError)\b", re.MULTILINE)
+_TOO_LARGE = re.compile(r"^ *(?:[\w.]+\.)?MaxResultSizeExceeded\b", re.MULTILINE)
+_SHOWN = 300
+
+
+def why_lost(error: BaseException) -> str | None:
+    """Return how a worker was lost, in a line; None if that is not what happened."""
+    if isinstance(error, BrokenExecutor):
+        return f"{type(error).__name__}: {error}"
+    found = _LOST.search(str(error))
+    if found is None:
+        return None
+    return str(error)[found.start(1) :].partition("\n")[0][:_SHOWN]
+
+
+def is_too_large(error: BaseException) -> bool:
+    """Return whether a task's results were too large to be sent back."""
+    return _TOO_LARGE.search(str(error)) is not None
+
+
+def unpack_error(data: bytes | BaseException) -> BaseException:
+    """Return the error that a call raised, with the worker's traceback as its cause.
+
+    Args:
+        data: As `gc_warm.worker.batched` describes it.
+    """
+    if isinstance(data, BaseException):  # it never left this process
+        return data
+    name, text, traceback, itself = pickle.loads(data)  # noqa: S301 - the user's own task sent it
+    error: BaseException | None = None
+    if itself is not None:
+        try:
+            error = pickle.loads(itself)  # noqa: S301
+        except Exception:  # noqa: BLE001 - its class may be missing here
+            error = None
+    if not isinstance(error, BaseException):
+        error = CallError(name, text)
+    error.__cause__ = RemoteTraceback(traceback)
+    return error
