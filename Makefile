@@ -9,6 +9,8 @@ TESTS =
 # What `make demo` identifies. Passed on through the environment, so that any path will do.
 DIR =
 export GC_WARM_DEMO_DIR := $(value DIR)
+# Where Python may not keep what it compiles, each of a thousand processes compiles all it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
@@ -28,14 +30,15 @@ demo: $(DEMO)  ## Identify every file of a folder with a warm model: make demo D
 
 # `pytest`, not `python -m pytest`: the latter would test this folder, not what is installed.
 test: $(TEST)  ## Run all tests but the slow ones.
-	@$(BIN)/pytest -m "not slow" $(TESTS)
+	@$(BIN)/pytest $(TESTS)
 
-test-slow: $(TEST)  ## Run the slow tests, which take minutes.
-	@$(BIN)/pytest -m slow $(TESTS)
+# Each file in one process: what its tests share, an engine or a cluster, starts once.
+test-slow: $(TEST)  ## Run the slow tests, which take many minutes.
+	@$(BIN)/pytest -m slow --dist=loadfile --no-loadscope-reorder $(TESTS)
 
 coverage: $(TEST)  ## Run all tests but the slow ones, and show which lines they miss.
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run $(BIN)/pytest -m "not slow" $(TESTS); tests=$$?; \
+	@$(BIN)/coverage run $(BIN)/pytest $(TESTS); tests=$$?; \
 	$(BIN)/coverage combine --quiet; $(BIN)/coverage report; exit $$tests
 
 bench: $(TEST)  ## Measure warm against cold, and our executor against others.

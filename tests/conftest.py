@@ -149,6 +149,17 @@ def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
         report.longrepr = f"GC_WARM_REQUIRE_ALL is set, and this was skipped: {reason}"
 
 
+# Several at a time
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Start a process more than there are processors, for tests wait, too; none for named tests."""
+    if any("::" in argument for argument in config.args):
+        return 0
+    return min(os.cpu_count() or 1, 7) + 1
+
+
 # What waits for the same port waits in one process
 
 NEED_PORT_5000 = (

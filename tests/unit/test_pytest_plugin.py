@@ -1,5 +1,6 @@
 """The plugin, in projects of users."""
 
+import functools
 import shutil
 import sys
 from pathlib import Path
@@ -18,96 +19,98 @@ def project(pytester):
     return pytester
 
 
+@pytest.fixture
+def run_here(pytester, monkeypatch):
+    """Run tests in this process, which has already imported what they need."""
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    return functools.partial(pytester.runpytest_inprocess, "-p", "no:cacheprovider")
+
+
 def passed(result, count):
     result.assert_outcomes(passed=count)
     return result
 
 
-def test_sample_project(project):
-    passed(project.runpytest_subprocess(), 4)
-
-
+@pytest.mark.slow
 def test_sample_project_with_xdist(project):
     passed(project.runpytest_subprocess("-n", "2"), 4)
 
 
-ENGINES = ["thread", "process", pytest.param("htex", marks=pytest.mark.slow)]
+LOSING = """
+    import os
+    import pytest
+
+    @pytest.mark.parametrize("number", range(2))
+    def test_loses_it(gc_executor, gc_faults, number):
+        assert gc_executor.submit(os.getenv, "LEFT").result() is None
+        gc_executor.submit(exec, "import os; os.environ['LEFT'] = 'by the last test'").result()
+        gc_faults.lose_block()
+"""
+LEAVING = """
+    import os
+    import time
+    import pytest
+
+    @pytest.mark.parametrize("number", range(2))
+    def test_leaves_it(gc_executor, number):
+        assert gc_executor.submit(os.getpid).result() != os.getpid()
+        for _ in range(3):
+            gc_executor.submit(time.sleep, 600)
+"""
+REMEMBERING = """
+    from gc_warm import self_contained
+
+    calls = []
+
+    @self_contained
+    def remember():
+        calls.append(1)
+        return len(calls)
+"""
+ASKING = """
+    import pytest
+    from remembering import remember
+
+    @pytest.mark.gc_workers(1)
+    @pytest.mark.parametrize("number", range(2))
+    def test_state(gc_executor, number):
+        calls = [gc_executor.submit(remember).result() for _ in range(3)]
+        assert calls == [1, 2, 3]
+"""
 
 
-@pytest.mark.parametrize("engine", ENGINES[:2])  # by HTEX it takes a minute
-def test_sample_project_by_an_engine(project, engine):
-    result = project.runpytest_subprocess(f"--gc-engine={engine}", "-rs")
-    result.assert_outcomes(passed=3, skipped=1)
-    result.stdout.fnmatch_lines(["SKIPPED*kill_worker: a real engine keeps its workers to itself*"])
+# Each test gets an engine of its own, which takes seconds.
+@pytest.mark.parametrize(
+    "engine",
+    ["pool", "thread", pytest.param("process", marks=pytest.mark.slow)],
+)
+def test_no_test_sees_what_another_left_or_lost(project, run_here, engine):
+    project.makepyfile(remembering=REMEMBERING)
+    project.makepyfile(test_leaving=LEAVING, test_losing=LOSING, test_state=ASKING)
+    result = run_here(f"--gc-engine={engine}", "-rs")
+    if engine == "pool":
+        passed(result, 10)
+    else:  # which cannot lose a worker or a block on request
+        result.assert_outcomes(passed=7, skipped=3)
+        result.stdout.fnmatch_lines(
+            ["SKIPPED*kill_worker: a real engine keeps its workers to itself*"]
+        )
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_what_one_test_loses_the_next_one_has(pytester, engine):
-    pytester.makepyfile("""
-        import os
-        import pytest
-
-        @pytest.mark.parametrize("number", range(2))
-        def test_loses_it(gc_executor, gc_faults, number):
-            assert gc_executor.submit(os.getenv, "LEFT").result() is None
-            gc_executor.submit(exec, "import os; os.environ['LEFT'] = 'by the last test'").result()
-            gc_faults.lose_block()
-    """)
-    count = {"htex": {"passed": 2}}.get(engine, {"skipped": 2})
-    pytester.runpytest_subprocess(f"--gc-engine={engine}").assert_outcomes(**count)
+@pytest.mark.slow
+def test_htex_has_what_an_earlier_test_lost(pytester):
+    pytester.makepyfile(LOSING)
+    passed(pytester.runpytest_subprocess("--gc-engine=htex"), 2)
 
 
-@pytest.mark.timeout(60)
-@pytest.mark.parametrize("engine", ["pool", "thread", "process"])
-def test_a_task_that_a_test_leaves_running_holds_up_nothing(pytester, engine):
-    pytester.makepyfile("""
-        import os
-        import time
-        import pytest
-
-        @pytest.mark.parametrize("number", range(2))
-        def test_leaves_it(gc_executor, number):
-            assert gc_executor.submit(os.getpid).result() != os.getpid()
-            for _ in range(3):
-                gc_executor.submit(time.sleep, 600)
-    """)
-    passed(pytester.runpytest_subprocess(f"--gc-engine={engine}"), 2)
-
-
-def test_unknown_engine(pytester):
-    result = pytester.runpytest_subprocess("--gc-engine=cloud")
+def test_unknown_engine(run_here):
+    result = run_here("--gc-engine=cloud")
     result.stderr.fnmatch_lines(["*--gc-engine*invalid choice*"])
 
 
-@pytest.mark.parametrize("engine", ["pool", *ENGINES[:2]])
-def test_state_of_one_test_is_not_seen_by_the_next(pytester, engine):
+def test_the_pools_of_a_session(pytester, run_here):
     pytester.makepyfile(
-        remembering="""
-        from gc_warm import self_contained
-
-        calls = []
-
-        @self_contained
-        def remember():
-            calls.append(1)
-            return len(calls)
-        """
-    )
-    pytester.makepyfile("""
-        import pytest
-        from remembering import remember
-
-        @pytest.mark.gc_workers(1)
-        @pytest.mark.parametrize("number", range(2))
-        def test_state(gc_executor, number):
-            calls = [gc_executor.submit(remember).result() for _ in range(3)]
-            assert calls == [1, 2, 3]
-    """)
-    passed(pytester.runpytest_subprocess(f"--gc-engine={engine}"), 2)
-
-
-def test_workers_come_from_the_same_process_for_the_whole_session(pytester):
-    pytester.makepyfile("""
+        test_same_parent="""
         import os
 
         def test_one(gc_executor):
@@ -118,12 +121,8 @@ def test_workers_come_from_the_same_process_for_the_whole_session(pytester):
             assert len(parents) == 1
 
         parents = set()
-    """)
-    passed(pytester.runpytest_subprocess(), 2)
-
-
-def test_number_of_workers(pytester):
-    pytester.makepyfile("""
+        """,
+        test_number="""
         import os
         import pytest
 
@@ -140,25 +139,15 @@ def test_number_of_workers(pytester):
         @pytest.mark.gc_workers("many")
         def test_wrong(gc_executor):
             pass
-    """)
-    result = pytester.runpytest_subprocess()
-    result.assert_outcomes(passed=2, errors=1)
-    result.stdout.fnmatch_lines(["*gc_workers wants one number*"])
-
-
-def test_two_executors_at_a_time(pytester):
-    pytester.makepyfile("""
+        """,
+        test_two_at_a_time="""
         def test_both(gc_executor, gc_workers):
             with gc_workers.executor() as other:
                 futures = [each.submit(len, "abc") for each in (gc_executor, other)]
                 assert [future.result() for future in futures] == [3, 3]
                 assert not {*gc_executor.worker_pids} & {*other.worker_pids}
-    """)
-    passed(pytester.runpytest_subprocess(), 1)
-
-
-def test_faults_end_with_their_test(pytester):
-    pytester.makepyfile("""
+        """,
+        test_faults="""
         import concurrent.futures
         import pytest
 
@@ -170,8 +159,11 @@ def test_faults_end_with_their_test(pytester):
 
         def test_two(gc_executor):
             assert gc_executor.submit(len, "abc").result(timeout=30) == 3
-    """)
-    passed(pytester.runpytest_subprocess(), 2)
+        """,
+    )
+    result = run_here()
+    result.assert_outcomes(passed=7, errors=1)
+    result.stdout.fnmatch_lines(["*gc_workers wants one number*"])
 
 
 def test_nothing_is_left_after_an_interrupt(pytester):

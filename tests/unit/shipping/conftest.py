@@ -9,7 +9,7 @@ import textwrap
 
 import pytest
 
-from gc_warm import LocalExecutor
+from gc_warm import LocalExecutor, Workers
 
 
 @pytest.fixture
@@ -41,9 +41,17 @@ def project(tmp_path, monkeypatch):
     forget()
 
 
+@pytest.fixture(scope="session")
+def workers(endpoint_python):
+    """Return workers of which each executor gets new ones, forked from the same process."""
+    with Workers(1, worker_python=endpoint_python) as workers:
+        yield workers
+
+
 @pytest.fixture
-def one_worker(endpoint_python):
-    with LocalExecutor(workers=1, worker_python=endpoint_python) as executor:
+def one_worker(workers):
+    """Return an executor with a single fresh worker process."""
+    with LocalExecutor(workers=workers) as executor:
         yield executor
 
 

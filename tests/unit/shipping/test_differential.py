@@ -34,7 +34,7 @@ found, programs, sessions, twins, searching = map(
 SLOW = int(os.environ.get("GC_WARM_FUZZ_PROGRAMS", "5000"))
 # Of all programs: how many of which kind.
 SHARES = {"ordinary": 0.45, "strange": 0.25, "two at a time": 0.3}
-FAST = 2100
+FAST = 300
 
 
 @pytest.fixture(scope="module")

@@ -19,9 +19,9 @@ _numbers = itertools.count()
 
 
 @pytest.fixture(scope="module")
-def worker(endpoint_python):
+def worker(workers):
     """Return an executor for modules that have nothing to do with each other."""
-    with LocalExecutor(workers=1, worker_python=endpoint_python) as executor:
+    with LocalExecutor(workers=workers) as executor:
         yield executor
 
 

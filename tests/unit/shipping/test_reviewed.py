@@ -206,11 +206,11 @@ class Script:
         exec(compile(text, file, "exec"), self.names)
 
 
-def test_many_threads_submit_while_a_value_changes(tmp_path, endpoint_python):
+def test_many_threads_submit_while_a_value_changes(tmp_path, workers):
     script = Script(tmp_path, "N = 0\ndef num(): return N\n")
     num = self_contained(script.names["num"])
     errors = []
-    with LocalExecutor(workers=1, worker_python=endpoint_python) as executor:
+    with LocalExecutor(workers=workers) as executor:
 
         def sweep(start):
             for value in range(start, 120, 3):
@@ -257,9 +257,9 @@ def test_threads_that_ask_at_once_get_the_same_script():
             assert 1 == len({*pool.map(ask, [names] * 8)})
 
 
-def test_a_refusal_says_why_and_leaves_the_executor_alive(tmp_path, endpoint_python):
+def test_a_refusal_says_why_and_leaves_the_executor_alive(tmp_path, workers):
     script = Script(tmp_path, "g = (x for x in 'ab')\ndef bad(): return g\ndef good(): return 1\n")
-    with LocalExecutor(workers=1, worker_python=endpoint_python) as executor:
+    with LocalExecutor(workers=workers) as executor:
         assert 1 == executor.submit(self_contained(script.names["good"])).result()
         pids = executor.worker_pids
         with pytest.raises(ShippingError, match="'g', which 'bad' uses, cannot be sent: a gener"):

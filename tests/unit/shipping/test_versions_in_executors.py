@@ -69,9 +69,9 @@ def test_globus_computes_executor_finds_the_version_that_it_submits(script):
     executor.shutdown(wait=False)
 
 
-def test_a_local_executor_runs_each_version(script, tmp_path, endpoint_python):
+def test_a_local_executor_runs_each_version(script, tmp_path, workers):
     f = self_contained(script["f"])
-    with LocalExecutor(workers=1, worker_python=endpoint_python) as executor:
+    with LocalExecutor(workers=workers) as executor:
         for number in range(20):
             script["n"] = number
             assert number == executor.submit(f).result()
