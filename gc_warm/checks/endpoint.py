@@ -15,7 +15,8 @@ from gc_warm.checks.endpoint_rules.rule import RULES, Needs, Rule
 from gc_warm.checks.loading import SECONDS, load
 from gc_warm.checks.reading import Document, Keywords, read_text, read_yaml
 from gc_warm.checks.report import LOADING, Report
-from gc_warm.checks.template_check import SCHEMA, TemplateCheck
+from gc_warm.checks.template_check import TemplateCheck
+from gc_warm.endpoint_config import SCHEMA, TEMPLATES
 from gc_warm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from gc_warm.checks.finding import Finding
 
 __all__ = ["LOADING", "RULES", "Needs", "Rule", "check_endpoint"]
-
-TEMPLATES = ("user_config_template.yaml.j2", "user_config_template.yaml")
 
 
 def check_endpoint(

@@ -29,10 +29,11 @@ def main() -> None:
     _limit()
     request = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     os.environ.update(request["environment"])
-    from gc_warm.checks import harmless, rendering
+    from gc_warm.checks import harmless
+    from gc_warm.endpoint_config import own_runtime
 
     notes: list[str] = []
-    rendering.runtime()  # asks programs of this machine, which a config may not
+    request["runtime"] = own_runtime()  # asks programs of this machine, which a config may not
     harmless.disarm(notes, programs=request["folder"] is not None)
     answers = [_answer(request, options, notes) for options in request["options"]]
     Path(sys.argv[2]).write_text(json.dumps(answers), encoding="utf-8")
@@ -48,7 +49,8 @@ def _limit() -> None:
 
 
 def _answer(request: dict[str, Any], options: dict[str, Any], notes: list[str]) -> dict[str, Any]:
-    from gc_warm.checks import rendering
+    from gc_warm import endpoint_config
+    from gc_warm.checks import engine
 
     answer: dict[str, Any] = {"text": None, "settings": None, "failure": None}
     notes.clear()
@@ -56,18 +58,20 @@ def _answer(request: dict[str, Any], options: dict[str, Any], notes: list[str]) 
         if request["template"]:
             answer["step"] = "render"
             schema = request["schema"] and Path(request["schema"])
-            answer["text"] = rendering.render(Path(request["template"]), schema, options)
+            answer["text"] = endpoint_config.render(
+                Path(request["template"]), schema, options, runtime=request["runtime"]
+            )
             answer["step"] = "load"
-            config = rendering.load_text(answer["text"])
+            config = endpoint_config.load_text(answer["text"])
         elif request["folder"]:
             answer["step"] = "load"
-            config = rendering.load_folder(Path(request["folder"]))
+            config = endpoint_config.load_folder(Path(request["folder"]))
         else:
             answer["step"] = "load"
-            config = rendering.load_text(request["text"])
-        answer["settings"] = rendering.describe(config)
+            config = endpoint_config.load_text(request["text"])
+        answer["settings"] = engine.describe(config)
         answer["step"] = "start"
-        rendering.rehearse(config, str(Path(sys.argv[2]).parent))
+        engine.rehearse(config, str(Path(sys.argv[2]).parent))
     except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever it is
         answer["failure"] = _failure(error)
     answer["notes"] = list(dict.fromkeys(notes))

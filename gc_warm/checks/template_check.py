@@ -14,6 +14,7 @@ import jsonschema
 from gc_warm.checks.endpoint_rules.template import Template
 from gc_warm.checks.loading import Answer, load
 from gc_warm.checks.reading import original_lines, read_text, read_yaml
+from gc_warm.endpoint_config import ENVIRONMENT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,9 +22,7 @@ if TYPE_CHECKING:
 
     from gc_warm.checks.report import Report
 
-SCHEMA = "user_config_schema.json"
 EXAMPLE = "options.example.json"
-ENVIRONMENT = "user_environment.yaml"
 # Stands for options that a template needs and nobody gave, so that its other settings are checked.
 PLACEHOLDER = "placeholder:1.0"
 

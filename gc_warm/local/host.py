@@ -94,7 +94,6 @@ class Host:
         self._orderly = False
         self._config: Any = None
         self._split_request = _load("worker").split_request
-        self._reading = _load("endpoint_config")
 
     def run(self) -> None:
         """Do all this."""
@@ -135,7 +134,7 @@ class Host:
         os._exit(0)
 
     def _start(self) -> None:
-        self._config = self._reading.read(self._settings)
+        self._config = _load("on_this_machine").load(_load("../endpoint_config"), self._settings)
         run_command("endpoint_setup", self._config.endpoint_setup)
         self._config.engine.start(endpoint_id=uuid.uuid4(), run_dir=self._settings["run_dir"])
 
@@ -239,11 +238,11 @@ def remove_tree(path: str) -> None:
 
 
 def _load(name: str) -> types.ModuleType:
-    """Import a module that lies beside this one, under a name that no task asks for."""
-    ours = f"_gc_warm_local_{name}"
+    """Import a module by its path from here, under a name that no task asks for."""
+    ours = f"_gc_warm_local_{pathlib.Path(name).name}"
     if ours in sys.modules:
         return sys.modules[ours]
-    path = pathlib.Path(__file__).with_name(f"{name}.py")
+    path = pathlib.Path(__file__).parent / f"{name}.py"
     spec = importlib.util.spec_from_file_location(ours, path)
     assert spec is not None
     assert spec.loader is not None

@@ -10,10 +10,10 @@ import signal
 import socket
 import subprocess
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gc_warm.endpoint_config import own_runtime
 from gc_warm.errors.client import WorkerStartError
 from gc_warm.local import host, watcher
 from gc_warm.local.bare import make_python
@@ -87,7 +87,7 @@ class HostProcess:
     def _send_settings(self, settings: dict[str, Any]) -> None:
         """Send what it is to do, by a way that no other user can read: there may be secrets."""
         if settings["user_runtime"] is None:
-            settings["user_runtime"] = _own_runtime()
+            settings["user_runtime"] = own_runtime()
         self.channel.send(json.dumps(settings).encode())
 
     def _start(
@@ -153,10 +153,3 @@ class HostProcess:
             os.close(self._connection.detach())
         self._lifeline.close()
         self._output.forget()
-
-
-def _own_runtime() -> dict[str, Any]:
-    from globus_compute_sdk.sdk.batch import create_user_runtime
-
-    runtime: dict[str, Any] = json.loads(json.dumps(asdict(create_user_runtime())))
-    return runtime

@@ -5,14 +5,16 @@ import sys
 
 import parsl.providers
 import pytest
+from globus_compute_endpoint.endpoint.config import UserEndpointConfig
 from globus_compute_endpoint.engines import GlobusComputeEngine, ProcessPoolEngine
 from parsl.executors import HighThroughputExecutor
 from parsl.jobs.job_status_poller import JobStatusPoller
 from parsl.jobs.states import JobState
 from parsl.jobs.strategy import Strategy
 
-from gc_warm.checks import rendering
+from gc_warm import endpoint_config
 from gc_warm.checks.endpoint_rules import blocks, starting
+from gc_warm.checks.engine import describe
 from gc_warm.checks.harmless import REMEMBERED
 
 PROVIDERS = {
@@ -43,7 +45,7 @@ def test_defaults_of_engine_and_endpoint():
     assert blocks.HEARTBEAT_PERIOD == default(HighThroughputExecutor, "heartbeat_period")
     assert blocks.HEARTBEAT_THRESHOLD == default(HighThroughputExecutor, "heartbeat_threshold")
     assert default(HighThroughputExecutor, "block_error_handler") is True
-    config = rendering.UserEndpointConfig()
+    config = UserEndpointConfig()
     assert blocks.IDLE_HARD == config.idle_heartbeats_hard
     assert 0 == config.idle_heartbeats_soft
     assert blocks.HEARTBEAT_PERIOD == config.heartbeat_period
@@ -96,7 +98,7 @@ def test_what_is_described_loads_as_the_same():
         " block_error_handler: false, job_status_kwargs: {max_idletime: 7},"
         " provider: {type: LocalProvider, min_blocks: 1}}"
     )
-    engine = rendering.describe(rendering.load_text(text))["engine"]
+    engine = describe(endpoint_config.load_text(text))["engine"]
     assert (3, False, 7) == (
         engine["max_workers_per_node"],
         engine["block_error_handler"],
@@ -108,6 +110,6 @@ def test_what_is_described_loads_as_the_same():
 
 def test_process_pool_keeps_its_options():
     engine = ProcessPoolEngine(max_workers=2, max_tasks_per_child=9)
-    config = rendering.UserEndpointConfig(engine=engine)
-    described = rendering.describe(config)["engine"]
+    config = UserEndpointConfig(engine=engine)
+    described = describe(config)["engine"]
     assert (2, 9) == (described["max_workers"], described["max_tasks_per_child"])

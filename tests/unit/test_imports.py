@@ -27,15 +27,20 @@ ARROWS = {
     "worker": {"errors"},
     "shipping": {"errors", "worker"},
     "functions": set(),
+    "endpoint_config": set(),
     "client": {"errors", "worker", "shipping"},
-    "local": {"errors", "worker", "shipping"},
-    "checks": {"errors", "worker", "shipping"},
-    "demo": {"errors", "worker", "functions", "client", "local"},
+    "local": {"errors", "worker", "shipping", "endpoint_config"},
+    "checks": {"errors", "worker", "shipping", "endpoint_config"},
+    "demo": {"errors", "worker", "functions", "client", "local", "endpoint_config"},
     "commands": {
         *("errors", "worker", "shipping", "functions", "client", "local", "checks", "demo"),
+        "endpoint_config",
     },
     "cli": {"errors", "client", "commands"},
-    "pytest_plugin": {"errors", "worker", "shipping", "functions", "client", "local", "checks"},
+    "pytest_plugin": {
+        *("errors", "worker", "shipping", "functions", "client", "local", "checks"),
+        "endpoint_config",
+    },
     "__main__": {"cli"},
 }
 # Importing anything runs gc_warm/__init__.py first, and public names may ship a function.

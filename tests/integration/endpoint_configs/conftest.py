@@ -20,7 +20,7 @@ from globus_compute_common.messagepack.message_types import Task
 from globus_compute_endpoint.engines.base import GCFuture, GlobusComputeEngineBase
 from globus_compute_sdk.serialize import ComputeSerializer
 
-from gc_warm.checks import rendering
+from gc_warm import endpoint_config
 
 CONFIGS = Path(__file__).parents[3] / "endpoint_configs"
 SECONDS = 120
@@ -110,12 +110,12 @@ def running(  # noqa: PLR0917
     clocks: Mapping[str, Any],
     provider: Mapping[str, Any],
 ) -> Iterator[Running]:
-    text = rendering.render(
+    text = endpoint_config.render(
         CONFIGS / folder / "user_config_template.yaml.j2",
         CONFIGS / folder / "user_config_schema.json",
         options,
     )
-    engine = rendering.load_text(text).engine
+    engine = endpoint_config.load_text(text).engine
     clocks = dict(clocks)
     for name in {"heartbeat_period", "heartbeat_threshold"} & clocks.keys():
         setattr(engine.executor, name, clocks.pop(name))

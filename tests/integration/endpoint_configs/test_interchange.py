@@ -18,7 +18,7 @@ from globus_compute_common import messagepack
 from globus_compute_common.messagepack.message_types import Task
 from globus_compute_sdk.serialize import ComputeSerializer, JSONData, PureSourceTextInspect
 
-from gc_warm.checks import rendering
+from gc_warm import endpoint_config
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -119,7 +119,7 @@ def run(tmp_path):
 
 def rendered(folder, **options):
     config = CONFIGS / folder
-    return rendering.render(
+    return endpoint_config.render(
         config / "user_config_template.yaml.j2", config / "user_config_schema.json", options
     )
 

@@ -10,9 +10,11 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
+from globus_compute_endpoint.endpoint.config import CoreEndpointConfig
 
-from gc_warm.checks import rendering
+from gc_warm import endpoint_config
 from gc_warm.checks.endpoint import check_endpoint
+from gc_warm.checks.engine import describe
 
 CONFIGS = Path(__file__).parents[3] / "endpoint_configs"
 GOLDEN = Path(__file__).parent / "golden"
@@ -78,7 +80,7 @@ def as_at_a_site(monkeypatch, request):
 
 
 def render(folder, options):
-    return rendering.render(
+    return endpoint_config.render(
         CONFIGS / folder / "user_config_template.yaml.j2",
         CONFIGS / folder / "user_config_schema.json",
         options,
@@ -97,7 +99,7 @@ def test_folder_is_complete(folder):
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_loads_with_example_options(folder):
-    settings = rendering.describe(rendering.load_text(render(folder, example(folder))))
+    settings = describe(endpoint_config.load_text(render(folder, example(folder))))
     written = yaml.safe_load(render(folder, example(folder)))["engine"]
     assert written["type"] == settings["engine"]["type"]
     if "provider" in written:
@@ -106,7 +108,7 @@ def test_loads_with_example_options(folder):
 
 @pytest.mark.parametrize("folder", sorted({*FOLDERS} - {*REQUIRED}))
 def test_loads_with_no_options(folder):
-    assert rendering.load_text(render(folder, {})).engine is not None
+    assert endpoint_config.load_text(render(folder, {})).engine is not None
 
 
 @pytest.mark.parametrize(("folder", "option"), REQUIRED.items())
@@ -117,13 +119,13 @@ def test_names_the_option_that_is_missing(folder, option):
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_core_config_loads(folder):
-    core = rendering.load_folder(CONFIGS / folder)
-    assert isinstance(core, rendering.CoreEndpointConfig)
+    core = endpoint_config.load_folder(CONFIGS / folder)
+    assert isinstance(core, CoreEndpointConfig)
     assert core.display_name
 
 
 def test_high_security_allows_no_function_unless_named():
-    assert () == rendering.load_folder(CONFIGS / "high-security").allowed_functions
+    assert () == endpoint_config.load_folder(CONFIGS / "high-security").allowed_functions
 
 
 MALICIOUS = [
@@ -176,7 +178,7 @@ def test_schema_refuses_unknown_options(folder, name):
 @pytest.mark.parametrize("state", ["$(id)", "a'b", 'a"b', "a b", "a\nb", "`id`", "\\", "{{ x }}"])
 def test_a_state_is_quoted_even_without_its_schema(state):
     """The schema is the first line; this is the second."""
-    text = rendering.render(
+    text = endpoint_config.render(
         CONFIGS / "warm-pool" / "user_config_template.yaml.j2", None, {"state": state}
     )
     script = yaml.safe_load(text)["engine"]["provider"]["worker_init"]
@@ -201,7 +203,7 @@ def test_our_checker_finds_nothing(folder, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("folder", sorted({*FOLDERS} - {"process-pool", "kubernetes"}))
 def test_submit_script(folder, tmp_path, monkeypatch):
-    engine = rendering.load_text(render(folder, example(folder))).engine
+    engine = endpoint_config.load_text(render(folder, example(folder))).engine
     command = launch_command(engine, tmp_path)
     submit(engine.executor.provider, command, tmp_path, monkeypatch)
     written = (tmp_path / "scripts").iterdir()
@@ -210,7 +212,7 @@ def test_submit_script(folder, tmp_path, monkeypatch):
 
 
 def test_pod(kubernetes, tmp_path):
-    engine = rendering.load_text(render("kubernetes", example("kubernetes"))).engine
+    engine = endpoint_config.load_text(render("kubernetes", example("kubernetes"))).engine
     engine.executor.provider.submit(launch_command(engine, tmp_path), 1, "block-0")
     [pod] = kubernetes.pods
     pod["metadata"].pop("name")

@@ -15,7 +15,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gc_warm.checks import rendering
+from gc_warm import endpoint_config
 
 CONFIGS = Path(__file__).parents[3] / "endpoint_configs"
 SCHEMAS = {
@@ -28,7 +28,7 @@ SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
 
 def render(folder, options, *, schema=True):
     config = CONFIGS / folder
-    return rendering.render(
+    return endpoint_config.render(
         config / "user_config_template.yaml.j2",
         config / "user_config_schema.json" if schema else None,
         options,

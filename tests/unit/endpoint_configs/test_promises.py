@@ -11,7 +11,7 @@ import yaml
 from parsl.executors import HighThroughputExecutor
 from parsl.providers import KubernetesProvider
 
-from gc_warm.checks import rendering
+from gc_warm import endpoint_config
 
 CONFIGS = Path(__file__).parents[3] / "endpoint_configs"
 POLARIS = "list:24-31,56-63:16-23,48-55:8-15,40-47:0-7,32-39"
@@ -20,7 +20,7 @@ POLARIS = "list:24-31,56-63:16-23,48-55:8-15,40-47:0-7,32-39"
 def rendered(folder, **options):
     config = CONFIGS / folder
     return yaml.safe_load(
-        rendering.render(
+        endpoint_config.render(
             config / "user_config_template.yaml.j2", config / "user_config_schema.json", options
         )
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gc_warm.checks import rendering
+from gc_warm import endpoint_config
 
 CONFIGS = Path(__file__).parents[3] / "endpoint_configs"
 FOLDERS = ["pbs-gpu", "slurm-cpu", "slurm-gpu", "workstation-gpu"]
@@ -17,7 +17,7 @@ FOLDERS = ["pbs-gpu", "slurm-cpu", "slurm-gpu", "workstation-gpu"]
 def worker_init(folder):
     options = {"account": "a"} if folder in {"pbs-gpu", "slurm-gpu"} else {}
     config = CONFIGS / folder
-    text = rendering.render(
+    text = endpoint_config.render(
         config / "user_config_template.yaml.j2", config / "user_config_schema.json", options
     )
     return yaml.safe_load(text)["engine"]["provider"]["worker_init"]

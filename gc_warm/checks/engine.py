@@ -1,35 +1,18 @@
-"""Render and load endpoint configs with the endpoint's own code.
+"""What a loaded config holds, and whether its engine could start and submit a block.
 
-The only module of the checks that touches names that Globus Compute does not document;
+The only module of the checks that uses private names of Globus Compute and Parsl;
 tests/contract/test_endpoint_names.py fails when a new release moves them.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import inspect
 import json
-import os
-import pwd
-import uuid
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from globus_compute_endpoint.endpoint.config import CoreEndpointConfig, UserEndpointConfig
-from globus_compute_endpoint.endpoint.config.utils import (
-    get_config,
-    load_config_yaml,
-    load_user_config_schema,
-    load_user_config_template,
-    render_config_user_template,
-)
-from globus_compute_endpoint.endpoint.endpoint import Endpoint
-from globus_compute_endpoint.endpoint.identity_mapper import MappedPosixIdentity
 from globus_compute_endpoint.engines import GlobusComputeEngine, ProcessPoolEngine
-from globus_compute_sdk.sdk.batch import create_user_runtime
 from parsl.jobs.job_status_poller import JobStatusPoller
 from parsl.jobs.strategy import Strategy
 
@@ -38,72 +21,7 @@ from gc_warm.checks.harmless import REMEMBERED, Submitted
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = [
-    "CoreEndpointConfig",
-    "UserEndpointConfig",
-    "describe",
-    "load_folder",
-    "load_text",
-    "rehearse",
-    "render",
-    "runtime",
-    "template_paths",
-]
-
-
-def load_folder(folder: Path) -> CoreEndpointConfig | UserEndpointConfig:
-    """Load a folder's ``config.py`` or ``config.yaml``, as the endpoint does when it starts."""
-    return get_config(folder)
-
-
-def load_text(text: str) -> CoreEndpointConfig | UserEndpointConfig:
-    """Load a config from YAML, with its engine and provider."""
-    return load_config_yaml(text)
-
-
-def template_paths(folder: Path, core: CoreEndpointConfig) -> tuple[Path, Path]:
-    """Say which template and which schema belong to an endpoint."""
-    return (
-        Path(Endpoint.user_config_template_path(folder, core)),
-        Path(Endpoint.user_config_schema_path(folder, core)),
-    )
-
-
-def render(
-    template: Path,
-    schema: Path | None,
-    options: Mapping[str, Any],
-    *,
-    core: CoreEndpointConfig | None = None,
-) -> str:
-    """Render a template for one user, as the endpoint does for each new set of options.
-
-    Args:
-        template: The template's file.
-        schema: The schema's file; options are not checked if there is none.
-        options: What the user gives as ``user_endpoint_config``.
-        core: The endpoint's own config.
-    """
-    me = MappedPosixIdentity(
-        local_user_record=pwd.getpwuid(os.getuid()),
-        matched_identity=uuid.UUID(int=0),
-        globus_identity_candidates=[],
-    )
-    return render_config_user_template(
-        core or CoreEndpointConfig(),
-        load_user_config_template(template),
-        template,
-        me,
-        load_user_config_schema(schema) if schema else None,
-        dict(options),
-        json.loads(runtime()),
-    )
-
-
-@functools.cache
-def runtime() -> str:
-    """Return what this machine would tell of itself as a client, in JSON."""
-    return json.dumps(asdict(create_user_runtime()))
+    from globus_compute_endpoint.endpoint.config import CoreEndpointConfig, UserEndpointConfig
 
 
 def describe(config: CoreEndpointConfig | UserEndpointConfig) -> dict[str, Any]:
