@@ -6,6 +6,8 @@ VENV = .venv
 PACKAGE = --editable=.
 # What `make test` runs, where not everything: make test TESTS=tests/unit/worker
 TESTS =
+# Where `make docs` puts the site.
+SITE = site
 # What `make demo` identifies. Passed on through the environment, so that any path will do.
 DIR =
 export GC_WARM_DEMO_DIR := $(value DIR)
@@ -18,9 +20,10 @@ PROJECT := pyproject.toml constraints.txt
 DEMO := $(VENV)/.has-demo
 TEST := $(VENV)/.has-test
 DEV := $(VENV)/.has-dev
+DOCS := $(VENV)/.has-docs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow coverage bench lint constraints clean
+.PHONY: help demo test test-slow coverage bench lint docs constraints clean
 
 help:  ## List what can be made.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -48,15 +51,18 @@ lint: $(DEV)  ## Check style, formatting and types.
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+	@$(BIN)/pyright --pythonpath $(BIN)/python
 
-constraints: $(DEV)  ## Pin the newest releases of all dependencies in constraints.txt.
-	@$(PIP) install -qq uv
-	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 --extra dev \
-	    --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
-	    --output-file constraints.txt pyproject.toml
+docs: $(DOCS)  ## Build the documentation: open site/index.html. Dead links fail.
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --site-dir '$(abspath $(SITE))'
+
+constraints: | $(BIN)/python  ## Pin the newest releases of all dependencies, and of CI's tools.
+	@$(PIP) install -qq --requirement .ci/tools.txt
+	@$(COMPILE) --all-extras --no-annotate --output-file constraints.txt pyproject.toml
+	@$(COMPILE) --generate-hashes --output-file .ci/tools.txt .ci/tools.in
 
 clean:  ## Remove everything that make made, .venv included.
-	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache \
+	rm -rf $(VENV) build dist site htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache \
 	    .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -72,6 +78,13 @@ $(TEST): $(PROJECT) | $(BIN)/python
 $(DEV): $(PROJECT) | $(BIN)/python
 	@$(call install,dev)
 	@touch $(DEMO) $(TEST) $(DEV)
+
+$(DOCS): $(PROJECT) | $(BIN)/python
+	@$(call install,docs)
+	@touch $(DOCS)
+
+COMPILE = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 \
+    --no-header --no-emit-index-url --no-emit-find-links
 
 define install
 echo "Installing gc-warm with its [$(1)] extra into $(VENV) ..." >&2; \

@@ -11,6 +11,7 @@ prints; under ``<!-- console: exit 2 -->`` its last command ends so, and under
 
 import difflib
 import doctest
+import importlib
 import os
 import re
 import subprocess
@@ -20,6 +21,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
+import gc_warm
+import gc_warm.errors
 
 EXAMPLES = Path(__file__).parent
 REPOSITORY = EXAMPLES.parents[1]
@@ -163,6 +167,23 @@ def test_console_prints_what_it_shows(block):
 def test_no_block_escapes_by_its_name(language):
     wrong = [block.place for block in shown(language)]
     assert [] == wrong, "write ```python or ```console, which are tested"
+
+
+def test_the_reference_has_every_public_name():
+    pages = (REPOSITORY / "docs" / "reference").glob("*.md")
+    listed = [line for page in pages for line in page.read_text(encoding="utf-8").splitlines()]
+    listed = [line.removeprefix("::: ") for line in listed if line.startswith("::: ")]
+    parts = [importlib.import_module(f"gc_warm.errors.{part}") for part in gc_warm.errors.PARTS]
+    errors = {
+        f"gc_warm.errors.{name}"
+        for module in (gc_warm.errors, *parts)
+        for name, value in vars(module).items()
+        if isinstance(value, type) and value.__module__ == module.__name__
+    }
+    public = {f"gc_warm.{name}" for name in gc_warm.__all__} - {"gc_warm.__version__"}
+    elsewhere = {"gc_warm.GcWarmError", "gc_warm.RequirementError"}  # as gc_warm.errors.…
+    assert set() == (errors | public - elsewhere) - {*listed}
+    assert len(listed) == len({*listed})
 
 
 PAGE = """\

@@ -1,9 +1,10 @@
-"""A new user gets from a clone to the demo's table with one command."""
+"""What a fresh clone gives: the demo's table with one command, and a package that installs."""
 
 import os
 import shutil
 import subprocess
 import sys
+import venv
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,38 @@ def test_make_demo_is_all_it_takes(clone, tmp_path):
     assert "csv" in first.stdout.lower()
     assert 0 == second.returncode, second.stdout + second.stderr
     assert "Installing" not in second.stderr
+
+
+def run(*command, folder, status=0):
+    ended = subprocess.run(
+        [str(part) for part in command], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert status == ended.returncode, ended.stdout + ended.stderr
+    return ended.stdout + ended.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_wheel_and_sdist_are_the_same_package_and_run_in_a_bare_environment(clone, tmp_path):
+    run(sys.executable, "-m", "hatchling", "build", "-d", tmp_path / "dist", folder=clone)
+    (wheel,) = (tmp_path / "dist").glob("gc_warm-*.whl")
+    (sdist,) = (tmp_path / "dist").glob("gc_warm-*.tar.gz")
+
+    venv.create(tmp_path / "bare", with_pip=True)
+    binaries = tmp_path / "bare" / "bin"
+    pip = (binaries / "python", "-m", "pip", "--disable-pip-version-check", "--no-input")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    run(*pip, "wheel", "--no-deps", "--wheel-dir", elsewhere, sdist, folder=elsewhere)
+    assert wheel.read_bytes() == (elsewhere / wheel.name).read_bytes()
+
+    pinned = ("--constraint", clone / "constraints.txt")
+    run(*pip, "install", *pinned, wheel, folder=elsewhere)
+    version = wheel.name.split("-")[1]
+    assert f"gc-warm, version {version}" in run(binaries / "gc-warm", "--version", folder=elsewhere)
+    counting = ("gc-warm", "run", "gc_warm.functions.counter:increase_count", "--json")
+    said = run(binaries / counting[0], *counting[1:], folder=elsewhere, status=1)
+    assert "pip install 'gc-warm[endpoint]'" in said
+
+    run(*pip, "install", *pinned, f"{wheel}[endpoint]", folder=elsewhere)
+    assert '"count": 1' in run(binaries / counting[0], *counting[1:], folder=elsewhere)

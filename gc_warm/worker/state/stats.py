@@ -95,7 +95,8 @@ def stats() -> dict[str, Any]:
 
     Returns:
         The worker's ``host``, ``pid``, ``rank``, ``block`` and ``task_id``; under ``states`` the
-        `WarmInfo` of every initialiser by name, as a dictionary with its ``group``.
+        `WarmInfo` of every initialiser by name, as a dictionary with its ``group``. Where two
+        versions of a module are warm, the names of the second end in ``(2)``.
     """
     states: dict[str, Any] = {}
     for state in sorted(all_owners(), key=lambda state: state.name):

@@ -47,7 +47,9 @@ def disable() -> Disabled:
     """Make every call of every initialiser build, and tear down when the task's call ends.
 
     For tests of your own code: nothing is kept from one test to the next. What is warm already is
-    released. In a ``with`` statement, warmth returns at its end; otherwise `enable` restores it.
+    released. What is built outside a self-contained function's call is torn down before the next
+    build of the same initialiser. In a ``with`` statement, warmth returns at its end; otherwise
+    `enable` restores it.
     """
     global _disabled  # noqa: PLW0603
     _disabled += 1

@@ -53,10 +53,13 @@ class Warm(Protocol[P, T]):
         """Return what has happened to the states in this process, and which are alive."""
 
     def clear(self) -> None:
-        """Release every state of this initialiser, newest first; those in use when that ends."""
+        """Release every state of this initialiser, newest first; those in use when that ends.
+
+        Failures that ``retry_after`` remembers are forgotten.
+        """
 
     def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> bool:
-        """Release the state for these arguments; say whether there was one."""
+        """Release the state for these arguments; return whether there was one."""
 
 
 # A class's own dictionary holds methods and descriptors: nothing of it belongs on a function.
@@ -146,7 +149,8 @@ def warm(
         max_uses: Release a state after so many uses.
         retry_after: After a failed build, raise its error again at once for so long, in seconds,
             instead of building.
-        wait: How long to wait for a place, for another thread's build, or for a turn, in seconds.
+        wait: How long to wait for a place, for another thread's build, or for a turn, in seconds
+            of the real clock.
         builds_per_node: How many builds of this initialiser, or of its group, may run at a time on
             one node, over all of its workers; the others wait for their turn. None for any number.
         background: Build in a thread of its own, which goes on if the task that needs the state is
@@ -160,7 +164,11 @@ def warm(
         A function that is called like the initialiser, with the methods of `Warm`.
 
     Raises:
-        UsageError: An option or the initialiser is not usable.
+        UsageError: An option or the initialiser is not usable. A call of what is returned raises
+            what the initialiser raises, with a note if another state had to leave for the build
+            (Python 3.11 and newer); or `UnhashableArgumentError`, `CapacityError`,
+            `RecursiveBuildError`, `WarmTimeoutError`, `BusyError`. What a teardown raises is logged
+            and counted.
     """
     options = Options(
         maxsize=maxsize,
