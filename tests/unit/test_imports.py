@@ -1,13 +1,12 @@
 """Who may import whom (DESIGN.md, section 3), by importing and by reading.
 
-Importing each module in a fork of a fresh interpreter shows what it really loads; reading shows what stands
-inside functions, too.
+Importing each module in a fork of a fresh interpreter shows what it really loads; reading shows
+what stands inside functions, too.
 """
 
 import ast
 import graphlib
 import importlib.util
-import json
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
