@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import http.client
+import fcntl
 import json
 import os
 import shlex
@@ -12,7 +11,7 @@ import signal
 import tempfile
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gc_warm.local.service.service import LocalService
+
+_ELSEWHERE = "Set TMPDIR to a folder of your own, here and where you use the service."
 
 
 @click.command(
@@ -114,56 +115,51 @@ def _exports(environment: dict[str, str]) -> str:
     return "\n".join(f"export {key}={shlex.quote(value)}" for key, value in environment.items())
 
 
-# What `--env` finds: each running service notes its environments in a file of the user's own.
+# What `--env` finds: each running service notes its environments in a file, and holds a lock on it.
 
 
 def _note(port: int) -> Path:
-    return Path(tempfile.gettempdir(), f"gc-warm-serve-{os.getuid()}-{port}.json")
+    # Containers with networks of their own may share the folder for temporary files.
+    network = Path("/proc/self/ns/net")
+    number = network.stat().st_ino if network.exists() else 0
+    return Path(tempfile.gettempdir(), f"gc-warm-serve-{os.getuid()}-{number}-{port}.json")
+
+
+def _open_note(path: Path, flags: int = 0) -> TextIO:
+    try:
+        note = os.fdopen(os.open(path, os.O_RDWR | os.O_NOFOLLOW | flags, 0o600), "r+")
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise GcWarmError(f"{path}: {error.strerror}. {_ELSEWHERE}") from error
+    if os.fstat(note.fileno()).st_uid != os.getuid():
+        note.close()
+        raise GcWarmError(f"{path} is someone else's. {_ELSEWHERE}")
+    return note
 
 
 @contextlib.contextmanager
 def _announced(service: LocalService, identities: tuple[str, ...]) -> Iterator[None]:
     path = _note(service.port)
     environments = [service.environment_of(service.identity(each)) for each in identities]
-    path.unlink(missing_ok=True)
-    path.touch(mode=0o600, exist_ok=False)
-    path.write_text(json.dumps(environments))
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)
+    with _open_note(path, os.O_CREAT) as note:
+        note.truncate()
+        json.dump(environments, note)
+        note.flush()
+        fcntl.flock(note, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def _running(port: int) -> list[dict[str, str]]:
-    path = _note(port)
-    try:
-        if path.stat().st_uid != os.getuid():
-            raise GcWarmError(f"{path} is someone else's.")
-        found: list[dict[str, str]] = json.loads(path.read_text())
-        known = _knows(port, found[0])  # one that was killed has left its note
-    except (FileNotFoundError, ConnectionError) as error:
-        raise GcWarmError(
-            f"No service runs on port {port}. Start one in another terminal: gc-warm serve."
-        ) from error
-    if not known:
-        raise GcWarmError(
-            f"What answers on port {port} is not the service that wrote {path}: another container, "
-            "or network namespace, may share this folder. Use the variables that the service "
-            "printed, or start each service with a TMPDIR of its own."
-        )
-    return found
-
-
-def _knows(port: int, environment: dict[str, str]) -> bool:
-    """Return whether a service knows these credentials."""
-    names = "GLOBUS_COMPUTE_CLIENT_ID", "GLOBUS_COMPUTE_CLIENT_SECRET"
-    basic = base64.b64encode(":".join(environment[each] for each in names).encode()).decode()
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    with contextlib.closing(connection):
+    with contextlib.suppress(FileNotFoundError), _open_note(_note(port)) as note:
         try:
-            # It answers those whom it knows, and this question changes nothing.
-            headers = {"Authorization": f"Basic {basic}"}
-            connection.request("POST", "/v2/oauth2/token/introspect", headers=headers)
-            return connection.getresponse().status == http.client.OK
-        except (http.client.HTTPException, TimeoutError):
-            return False
+            fcntl.flock(note, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            found: list[dict[str, str]] = json.load(note)
+            return found
+    raise GcWarmError(
+        f"No service runs on port {port}. Start one in another terminal: gc-warm serve."
+    )

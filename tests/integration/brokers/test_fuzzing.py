@@ -196,13 +196,13 @@ async def fuzz(seed, number):
     await broker.start()
     codes, before = set(), 0.0
     for count in range(number):
-        codes.update(await feed(broker._site, streams.next(), streams.random.choice([1, 2, 7])))
+        codes.update(await feed(broker, streams.next(), streams.random.choice([1, 2, 7])))
         if count % 500 == 499:
             assert [] == [q for q in broker.topology.queues.values() if q.consumers or q.owner]
             clear(broker)
         if count == number // 2:
             before = memory()
-    assert 0 == broker.connections
+    assert 0 == len(broker.peers)
     assert b"body" == await asyncio.to_thread(use, broker.url(USER))
     clear(broker)
     grown = memory() - before

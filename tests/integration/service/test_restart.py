@@ -15,7 +15,7 @@ from globus_compute_sdk.serialize import AllCodeStrategies, ComputeSerializer
 from gc_warm.local.service import sdk
 from gc_warm.local.service.agent import Agent
 from gc_warm.local.service.amqp.queues import Message
-from gc_warm.local.service.messages.queues import task_in
+from gc_warm.local.service.messages.contents import task_in
 from gc_warm.local.service.state.records import Identity
 
 pytestmark = pytest.mark.slow

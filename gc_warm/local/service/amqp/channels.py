@@ -1,28 +1,25 @@
-"""Channels: what a peer asks of exchanges and queues, and what it has not yet acknowledged."""
+"""Channels: what a peer asks of exchanges and queues."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from itertools import takewhile
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pamqp import base, commands
 
 from gc_warm.errors.service import AmqpError
-from gc_warm.local.service.amqp.hosts import VirtualHost, unique_name
+from gc_warm.local.service.amqp import hosts
+from gc_warm.local.service.amqp.deliveries import Deliveries
 from gc_warm.local.service.amqp.queues import Consumer, Entry, Exchange, Message, Queue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
+    from gc_warm.local.service.amqp.hosts import Action, VirtualHost
     from gc_warm.local.service.amqp.wire import ContentHeader
 
 Basic = commands.Basic
-
-
-Action = Literal["configure", "write", "read"]
-"""What one may or may not do with queues and exchanges: the brokers' own three words."""
 
 
 class Link(ABC):
@@ -77,7 +74,6 @@ class Subscription(Consumer):
         self.exclusive = method.exclusive
         self.no_ack = method.no_ack
         self.prefetch = 0 if method.no_ack else prefetch
-        self.unsettled = 0
 
     def is_ready(self) -> bool:
         """Return whether another message may be delivered now."""
@@ -91,13 +87,6 @@ class Subscription(Consumer):
     def queue_deleted(self) -> None:
         """Tell the peer that no more messages will come."""
         self.channel.lose(self)
-
-
-@dataclass
-class _Delivery:
-    queue: Queue
-    entry: Entry
-    subscription: Subscription | None
 
 
 class Channel:
@@ -116,8 +105,7 @@ class Channel:
         self._host = link.host
         self._arriving: _Arriving | None = None
         self._subscriptions: dict[str, Subscription] = {}
-        self._unsettled: dict[int, _Delivery] = {}
-        self._last_tag = 0
+        self._sent = Deliveries()
         self._prefetch = 0
         self._shared_prefetch = 0
         self._confirming = False
@@ -191,12 +179,12 @@ class Channel:
 
     def is_ready(self, subscription: Subscription) -> bool:
         """Return whether one of its consumers may be sent another message now."""
-        full = self._shared_prefetch and len(self._unsettled) >= self._shared_prefetch
+        full = self._shared_prefetch and len(self._sent) >= self._shared_prefetch
         return (subscription.no_ack or not full) and self._link.can_send()
 
     def deliver(self, subscription: Subscription, entry: Entry) -> None:
         """Send a message to one of its consumers."""
-        tag = self._next_tag(subscription.queue, entry, subscription, keep=not subscription.no_ack)
+        tag = self._sent.add(subscription.queue, entry, subscription, keep=not subscription.no_ack)
         message = entry.message
         method = Basic.Deliver(
             subscription.tag, tag, entry.redelivered, message.exchange, message.routing_key
@@ -220,43 +208,7 @@ class Channel:
         subscriptions, self._subscriptions = self._subscriptions, {}
         for subscription in subscriptions.values():
             self._host.leave(subscription.queue, subscription)
-        self._return(list(self._unsettled))
-
-    def _next_tag(
-        self, queue: Queue, entry: Entry, subscription: Subscription | None, *, keep: bool
-    ) -> int:
-        self._last_tag += 1
-        if keep:
-            self._unsettled[self._last_tag] = _Delivery(queue, entry, subscription)
-            if subscription:
-                subscription.unsettled += 1
-        else:
-            queue.settle([entry])
-        return self._last_tag
-
-    def _settle(self, tags: list[int]) -> None:
-        for queue, entries in self._take_from(tags):
-            queue.settle(entries)
-
-    def _return(self, tags: list[int]) -> None:
-        for queue, entries in self._take_from(tags):
-            queue.put_back(entries)
-
-    def _take_from(self, tags: list[int]) -> Iterable[tuple[Queue, list[Entry]]]:
-        by_queue: dict[Queue, list[Entry]] = {}
-        for tag in tags:
-            delivery = self._unsettled.pop(tag)
-            by_queue.setdefault(delivery.queue, []).append(delivery.entry)
-            if delivery.subscription:
-                delivery.subscription.unsettled -= 1
-        return by_queue.items()
-
-    def _named(self, tag: int, *, multiple: bool) -> list[int]:
-        if multiple and tag == 0:
-            return list(self._unsettled)
-        if tag not in self._unsettled:
-            raise AmqpError(406, f"unknown delivery tag {tag}")
-        return [*takewhile(lambda each: each <= tag, self._unsettled)] if multiple else [tag]
+        self._sent.put_back(self._sent.tags())
 
     def _demand(self, action: Action, name: str, key: str = "") -> None:
         if not self._link.may(action, name, key):
@@ -266,12 +218,12 @@ class Channel:
     # Exchanges
 
     def _declare_exchange(self, method: commands.Exchange.Declare) -> base.Frame:
-        _refuse_default(method.exchange)
+        hosts.refuse_default(method.exchange)
         if method.passive:
             self._host.find_exchange(method.exchange)
         else:
             self._demand("configure", method.exchange)
-            _refuse_arguments(method.arguments)
+            hosts.refuse_arguments(method.arguments)
             wanted = Exchange(
                 method.exchange,
                 method.exchange_type,
@@ -283,7 +235,7 @@ class Channel:
         return commands.Exchange.DeclareOk()
 
     def _delete_exchange(self, method: commands.Exchange.Delete) -> base.Frame:
-        _refuse_default(method.exchange)
+        hosts.refuse_default(method.exchange)
         self._demand("configure", method.exchange)
         self._host.delete_exchange(method.exchange, if_unused=method.if_unused)
         return commands.Exchange.DeleteOk()
@@ -305,7 +257,7 @@ class Channel:
             queue = self._host.find_queue(method.queue, self._link)
         else:
             self._demand("configure", method.queue)
-            _refuse_arguments(method.arguments)
+            hosts.refuse_arguments(method.arguments)
             queue = self._host.declare_queue(
                 method.queue,
                 user=self._link,
@@ -328,7 +280,7 @@ class Channel:
         self, method: commands.Queue.Bind | commands.Queue.Unbind
     ) -> tuple[Queue, Exchange, str]:
         queue = self._find_queue(method.queue)
-        _refuse_default(method.exchange)
+        hosts.refuse_default(method.exchange)
         self._demand("write", queue.name)
         self._demand("read", method.exchange)
         # Without any name, it is the last declared queue, and its name the key.
@@ -365,7 +317,7 @@ class Channel:
         if method.consumer_tag in self._subscriptions:
             raise AmqpError(530, f"attempt to reuse consumer tag '{method.consumer_tag}'")
         queue = self._readable(method.queue)
-        method.consumer_tag = method.consumer_tag or unique_name("amq.ctag-")
+        method.consumer_tag = method.consumer_tag or hosts.unique_name("amq.ctag-")
         subscription = Subscription(self, queue, method, self._prefetch)
         queue.add(subscription)
         self._subscriptions[subscription.tag] = subscription
@@ -389,30 +341,27 @@ class Channel:
         entry = queue.take()
         if entry is None:
             return Basic.GetEmpty()
-        tag = self._next_tag(queue, entry, None, keep=not method.no_ack)
+        tag = self._sent.add(queue, entry, None, keep=not method.no_ack)
         message = entry.message
-        found = Basic.GetOk(
-            tag, entry.redelivered, message.exchange, message.routing_key, len(queue)
-        )
+        place = message.exchange, message.routing_key
+        found = Basic.GetOk(tag, entry.redelivered, *place, len(queue))
         self._link.send_content(self.number, found, message)
         return None
 
     def _acknowledge(self, method: commands.Basic.Ack) -> None:
-        self._settle(self._named(method.delivery_tag, multiple=method.multiple))
+        self._sent.settle(self._sent.tags(method.delivery_tag, multiple=method.multiple))
         self.serve()
 
     def _reject(self, method: commands.Basic.Nack | commands.Basic.Reject) -> None:
-        tags = self._named(method.delivery_tag or 0, multiple=getattr(method, "multiple", False))
-        if method.requeue:
-            self._return(tags)
-        else:
-            self._settle(tags)
+        multiple = getattr(method, "multiple", False)
+        end = self._sent.put_back if method.requeue else self._sent.settle
+        end(self._sent.tags(method.delivery_tag or 0, multiple=multiple))
         self.serve()
 
     def _recover_now(self, method: commands.Basic.Recover) -> None:
         if not method.requeue:
             raise AmqpError(540, "requeue=false is not implemented")
-        self._return(list(self._unsettled))
+        self._sent.put_back(self._sent.tags())
         self.serve()
 
     def _recover(self, method: commands.Basic.Recover) -> base.Frame:
@@ -450,19 +399,3 @@ class Channel:
         commands.Confirm.Select: _confirm,
         commands.Channel.Flow: _flow,
     }
-
-
-_IGNORED_ARGUMENTS = {"x-queue-mode", "x-queue-version"}
-
-
-def _refuse_default(exchange: str) -> None:
-    if not exchange:
-        raise AmqpError(403, "operation not permitted on the default exchange")
-
-
-def _refuse_arguments(arguments: dict[str, Any]) -> None:
-    """Refuse what would silently not be done. Others, brokers ignore."""
-    for name, value in arguments.items():
-        known = name in _IGNORED_ARGUMENTS or (name, value) == ("x-queue-type", "classic")
-        if name == "alternate-exchange" or (name.startswith("x-") and not known):
-            raise AmqpError(540, f"argument '{name}' is not implemented")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from gc_warm.errors.service import AmqpError
 from gc_warm.local.service.amqp.queues import Exchange, Message, Queue
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 _KINDS = ("direct", "fanout", "topic")
 _RESERVED = "amq."
+_IGNORED_ARGUMENTS = {"x-queue-mode", "x-queue-version"}
+
+Action = Literal["configure", "write", "read"]
+"""What one may or may not do with queues and exchanges: the brokers' own three words."""
 
 
 class VirtualHost:
@@ -217,3 +221,17 @@ def _compare(what: str, name: str, found: object, wanted: object) -> None:
         raise AmqpError(
             406, f"inequivalent arg '{name}' for {what}: received '{new}' but current is '{old}'"
         )
+
+
+def refuse_arguments(arguments: dict[str, Any]) -> None:
+    """Refuse what would silently not be done. Others, brokers ignore."""
+    for name, value in arguments.items():
+        known = name in _IGNORED_ARGUMENTS or (name, value) == ("x-queue-type", "classic")
+        if name == "alternate-exchange" or (name.startswith("x-") and not known):
+            raise AmqpError(540, f"argument '{name}' is not implemented")
+
+
+def refuse_default(exchange: str) -> None:
+    """Refuse what cannot be done to the default exchange."""
+    if not exchange:
+        raise AmqpError(403, "operation not permitted on the default exchange")

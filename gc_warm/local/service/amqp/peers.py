@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import logging
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pamqp import base, commands, common, constants
@@ -13,13 +11,15 @@ from pamqp import base, commands, common, constants
 from gc_warm.errors.service import AmqpError
 from gc_warm.local.service.amqp import wire
 from gc_warm.local.service.amqp.channels import Channel, Link
+from gc_warm.local.service.amqp.streams import Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    import asyncio
+    from collections.abc import Callable
 
-    from gc_warm.local.service.amqp.channels import Action
-    from gc_warm.local.service.amqp.hosts import VirtualHost
+    from gc_warm.local.service.amqp.hosts import Action
     from gc_warm.local.service.amqp.queues import Message
+    from gc_warm.local.service.amqp.site import Site
     from gc_warm.local.service.amqp.wire import Piece
 
 log = logging.getLogger(__name__)
@@ -34,57 +34,10 @@ _PRODUCT: common.FieldTable = {
         "authentication_failure_close": True,
     },
 }
-# More than this is not collected for one peer in one turn of the loop: the others have theirs.
-_ENOUGH = 64 * 1024
 _Expected = TypeVar("_Expected", bound=base.Frame)
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What peers may take.
-
-    Args:
-        connections: Connections at a time; further ones are dropped.
-        channels: Channels of a connection.
-        frame_bytes: Size of a frame.
-        message_bytes: Size of a message's body.
-        handshake_seconds: Time to say who one is.
-        closing_seconds: Time to confirm that a connection is closed.
-    """
-
-    connections: int = 1000
-    channels: int = 128
-    frame_bytes: int = 128 * 1024
-    message_bytes: int = 16 * 1024 * 1024
-    handshake_seconds: float = 10
-    closing_seconds: float = 1
-
-
-@dataclass
-class Site:
-    """What all peers of a broker share.
-
-    Args:
-        credentials: Passwords of users.
-        virtual_host: The name by which the virtual host is known, besides ``/``.
-        heartbeat: The interval that is proposed, in seconds; 0 for none.
-        limits: What peers may take.
-        host: The virtual host.
-        may: Whether a user may do something with a queue or an exchange, for a routing key.
-    """
-
-    credentials: Mapping[str, str]
-    virtual_host: str
-    heartbeat: int
-    limits: Limits
-    host: VirtualHost
-    may: Callable[[str, Action, str, str], bool]
-    peers: set[Peer] = field(default_factory=set)
-    on_empty: Callable[[], None] = lambda: None
-    """Called when the last peer has gone."""
-
-
-class Peer(asyncio.Protocol, Link):
+class Peer(Stream, Link):
     """The connection of one client.
 
     Args:
@@ -92,15 +45,13 @@ class Peer(asyncio.Protocol, Link):
     """
 
     def __init__(self, site: Site) -> None:
-        self.host = site.host
+        super().__init__()
+        self.host = site.topology
         self.user = ""
         self.largest_message = site.limits.message_bytes
         self.notify_of_deleted = False
         self._site = site
         self._limits = site.limits
-        self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport
-        self._timer: asyncio.TimerHandle | None = None
         # The next method for the connection itself is for this.
         self._next_step: Callable[[base.Frame], None] = self._on_start_ok
         self._greeted = False
@@ -111,73 +62,37 @@ class Peer(asyncio.Protocol, Link):
         self._largest_channel = 0
         self._largest_frame = wire.SMALLEST_FRAME
         self._heartbeat = 0
-        self._heard = self._sent = self._loop.time()
-        self._inbox = bytearray()
-        self._outbox: list[bytes] = []
-        self._outbox_size = 0
-        self._held_back = False
 
     # From and to the network
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection, or drop it if there are too many."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._full = False
+        super().connection_made(transport)
         self._site.peers.add(self)
         if len(self._site.peers) > self._limits.connections:
             log.warning("dropped a connection: there are %d already", self._limits.connections)
             self.drop()
-        self._call_later(self._limits.handshake_seconds, self._give_up)
+        self.give_up_in(self._limits.handshake_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Return what the peer has not acknowledged."""
         log.debug("connection of %s lost: %s", self.user or "nobody", exc)
         self._release()
-        self._outbox.clear()
-        if self._timer:
-            self._timer.cancel()
+        super().connection_lost(exc)
         self._site.peers.discard(self)
         if not self._site.peers:
             self._site.on_empty()
 
-    def data_received(self, data: bytes) -> None:
-        """Do what can be done with what has come."""
-        self._heard = self._loop.time()
-        if not self._lost_track:
-            self._inbox += data
-            self._read()
-
-    def pause_writing(self) -> None:
-        """Deliver nothing, and do nothing that would be answered, until the peer has caught up."""
-        self._full = True
-
-    def resume_writing(self) -> None:
-        """Go on."""
-        self._full = False
-        self._heard = self._loop.time()
-        self._go_on()
-
-    def drop(self) -> None:
-        """End the connection without a word."""
-        self._transport.abort()
-
-    def _call_later(self, seconds: float, callback: Callable[[], None]) -> None:
-        if self._timer:
-            self._timer.cancel()
-        self._timer = self._loop.call_later(seconds, callback)
-
-    def _give_up(self) -> None:
-        log.info("dropped a connection that did not finish its handshake or close in time")
-        self.drop()
+    def serve(self) -> None:
+        """Deliver what was held back."""
+        for channel in list(self._channels.values()):
+            channel.serve()
 
     # Sending
 
     def can_send(self) -> bool:
         """Return whether the peer keeps up with what it is sent."""
-        ready = not self._full and self._outbox_size < _ENOUGH
-        self._held_back = self._held_back or not ready
-        return ready and not self._closing
+        return self.keeps_up() and not self._closing
 
     def may(self, action: Action, name: str, key: str = "") -> bool:
         """Return whether the user may do something with a queue or an exchange."""
@@ -185,48 +100,28 @@ class Peer(asyncio.Protocol, Link):
 
     def send(self, channel: int, *methods: base.Frame) -> None:
         """Send methods."""
-        self._write(wire.encode(channel, *methods))
+        self.write(wire.encode(channel, *methods))
 
     def send_content(self, channel: int, method: base.Frame, message: Message) -> None:
         """Send a method, and the message that belongs to it."""
         for part in wire.encode_content(
             channel, method, message.header, message.body, self._largest_frame
         ):
-            self._write(part)
-
-    def _write(self, data: bytes) -> None:
-        # What is sent in one turn of the loop goes out in one piece.
-        if not self._outbox:
-            self._loop.call_soon(self._flush)
-        self._outbox.append(data)
-        self._outbox_size += len(data)
-
-    def _flush(self) -> None:
-        if not self._outbox:
-            return
-        data = b"".join(self._outbox)
-        self._outbox.clear()
-        self._outbox_size = 0
-        self._sent = self._loop.time()
-        self._transport.write(data)
-        self._go_on()
-
-    def _go_on(self) -> None:
-        if self._held_back and not self._full:
-            self._held_back = False
-            self._read()
-            for channel in list(self._channels.values()):
-                channel.serve()
+            self.write(part)
 
     # Receiving
 
-    def _read(self) -> None:
+    def read(self) -> None:
+        """Do what can be done with what has come."""
+        if self._lost_track:
+            self.inbox.clear()
+            return
         place = 0
         try:
             if not self._greeted:
                 place = self._greet()
             while self._greeted and (self.can_send() or self._closing):
-                piece = wire.take_frame(self._inbox, place, self._largest_frame)
+                piece = wire.take_frame(self.inbox, place, self._largest_frame)
                 if piece is None:
                     break
                 place += wire.frame_size(piece)
@@ -235,29 +130,23 @@ class Peer(asyncio.Protocol, Link):
             # Where one frame is wrong, the next cannot be found.
             self._lost_track = error.code == 501  # noqa: PLR2004 - FRAME_ERROR
             self._refuse(error)
-        del self._inbox[: len(self._inbox) if self._lost_track else place]
+        del self.inbox[: len(self.inbox) if self._lost_track else place]
         # Before anything is confirmed: what is sent goes out in the loop's next turn.
         self.host.commit()
-        self._heed_pace()
-
-    def _heed_pace(self) -> None:
-        """Read no more than is answered; the network then holds back the peer."""
-        if self.can_send() or self._closing:
-            self._transport.resume_reading()
-        else:
-            self._transport.pause_reading()
+        # No more than is answered.
+        self.heed_pace(read=self.can_send() or self._closing)
 
     def _greet(self) -> int:
         size = len(wire.GREETING)
-        if self._inbox[:size] == wire.GREETING:
+        if self.inbox[:size] == wire.GREETING:
             self._greeted = True
             self.send(0, commands.Connection.Start(0, 9, _PRODUCT, "PLAIN", "en_US"))
             return size
-        if len(self._inbox) >= size or not wire.GREETING.startswith(self._inbox):
+        if len(self.inbox) >= size or not wire.GREETING.startswith(self.inbox):
             # The answer that the specification prescribes: the greeting that would be right.
-            self._write(wire.GREETING)
+            self.write(wire.GREETING)
             self._lost_track = True
-            self._finish()
+            self._end()
         return 0
 
     def _take(self, piece: Piece) -> None:
@@ -280,7 +169,7 @@ class Peer(asyncio.Protocol, Link):
         if isinstance(method, commands.Connection.Close):
             self.send(0, commands.Connection.CloseOk())
         if isinstance(method, (commands.Connection.Close, commands.Connection.CloseOk)):
-            self._finish()
+            self._end()
 
     # The connection itself
 
@@ -331,22 +220,21 @@ class Peer(asyncio.Protocol, Link):
         _expect(method, commands.Connection.Close)
         self._release()
         self.send(0, commands.Connection.CloseOk())
-        self._finish()
+        self._end()
 
     def _watch(self) -> None:
         """See that the peer lives, and show that this side does."""
         if not self._heartbeat:
-            if self._timer:
-                self._timer.cancel()
+            self.cancel_timer()
             return
-        now = self._loop.time()
-        if now - self._heard > 2 * self._heartbeat:
+        now = self.loop.time()
+        if now - self.heard > 2 * self._heartbeat:
             log.warning("dropped the connection of %s, silent for two heartbeats", self.user)
             self.drop()
             return
-        if now - self._sent >= self._heartbeat / 2 and not self._full:
-            self._write(wire.HEARTBEAT)
-        self._call_later(self._heartbeat / 2, self._watch)
+        if now - self.sent >= self._heartbeat / 2 and not self.full:
+            self.write(wire.HEARTBEAT)
+        self.call_later(self._heartbeat / 2, self._watch)
 
     # Channels
 
@@ -417,20 +305,19 @@ class Peer(asyncio.Protocol, Link):
     def _refuse(self, error: AmqpError) -> None:
         log.info("closed the connection of %s: %s", self.user or "nobody", error.text)
         if self._closing:
-            self._finish()
+            self._end()
             return
         self._release()
         self.send(0, commands.Connection.Close(error.code, wire.reply_text(error), 0, 0))
-        self._flush()
+        self.flush()
         # The peer confirms, and ends the connection. It is read until then: with something unread,
         # the system would reset the connection, and the peer might not see why.
-        self._call_later(self._limits.closing_seconds, self._give_up)
+        self.give_up_in(self._limits.closing_seconds)
 
-    def _finish(self) -> None:
+    def _end(self) -> None:
         self._closing = True
-        self._flush()
-        self._transport.close()
-        self._call_later(self._limits.closing_seconds, self._give_up)
+        self.finish()
+        self.give_up_in(self._limits.closing_seconds)
 
     def _release(self) -> None:
         self._closing = True

@@ -9,6 +9,8 @@ import heapq
 from abc import ABC, abstractmethod
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import accumulate
+from operator import or_
 from typing import TYPE_CHECKING
 
 from gc_warm.errors.service import AmqpError
@@ -88,6 +90,8 @@ class Consumer(ABC):
     """What takes messages from a queue."""
 
     exclusive: bool
+    unsettled = 0
+    """How many messages it has that it has not acknowledged."""
 
     @abstractmethod
     def is_ready(self) -> bool:
@@ -249,20 +253,12 @@ class Exchange:
 
 def matches(pattern: str, key: str) -> bool:
     """Return whether a routing key fits a topic: ``*`` is one word, ``#`` any number of them."""
-    topic = pattern.split(".") if pattern else []
-    reached = _skip_any(topic, {0})
-    for word in key.split(".") if key else []:
-        stay = {at for at in reached if at < len(topic) and topic[at] == "#"}
-        step = {at + 1 for at in reached if at < len(topic) and topic[at] in {"*", word}}
-        reached = _skip_any(topic, stay | step)
-    return len(topic) in reached
-
-
-def _skip_any(topic: list[str], places: set[int]) -> set[int]:
-    found = set(places)
-    for place in places:
-        at = place
-        while at < len(topic) and topic[at] == "#":
-            at += 1
-            found.add(at)
-    return found
+    words = key.split(".") if key else []
+    # Whether what has been read of the pattern fits the first none, one, two … of the words.
+    fits = [True, *(False for _ in words)]
+    for part in pattern.split(".") if pattern else []:
+        if part == "#":
+            fits = list(accumulate(fits, or_))
+        else:
+            fits = [False, *(fit and part in {"*", word} for fit, word in zip(fits, words))]  # noqa: B905 - one more
+    return fits[-1]

@@ -12,17 +12,9 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from globus_compute_common import messagepack
-from globus_compute_common.messagepack.message_types import (
-    EPStatusReport,
-    Result,
-    ResultErrorDetails,
-)
-from globus_compute_common.messagepack.message_types import (
-    Task as TaskMessage,
-)
+from globus_compute_common.messagepack.message_types import Result
 
-from gc_warm.local.service.messages import queues
+from gc_warm.local.service.messages import contents, queues
 from gc_warm.local.service.messages.connection import Connection, Lost
 from gc_warm.local.service.state.refusals import Unavailable
 from gc_warm.local.service.state.tasks import Ended
@@ -247,31 +239,22 @@ class Courier:
                 self._held.append(task)
                 continue
             await self._have_endpoint_queues(task.user_endpoint)
-            buffer = state.functions.code(task.function) + state.tasks.payload(task)
-            body = messagepack.pack(TaskMessage(task_id=task.id, task_buffer=buffer))
-            confirmed = connection.publish(
-                "", queues.tasks(task.user_endpoint), body, headers=queues.task_headers(task)
-            )
+            code, payload = state.functions.code(task.function), state.tasks.payload(task)
+            body, headers = contents.pack_task(task, code, payload), contents.task_headers(task)
+            queue = queues.tasks(task.user_endpoint)
+            confirmed = connection.publish("", queue, body, headers=headers)
             self._note(confirmed, state.tasks.delivered, task)
 
     def _announce(self, connection: Connection) -> None:
         for task in self._state.tasks.take_unannounced():
-            body, properties = self._news(task)
+            secret = self._state.endpoints.is_high_assurance(task.endpoint)
+            body, properties = contents.news(task, secret=secret)
             queue = queues.group(task.group)
             if self.duplicates:
                 self.duplicates -= 1
                 connection.publish("", queue, body, **properties)
             confirmed = connection.publish("", queue, body, **properties)
             self._note(confirmed, self._state.tasks.announced, task)
-
-    def _news(self, task: Task) -> tuple[bytes, dict[str, Any]]:
-        assert task.outcome is not None
-        when = {"timestamp": int(task.outcome.completed)}
-        if not self._state.endpoints.is_high_assurance(task.endpoint):
-            return task.outcome.message.encode(), when
-        # The news only: whoever may know the result asks for it.
-        body = messagepack.pack(Result(task_id=task.id, data=""))
-        return body, {**when, "headers": {"high_assurance": True}}
 
     def _note(
         self, confirmed: asyncio.Future[None], note: Callable[[list[UUID]], None], task: Task
@@ -301,32 +284,18 @@ class Courier:
         for user in self._starts():
             await self._have_endpoint_queues(user.id)
             self._state.endpoints.asked_to_start(user)
+            owner = self._state.identities[user.owner]
+            everyone = self._state.identities.all_of(owner)
+            command = contents.start_command(user, owner, everyone, self._url(str(user.id)))
             connection.publish(
                 "",
                 queues.commands(user.parent),
-                json.dumps(self._command(user)).encode(),
+                json.dumps(command).encode(),
                 delivery_mode=1,  # if the broker loses it, there will be another
                 content_type="application/json",
                 timestamp=int(time.time()),
                 expiration=str(COMMAND_MILLISECONDS),
             )
-
-    def _command(self, user: UserEndpoint) -> dict[str, Any]:
-        owner = self._state.identities.get(user.owner)
-        assert owner is not None
-        everyone = self._state.identities.all_of(owner)
-        return {
-            "command": "cmd_start_endpoint",
-            "kwargs": {
-                "name": f"uep.{user.parent}.{user.id}",
-                "amqp_creds": queues.credentials(user.id, self._url(str(user.id))),
-                "user_opts": user.config,
-                "user_runtime": user.runtime,
-            },
-            "globus_effective_identity": str(owner.id),
-            "globus_username": owner.username,
-            "globus_identity_set": [each.profile() for each in everyone],
-        }
 
     # What comes
 
@@ -341,13 +310,10 @@ class Courier:
             return
         endings: list[Ended] = []
         for _, key, body in mail:
-            read = _read(key, body)
-            if read is None:
-                continue
-            sender, message = read
+            sender, message = contents.read(key, body)
             if isinstance(message, Result):
                 endings.append(Ended(message.task_id, body.decode(), message.is_error, sender))
-            elif message.endpoint_id == sender:
+            elif message and message.endpoint_id == sender:
                 self._hear(message)
         self._state.tasks.finish(endings)
         self._connection.acknowledge(max(tag for tag, _, _ in mail))
@@ -362,31 +328,10 @@ class Courier:
     def fail_all(self, endpoint_id: UUID, reason: str) -> None:
         """End the tasks of a user endpoint that cannot be started."""
         endings = [
-            Ended(each, _failure(each, reason), is_error=True)
+            Ended(each, contents.failure(each, reason), is_error=True)
             for each in self._state.tasks.open_at(endpoint_id)
         ]
         self._state.tasks.finish(endings)
         if endings and self._connection is not None:
             # Or else they would run once it is started for other tasks.
             self._connection.purge_soon(queues.tasks(endpoint_id))
-
-
-def _read(key: str, body: bytes) -> tuple[UUID, Any] | None:
-    """Return a message and who sent it, or None if it cannot be read."""
-    try:
-        message = messagepack.unpack(body)
-        sender = queues.sender(key)
-    except Exception as error:  # noqa: BLE001 - whatever somebody sent, others' messages count
-        log.warning("a message of %s could not be read: %s", key, error)
-        return None
-    if not isinstance(message, Result | EPStatusReport):
-        log.warning("a message of %s is neither a result nor a heartbeat", key)
-        return None
-    return sender, message
-
-
-def _failure(task_id: UUID, reason: str) -> str:
-    details = ResultErrorDetails(code="ENDPOINT_START_FAILURE", user_message=reason)
-    message = messagepack.pack(Result(task_id=task_id, data=reason, error_details=details))
-    text: str = message.decode()
-    return text

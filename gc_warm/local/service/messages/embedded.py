@@ -11,13 +11,13 @@ from uuid import UUID, uuid5
 from gc_warm.errors.service import BrokerStartError
 from gc_warm.local.service.amqp.broker import Broker
 from gc_warm.local.service.amqp.queues import Exchange, Journal, Message
-from gc_warm.local.service.messages import queues
+from gc_warm.local.service.messages import contents, queues
 from gc_warm.local.service.state.store import SqliteStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gc_warm.local.service.amqp.channels import Action
+    from gc_warm.local.service.amqp.hosts import Action
     from gc_warm.local.service.state.state import State
 
 log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ class EmbeddedBroker:
         for name, key in bindings:
             host.bind(host.queues[name], exchange, key)
         # The broker may have taken a task without the service having had the time to note it.
-        taken = [queues.task_in(message.properties.headers or {}) for message in host.restore()]
+        taken = [contents.task_in(message.properties.headers or {}) for message in host.restore()]
         self._state.tasks.delivered(each for each in taken if each)
 
     async def close(self) -> None:

@@ -1,15 +1,11 @@
-"""What the queues are called, and what endpoints and clients are told of them."""
+"""What the queues are called, who reads from them, and by which keys they are reached."""
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from gc_warm.local.service.state.records import Task
     from gc_warm.local.service.state.state import State
 
 EXCHANGE = "gc-warm.endpoints"
@@ -66,21 +62,6 @@ def standing(state: State) -> tuple[list[str], list[tuple[str, str]]]:
     return names, [(queue, key(each, queue)) for each in [*endpoints, *users] for queue in both]
 
 
-def task_headers(task: Task) -> dict[str, Any]:
-    """Return the headers of the message that takes a task to its user endpoint."""
-    headers: dict[str, Any] = {"task_uuid": str(task.id), "function_uuid": str(task.function)}
-    if task.resource_specification is not None:
-        headers["resource_specification"] = json.dumps(task.resource_specification)
-    if task.result_serializers:
-        headers["result_serializers"] = task.result_serializers
-    return headers
-
-
-def task_in(headers: Mapping[str, Any]) -> UUID | None:
-    """Return the task that a message with these headers takes there, if any."""
-    return UUID(headers["task_uuid"]) if "task_uuid" in headers else None
-
-
 def key(endpoint_id: UUID, queue: str) -> str:
     """Return the routing key of an endpoint's messages for a queue."""
     return f"{endpoint_id}.{queue}"
@@ -93,33 +74,3 @@ def sender(routing_key: str) -> UUID:
         ValueError: None does.
     """
     return UUID(routing_key.partition(".")[0])
-
-
-def credentials(endpoint_id: UUID, url: str) -> dict[str, Any]:
-    """Return what an endpoint has to know of all queues.
-
-    Args:
-        endpoint_id: The endpoint, or user endpoint.
-        url: How it connects to the broker.
-    """
-    return {
-        "endpoint_id": str(endpoint_id),
-        "task_queue_info": _to_read(url, tasks(endpoint_id)),
-        "command_queue_info": _to_read(url, commands(endpoint_id)),
-        "result_queue_info": _to_write(url, endpoint_id, RESULTS),
-        "heartbeat_queue_info": _to_write(url, endpoint_id, HEARTBEATS),
-    }
-
-
-def _to_read(url: str, queue: str) -> dict[str, Any]:
-    return {"connection_url": url, "exchange": EXCHANGE, "queue": queue}
-
-
-def _to_write(url: str, endpoint_id: UUID, queue: str) -> dict[str, Any]:
-    publish = {
-        "exchange": EXCHANGE,
-        "routing_key": key(endpoint_id, queue),
-        "mandatory": True,
-        "properties": {"delivery_mode": 2},
-    }
-    return {**_to_read(url, queue), "queue_publish_kwargs": publish}

@@ -9,7 +9,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gc_warm.local.service.messages import queues
+from gc_warm.local.service.messages import contents, queues
 from gc_warm.local.service.rest import answers
 from gc_warm.local.service.rest.auth import COMPUTE
 from gc_warm.local.service.rest.bodies import (
@@ -160,7 +160,7 @@ class Compute:
 
     async def _welcome(self, endpoint: Endpoint) -> Any:
         await self._courier.welcome(endpoint)
-        told = queues.credentials(endpoint.id, self._url(str(endpoint.id)))
+        told = contents.credentials(endpoint.id, self._url(str(endpoint.id)))
         return {**told, "warnings": []}
 
     async def _endpoints(self, request: Request, asker: Identity) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 from urllib.parse import unquote, urlsplit
 
 import requests
@@ -17,7 +17,7 @@ from gc_warm.local.service.state.refusals import NotOffered, Refusal
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from starlette.responses import Response
+    from starlette.types import ASGIApp, Message
 
     from gc_warm.local.service.state.records import Identity
     from gc_warm.local.service.state.state import State
@@ -45,49 +45,11 @@ class Web:
         if self._state.identities.token(self._token) is None:
             self._token, _ = self._state.identities.issue(self._user, COMPUTE, [COMPUTE_SCOPE])
         request.headers["Authorization"] = f"Bearer {self._token}"
-        exchange = Exchange(request)
-        _run(self._app(exchange.scope, exchange.receive, exchange.send))
-        return _response(request, exchange.status, exchange.headers, exchange.body)
+        return _ask(self._app, request)
 
     def refuse(self, refusal: Refusal) -> requests.Response:
         """Return the answer to a submission that is refused."""
-        found: Response = refuse(refusal)
-        request = requests.Request("POST", _ADDRESS).prepare()
-        return _response(request, found.status_code, found.raw_headers, bytes(found.body))
-
-
-class Exchange:
-    """A request, and what is said to it, as ASGI has them.
-
-    Args:
-        request: The request.
-    """
-
-    def __init__(self, request: requests.PreparedRequest) -> None:
-        url = urlsplit(request.url or "")
-        body = request.body or b""
-        self._sent = body.encode() if isinstance(body, str) else body
-        self.scope: dict[str, Any] = {
-            "type": "http",
-            "method": request.method,
-            "path": unquote(url.path),
-            "query_string": url.query.encode(),
-            "headers": [(k.lower().encode(), str(v).encode()) for k, v in request.headers.items()],
-        }
-        self.status = 0
-        self.headers: list[tuple[bytes, bytes]] = []
-        self.body = b""
-
-    async def receive(self) -> dict[str, Any]:
-        """Return what was sent."""
-        return {"type": "http.request", "body": self._sent}
-
-    async def send(self, message: Any) -> None:
-        """Take a part of the answer."""
-        if message["type"] == "http.response.start":
-            self.status, self.headers = message["status"], message["headers"]
-        else:
-            self.body += message.get("body", b"")
+        return _ask(refuse(refusal), requests.Request("POST", _ADDRESS).prepare())
 
 
 class Offered(Compute):
@@ -121,24 +83,33 @@ def _refuse(what: str) -> NoReturn:
     raise NotOffered("NOT_IMPLEMENTED", text)
 
 
-def _run(coroutine: Any) -> None:
-    """Run what waits for nothing."""
+def _ask(answering: ASGIApp, request: requests.PreparedRequest) -> requests.Response:
+    """Return what an application that waits for nothing answers."""
+    url, body = urlsplit(request.url or ""), request.body or b""
+    scope = {
+        "type": "http",
+        "method": request.method,
+        "path": unquote(url.path),
+        "query_string": url.query.encode(),
+        "headers": [(k.lower().encode(), str(v).encode()) for k, v in request.headers.items()],
+    }
+    response: Any = requests.Response()
+    response.url, response.request, response.encoding = request.url, request, "utf-8"
+    response._content = b""  # noqa: SLF001 - requests has no other way
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body.encode() if isinstance(body, str) else body}
+
+    async def send(message: Message) -> None:
+        response._content += message.get("body", b"")  # noqa: SLF001
+        if message["type"] == "http.response.start":
+            response.status_code = message["status"]
+            response.headers.update({k.decode(): v.decode() for k, v in message["headers"]})
+
+    coroutine: Any = answering(scope, receive, send)
     try:
         coroutine.send(None)
     except StopIteration:
-        return
+        return cast("requests.Response", response)
     coroutine.close()
     raise RuntimeError("A route of the local service waits for something.")
-
-
-def _response(
-    request: requests.PreparedRequest, status: int, headers: Any, body: bytes
-) -> requests.Response:
-    response = requests.Response()
-    response.status_code = status
-    response.url = request.url or _ADDRESS
-    response.request = request
-    response.headers.update({name.decode(): value.decode() for name, value in headers})
-    response.encoding = "utf-8"
-    response._content = body  # noqa: SLF001 - requests has no other way
-    return response

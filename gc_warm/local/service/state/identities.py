@@ -57,6 +57,9 @@ class Identities:
         self._table.put(identity, *others)
         return identity
 
+    def __getitem__(self, identity_id: UUID) -> Identity:
+        return self._table[identity_id]
+
     def get(self, identity_id: UUID) -> Identity | None:
         """Return the identity that has an id."""
         return self._table.get(identity_id)

@@ -6,15 +6,15 @@ import contextlib
 import os
 import sqlite3
 import stat
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, TypeVar
+from uuid import UUID
 
 from gc_warm.errors import UsageError
 from gc_warm.local.service.state.records import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, KeysView, Mapping, ValuesView
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
-    from uuid import UUID
 
 _APPLICATION_ID = int.from_bytes(b"gcwm", "big")
 _COLUMNS = {"records.kind", "records.id", "records.document"}
@@ -156,8 +156,8 @@ def _make(path: Path) -> None:
             raise UsageError(f"The state file {path} is someone else's.") from None
 
 
-class Table(Generic[R]):
-    """All records of one type: read from memory, written through to the store.
+class Table(dict[UUID, R]):
+    """All records of one type by their ids: read from memory, written through to the store.
 
     Args:
         store: What keeps them.
@@ -168,39 +168,18 @@ class Table(Generic[R]):
         self._store = store
         self._kind = model.kind
         loaded = (model.model_validate_json(text) for text in store.load(model.kind))
-        self._rows: dict[UUID, R] = {row.id: row for row in loaded}
-
-    def __contains__(self, key: UUID) -> bool:
-        return key in self._rows
-
-    def __getitem__(self, key: UUID) -> R:
-        return self._rows[key]
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def get(self, key: UUID) -> R | None:
-        """Return the record that has an id, if any has."""
-        return self._rows.get(key)
-
-    def keys(self) -> KeysView[UUID]:
-        """Return all ids."""
-        return self._rows.keys()
-
-    def values(self) -> ValuesView[R]:
-        """Return all records."""
-        return self._rows.values()
+        super().__init__({row.id: row for row in loaded})
 
     def put(self, *rows: R) -> None:
         """Keep records, new ones and changed ones."""
         by_id = {row.id: row for row in rows}
         self._store.write(self._kind, by_id)
-        self._rows.update(by_id)
+        self.update(by_id)
 
     def drop(self, *keys: UUID) -> None:
         """Forget records."""
-        known = [key for key in keys if key in self._rows]
+        known = [key for key in keys if key in self]
         if known:
             self._store.write(self._kind, dict.fromkeys(known))
         for key in known:
-            self._rows.pop(key, None)
+            self.pop(key, None)

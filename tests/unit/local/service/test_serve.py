@@ -2,13 +2,15 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 
 import pytest
 import requests
 from click.testing import CliRunner
 
-from gc_warm.commands.serve import serve
+from gc_warm.commands.serve import _note, serve
 from gc_warm.errors import GcWarmError
+from gc_warm.local.service.service import LocalService
 
 PROGRAM = "from gc_warm.commands.serve import serve; serve()"
 
@@ -73,22 +75,46 @@ def test_it_stops_when_it_is_told_to_end(running):
     assert 0 == running.wait(20)
 
 
-def test_credentials_of_another_service_are_not_handed_out(running, port):
-    import json
-
-    from gc_warm.commands.serve import _note
-
+def test_credentials_of_a_killed_service_are_not_handed_out(running, port):
     until(running, "globus-compute-endpoint")
-    (environment,) = json.loads(_note(port).read_text())
-    _note(port).write_text(json.dumps([{**environment, "GLOBUS_COMPUTE_CLIENT_SECRET": "other"}]))
+    running.kill()
+    running.wait()
 
-    result = CliRunner().invoke(serve, ["--env", "--port", str(port)])
-    assert isinstance(result.exception, GcWarmError)
-    assert "is not the service" in str(result.exception)
+    with LocalService(port=port):
+        result = CliRunner().invoke(serve, ["--env", "--port", str(port)])
+        assert isinstance(result.exception, GcWarmError)
+        assert "No service runs" in str(result.exception)
+    _note(port).unlink()
+
+
+@pytest.mark.may_skip("a container may not let its processes have networks of their own")
+def test_services_in_different_networks_may_share_a_folder(running, port):
+    said = exports(until(running, "globus-compute-endpoint"))
+    isolated = ["unshare", "--map-current-user", "--net"]
+    if subprocess.run([*isolated, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("unshare --net is not permitted")
+    script = f"ip link set lo up && exec {sys.executable} -u -c '{PROGRAM}' --port {port}"
+    with subprocess.Popen(
+        [*isolated, "sh", "-c", script], stdout=subprocess.PIPE, text=True
+    ) as other:
+        try:
+            assert said != exports(until(other, "globus-compute-endpoint"))
+            result = CliRunner().invoke(serve, ["--env", "--port", str(port)])
+            assert said == exports(result.output.splitlines())
+        finally:
+            other.terminate()
+
+
+def test_a_note_of_somebody_else_is_refused(port, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    _note(port).symlink_to(tmp_path / "theirs")
+
+    for arguments in ([], ["--env"]):
+        result = CliRunner().invoke(serve, [*arguments, "--port", str(port)])
+        assert isinstance(result.exception, GcWarmError)
+        assert "TMPDIR" in str(result.exception)
 
 
 def test_only_the_user_can_read_the_secrets(running, port):
-    from gc_warm.commands.serve import _note
-
     until(running, "globus-compute-endpoint")
     assert 0o600 == _note(port).stat().st_mode & 0o777
