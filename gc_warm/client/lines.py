@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import itertools
 import json
 import os
 from collections import deque
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 _SHOWN = 2000
+
+
+Record = dict[str, Any]
+"""What a line of the results says: of which line, and of which input and function; the result."""
 
 
 class Line(NamedTuple):
@@ -48,11 +53,13 @@ class Summary:
         done: How many lines it has done.
         failed: How many it could not do.
         known: How many had been done before.
+        dropped: How many results are there no more: the function, or their lines, have changed.
     """
 
     done: int = 0
     failed: int = 0
     known: int = 0
+    dropped: int = 0
 
 
 class LinesFile:
@@ -61,7 +68,10 @@ class LinesFile:
     Args:
         source: The input: a JSON value in each line.
         target: The results.
+        function: What tells a function, and its version, from others.
         spread: Whether each line must be a list, of arguments.
+        again: Drop results of lines that are gone or have changed, and of other functions.
+        keep: Results of other functions count, too.
         others: Files that the same run writes, such as a report.
 
     Raises:
@@ -69,13 +79,24 @@ class LinesFile:
     """
 
     def __init__(
-        self, source: Path, target: Path, *, spread: bool = False, others: Iterable[Path] = ()
+        self,
+        source: Path,
+        target: Path,
+        *,
+        function: str,
+        spread: bool = False,
+        again: bool = False,
+        keep: bool = False,
+        others: Iterable[Path] = (),
     ) -> None:
         if not source.is_file():
             raise UsageError(f"{source} is no file.")
         self._source = source
         self._target = target
+        self._function = function
         self._spread = spread
+        self._again = again
+        self._keep = keep
         self._part = target.with_name(f"{target.name}.part")
         self.errors = target.with_name(f"{target.stem}.errors{target.suffix or '.jsonl'}")
         written = [target, self.errors, *others]
@@ -92,7 +113,8 @@ class LinesFile:
 
         Raises:
             GcWarmError: Another run writes to the same file.
-            UsageError: What is there is no file of results.
+            UsageError: What is there is no file of results, or has some of other lines, or of
+                another function.
         """
         lock = filelock.FileLock(f"{self._target}.lock")
         try:
@@ -105,9 +127,9 @@ class LinesFile:
             raise GcWarmError(f"Another run writes to {self._target}.") from None
 
     def _run(self, call: Callable[[Iterator[Any]], Iterable[Any]]) -> Summary:
-        self._fold()
         self._check_errors()
-        summary = Summary()
+        summary = Summary(dropped=self._count_stale())
+        self._fold()
         under_way: deque[tuple[Line, str | None]] = deque()
         failed = self.errors.with_name(f"{self.errors.name}.part")
         try:
@@ -127,7 +149,7 @@ class LinesFile:
                 for result in call(values()):
                     _write_unreadable(under_way, errors, summary)
                     line, _ = under_way.popleft()
-                    _write(line, result, part, errors, summary)
+                    self._write(line, result, part, errors, summary)
                 _write_unreadable(under_way, errors, summary)
         finally:
             self._fold()
@@ -137,6 +159,22 @@ class LinesFile:
                 failed.unlink()
                 self.errors.unlink(missing_ok=True)
         return summary
+
+    def _write(
+        self, line: Line, result: Any, part: IO[str], errors: IO[str], summary: Summary
+    ) -> None:
+        if isinstance(result, BaseException):
+            text = f"{type(result).__name__}: {result}"
+            _fail(line, text, str(result.__cause__ or ""), errors, summary)
+            return
+        record = {"line": line.number, "input": line.digest, "function": self._function}
+        try:
+            text = json.dumps({**record, "result": result}, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            _fail(line, f"The result cannot be written as JSON: {error}", "", errors, summary)
+            return
+        part.write(text + "\n")
+        summary.done += 1
 
     def _check_errors(self) -> None:
         """Refuse to replace what is no file of errors.
@@ -157,43 +195,80 @@ class LinesFile:
                 "--output another name."
             ) from error
 
-    def _missing(self, summary: Summary) -> Iterator[Line]:
-        """Yield the lines without a result; a line that has changed has none."""
-        results = self._read(self._target)
-        known = next(results, None)
-        with self._source.open(encoding="utf-8", errors="surrogateescape") as file:
+    def _lines(self) -> Iterator[Line]:
+        with self._source.open(encoding="utf-8-sig", errors="surrogateescape") as file:
             for number, raw in enumerate(file, start=1):
-                text = raw.strip()
-                if not text:
-                    continue
-                digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-                while known is not None and known["line"] < number:
-                    known = next(results, None)
-                if known is not None and (known["line"], known["input"]) == (number, digest):
-                    summary.known += 1
-                else:
-                    yield Line(number, digest, text)
+                if text := raw.strip():
+                    digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+                    yield Line(number, digest[:16], text)
+
+    def _results(self) -> Iterator[Record]:
+        """Yield all results in the order of their lines; of one line, what was done later first."""
+        return heapq.merge(self._read(self._part), self._read(self._target), key=_number_of)
+
+    def _beside(self, results: Iterator[Record]) -> Iterator[tuple[Line | None, list[Record]]]:
+        """Yield each line with its results; None for the line of results that has none."""
+        both: Iterator[Line | Record] = heapq.merge(self._lines(), results, key=_number_of)
+        for _, found in itertools.groupby(both, key=_number_of):
+            of_line = [*found]
+            line = next((each for each in of_line if isinstance(each, Line)), None)
+            yield line, [each for each in of_line if not isinstance(each, Line)]
+
+    def _valid(self, line: Line | None, results: list[Record]) -> Record | None:
+        """Return the result that is still that of its line, if one is."""
+        for each in results:
+            ours = self._keep or each["function"] == self._function
+            if line is not None and each["input"] == line.digest and ours:
+                return each
+        return None
+
+    def _missing(self, summary: Summary) -> Iterator[Line]:
+        """Yield the lines without a result."""
+        for line, results in self._beside(self._read(self._target)):
+            if self._valid(line, results):
+                summary.known += 1
+            elif line is not None:
+                yield line
+
+    def _count_stale(self) -> int:
+        """Return how many results are to be dropped.
+
+        Raises:
+            UsageError: There are some, and the user has not said that they may be.
+        """
+        lines = functions = 0
+        for line, results in self._beside(self._results()):
+            if results and not self._valid(line, results):
+                of_line = line is not None and any(each["input"] == line.digest for each in results)
+                functions, lines = functions + of_line, lines + (not of_line)
+        if functions and not self._again:
+            raise UsageError(
+                f"{self._target} has results of another function, or of another version of this "
+                f"one: {functions:,}. With --keep they count, with --again they are computed "
+                "again; or give --output another name."
+            )
+        if lines and not self._again:
+            raise UsageError(
+                f"{self._target} has results of lines that {self._source} has no more, or that "
+                f"have changed: {lines:,}. --again drops them; or give --output another name."
+            )
+        return lines + functions
 
     def _fold(self) -> None:
         """Put what a run has done, even if it was interrupted, to what there was."""
         if not self._part.exists():
             return
         new = self._target.with_name(f"{self._target.name}.new")
-        both = heapq.merge(
-            *(self._read(self._part), self._read(self._target)), key=lambda each: each["line"]
-        )
         with new.open("w", encoding="utf-8") as file:
-            last = 0
-            for each in both:
-                if each["line"] != last:  # what was done later comes first
-                    last = each["line"]
-                    file.write(json.dumps(each) + "\n")
+            for line, results in self._beside(self._results()):
+                if valid := self._valid(line, results):
+                    file.write(json.dumps(valid) + "\n")
             file.flush()
             os.fsync(file.fileno())
         new.replace(self._target)
         self._part.unlink()
 
-    def _read(self, path: Path) -> Iterator[dict[str, Any]]:
+    def _read(self, path: Path) -> Iterator[Record]:
         if not path.exists():
             return
         with path.open(encoding="utf-8") as file:
@@ -202,7 +277,7 @@ class LinesFile:
                     return  # it was cut off
                 try:
                     found = _record(text)
-                    _ = found["result"]
+                    _ = found["result"], found["function"] + ""
                 except (ValueError, TypeError, KeyError) as error:
                     raise UsageError(
                         f"{path}, line {number}, is no result of gc-warm map. Give --output "
@@ -211,13 +286,18 @@ class LinesFile:
                 yield found
 
 
-def _record(text: str) -> dict[str, Any]:
+def _number_of(each: Line | Record) -> int:
+    number: int = each.number if isinstance(each, Line) else each["line"]
+    return number
+
+
+def _record(text: str) -> Record:
     """Read what was written of a line.
 
     Raises:
         ValueError, TypeError, KeyError: It is something else.
     """
-    found: dict[str, Any] = json.loads(text)
+    found: Record = json.loads(text)
     _ = found["line"] + 0, found["input"] + ""
     return found
 
@@ -240,20 +320,6 @@ def _write_unreadable(
     while under_way and under_way[0][1] is not None:
         line, problem = under_way.popleft()
         _fail(line, str(problem), "", errors, summary)
-
-
-def _write(line: Line, result: Any, part: IO[str], errors: IO[str], summary: Summary) -> None:
-    if isinstance(result, BaseException):
-        text = f"{type(result).__name__}: {result}"
-        _fail(line, text, str(result.__cause__ or ""), errors, summary)
-        return
-    try:
-        text = json.dumps({"line": line.number, "input": line.digest, "result": result})
-    except (TypeError, ValueError) as error:
-        _fail(line, f"The result cannot be written as JSON: {error}", "", errors, summary)
-        return
-    part.write(text + "\n")
-    summary.done += 1
 
 
 def _fail(line: Line, error: str, traceback: str, errors: IO[str], summary: Summary) -> None:

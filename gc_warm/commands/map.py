@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ import click
 from gc_warm.commands.arguments import find_callable
 from gc_warm.commands.command import Command, Exit
 from gc_warm.errors import UsageError
+from gc_warm.shipping.parcel import fingerprint
+from gc_warm.worker.task import SelfContained, self_contained
 
 if TYPE_CHECKING:
     import concurrent.futures
@@ -49,6 +52,8 @@ if TYPE_CHECKING:
 @click.option("--workers", type=click.IntRange(min=1), help="How many workers the endpoint has.")
 @click.option("--spread", is_flag=True, help="Each line is a list: the positional arguments.")
 @click.option("--key", metavar="FIELD", help="The field of a line that says which state it needs.")
+@click.option("--again", is_flag=True, help="Drop results of lines or functions that have changed.")
+@click.option("--keep", is_flag=True, help="Results of another version of the function count, too.")
 @click.option("--retries", default=2, show_default=True, type=click.IntRange(min=0))
 @click.option("--chunksize", type=click.IntRange(min=1), help="Items in a task; else it adapts.")
 @click.option(
@@ -71,12 +76,15 @@ def map_lines(  # noqa: PLR0917  (click passes all by name)
     *,
     service: bool,
     spread: bool,
+    again: bool,
+    keep: bool,
     quiet: bool,
 ) -> int:
     """Call a function with each line of a file, on warm workers.
 
     What is done is in the output, in the order of the input, with the number of its line. A second
-    run does only what is missing, or has changed. What failed is in a file beside it, such as
+    run does only what is missing. Where the function or a line with a result has changed, it does
+    nothing without --again or --keep. What failed is in a file beside it, such as
     results.errors.jsonl, and is tried again by the next run.
 
     Exits with 1 if a line failed.
@@ -89,9 +97,17 @@ def map_lines(  # noqa: PLR0917  (click passes all by name)
         raise UsageError("Give one of --endpoint, --local and --service.")
     if saved is not None:
         format_of(saved)  # now, and not when all is done
-    call = find_callable(function)
-    others = [each for each in (saved, receipts) if each is not None]
-    file = LinesFile(source, target, spread=spread, others=others)
+    found = find_callable(function)
+    call = found if isinstance(found, SelfContained) else self_contained(found)
+    file = LinesFile(
+        source,
+        target,
+        function=_mark(call, spread=spread),
+        spread=spread,
+        again=again,
+        keep=keep,
+        others=[each for each in (saved, receipts) if each is not None],
+    )
     with contextlib.ExitStack() as stack:
         below = _executor(stack, endpoint_id, local or workers or 2, service=service)
         executor = stack.enter_context(WarmExecutor(below, workers=workers, receipts=receipts))
@@ -110,9 +126,17 @@ def map_lines(  # noqa: PLR0917  (click passes all by name)
         if saved is not None:
             executor.report().save(saved, title=f"gc-warm map {function}")
     click.echo(f"{summary.done:,} done, {summary.known:,} were done before: {target}")
+    if summary.dropped:
+        click.echo(f"{summary.dropped:,} dropped: their lines, or the function, have changed")
     if summary.failed:
         click.echo(f"{summary.failed:,} failed: {file.errors}")
     return Exit.FAILED if summary.failed else Exit.OK
+
+
+def _mark(function: SelfContained[..., Any], *, spread: bool) -> str:
+    """Return what tells a function, its version, and how it is called, from others."""
+    target, content = fingerprint(function)
+    return hashlib.sha256(f"{target} {content} {spread}".encode()).hexdigest()[:16]
 
 
 def _key(field: str | None, *, spread: bool) -> Callable[..., Any] | None:
@@ -143,7 +167,9 @@ def _executor(
     if endpoint_id is not None:
         from globus_compute_sdk import Executor
 
-        return Executor(endpoint_id)
+        from gc_warm.client.service import connect
+
+        return Executor(endpoint_id, client=connect())
     from gc_warm.local.executor import LocalExecutor
 
     return LocalExecutor(workers=workers)

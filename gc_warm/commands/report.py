@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
 
+from gc_warm.commands.arguments import AS_JSON
 from gc_warm.commands.command import Command
 
 
@@ -33,7 +35,10 @@ from gc_warm.commands.command import Command
     help="Write .html, .svg or .jsonl instead; can be given again.",
 )
 @click.option("--title", default="gc-warm report", show_default=True, help="What stands above it.")
-def show_report(receipts: tuple[Path, ...], targets: tuple[Path, ...], title: str) -> None:
+@AS_JSON
+def show_report(
+    receipts: tuple[Path, ...], targets: tuple[Path, ...], title: str, *, as_json: bool
+) -> None:
     """Show what calls have cost, by their receipts.
 
     Those of several clients become one report. They come from WarmExecutor(receipts=FILE), from
@@ -46,6 +51,8 @@ def show_report(receipts: tuple[Path, ...], targets: tuple[Path, ...], title: st
     found = Report.load(*receipts)
     for target in targets:
         found.save(target, title=title)
-        click.echo(f"saved {target}")
-    if not targets:
+        click.echo(f"saved {target}", err=as_json)
+    if as_json:
+        click.echo(json.dumps(found.figures().as_dict(), indent=2))
+    elif not targets:
         Console().print(found)

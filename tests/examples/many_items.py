@@ -8,7 +8,7 @@ items = [("small" if number % 3 else "large", number) for number in range(300)]
 
 # --8<-- start
 with WarmExecutor(LocalExecutor(workers=2)) as executor:
-    results = executor.starmap(classify, items, key=lambda name, number: name)
+    results = executor.starmap(classify, items, key="name")
     print([*results][:3])
 
     figures = executor.report().figures()

@@ -9,7 +9,11 @@ from concurrent.futures import BrokenExecutor
 from gc_warm.errors.client import CallError, RemoteTraceback
 
 # What Parsl raises, as it stands at the beginning of a line of the SDK's TaskExecutionFailed.
-_LOST = re.compile(r"^ *(?:[\w.]+\.)?(WorkerLost|ManagerLost|WorkerLostError)\b", re.MULTILINE)
+_LOST = re.compile(
+    r"^ *(?:[\w.]+\.)?(?P<kind>WorkerLost|ManagerLost|WorkerLostError)\b:? ?(?P<text>(?s:.*?))\s*"
+    r"(?:^ *-{9,} *$|\Z)",
+    re.MULTILINE,
+)
 _TOO_LARGE = re.compile(r"^ *(?:[\w.]+\.)?MaxResultSizeExceeded\b", re.MULTILINE)
 _SHOWN = 300
 
@@ -19,9 +23,20 @@ def why_lost(error: BaseException) -> str | None:
     if isinstance(error, BrokenExecutor):
         return f"{type(error).__name__}: {error}"
     found = _LOST.search(str(error))
+    return found and f"{found['kind']}: {found['text']}".partition("\n")[0][:_SHOWN]
+
+
+def without_advice(error: BaseException) -> BaseException:
+    """Return a short error for a lost worker, with the SDK's as its cause; others as they are.
+
+    The SDK's says that this appears to be an error with serialization, and what to do about that.
+    """
+    found = None if isinstance(error, BrokenExecutor) else _LOST.search(str(error))
     if found is None:
-        return None
-    return str(error)[found.start(1) :].partition("\n")[0][:_SHOWN]
+        return error
+    short = CallError(found["kind"], "\n".join(map(str.strip, found["text"].splitlines())))
+    short.__cause__ = error
+    return short
 
 
 def is_too_large(error: BaseException) -> bool:

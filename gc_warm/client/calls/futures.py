@@ -31,7 +31,7 @@ class _WithReceipt(Future[Any]):
         return self._task.cancel() or self.cancelled()
 
     def running(self) -> bool:
-        """Say whether the executor knows that the call runs."""
+        """Return whether the executor knows that the call runs."""
         return self._task.running() and not self.done()
 
 
@@ -67,8 +67,7 @@ def _settle(
     try:
         (outcome,) = accounts.settle(sent, task.result())
     except BaseException as error:  # noqa: BLE001 - it is the future's
-        accounts.failed(sent, error)
-        future.set_exception(error)
+        future.set_exception(accounts.failed(sent, error))
         return
     future.receipt = outcome.receipt
     _set(future, outcome, receipted=receipted)

@@ -106,4 +106,4 @@ class Pace:
         """After so many seconds a task gives back what it has not begun."""
         if self._fixed is not None:
             return None
-        return _PATIENCE * self._task_seconds
+        return max(1.0, _PATIENCE * self._task_seconds)  # on a busy machine all take longer

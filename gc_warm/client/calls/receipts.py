@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gc_warm.client.calls.failures import unpack_error, why_lost
+from gc_warm.client.calls.failures import unpack_error, why_lost, without_advice
 from gc_warm.client.calls.records import SLOWEST
 from gc_warm.worker.receipt import Build, Receipt, Receipted
 
@@ -205,8 +205,8 @@ class Accounts:
         with self._lock:
             return sum(self._of_nodes.values()) or None
 
-    def failed(self, sent: Sent, error: BaseException) -> None:
-        """Note a task that failed as a whole."""
+    def failed(self, sent: Sent, error: BaseException) -> BaseException:
+        """Note a task that failed as a whole, and return the error of its calls."""
         self._ledger.add(
             function=sent.function,
             submitted=sent.submitted,
@@ -215,6 +215,7 @@ class Accounts:
             attempt=sent.attempt,
             lost=why_lost(error) or f"{type(error).__name__}: {error}"[:_SHOWN],
         )
+        return without_advice(error)
 
     def settle(self, sent: Sent, answer: dict[str, Any]) -> list[Outcome]:
         """Return the outcomes of those calls of a task that were made."""

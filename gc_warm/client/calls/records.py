@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import os
 import socket
 import threading
@@ -17,6 +18,8 @@ from gc_warm.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+log = logging.getLogger(__name__)
 
 KEPT = 100_000
 """How many tasks an executor remembers; of those before them, its file knows."""
@@ -120,7 +123,9 @@ _NUMBERS = [
 
 
 def read_records(paths: Iterable[str | os.PathLike[str]]) -> Iterator[TaskRecord]:
-    """Yield the records of files, each once; a last line that was not written to its end is left.
+    """Yield the records of files, each once.
+
+    A last line that was not written to its end is left out, with a line in the log.
 
     Args:
         paths: JSON lines, of one client or several.
@@ -133,8 +138,9 @@ def read_records(paths: Iterable[str | os.PathLike[str]]) -> Iterator[TaskRecord
         try:
             number = 0
             with Path(path).open(encoding="utf-8") as file:
-                for number, line in enumerate(file, start=1):  # noqa: B007 - errors name it
+                for number, line in enumerate(file, start=1):
                     if not line.endswith("\n"):
+                        log.warning("%s: line %d was cut off, and is left out", path, number)
                         continue
                     record = TaskRecord.from_json(line)
                     if record.id not in seen:

@@ -291,7 +291,7 @@ class Run:
 
     def _lose(self, chunk: Chunk, sent: Sent, error: BaseException) -> None:
         """Try a lost chunk again, or give its items up."""
-        self._accounts.failed(sent, error)
+        told = self._accounts.failed(sent, error)
         last = chunk.attempt >= self._plan.retries
         if why_lost(error) and chunk.attempt <= self._plan.retries:
             self._again.extend(chunk.pieces(chunk.attempt + 1, alone=last))
@@ -299,7 +299,7 @@ class Run:
             self._again.extend(chunk.pieces(chunk.attempt))
         else:
             for item in chunk.items:
-                self._finish(item, Outcome(error))
+                self._finish(item, Outcome(told))
 
     def _finish(self, item: Item, outcome: Outcome) -> None:
         self._failed += not outcome.fine

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import statistics
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -164,6 +164,19 @@ class Figures:
             return None
         busy = sum(each.busy_seconds for each in self.workers.values())
         return busy / (self.wall_seconds * len(self.workers))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return them as plain data, ready for JSON."""
+        return {
+            **asdict(self),
+            **{name: getattr(self, name) for name in _DERIVED},
+            "workers": [asdict(each) for each in self.workers.values()],
+            "states": [each._asdict() for each in self.states],
+            "slowest": [each._asdict() for each in self.slowest],
+        }
+
+
+_DERIVED = ("cold_rate", "saved_seconds", "calls_per_second", "utilisation")
 
 
 def figures_of(records: Iterable[TaskRecord]) -> Figures:

@@ -45,7 +45,7 @@ class Report:
         return figures_of(self.records)
 
     def save(self, path: str | os.PathLike[str], *, title: str = "gc-warm report") -> None:
-        """Write it to a file, which is there as a whole or not at all.
+        """Write it to a file, which is there as a whole or not at all, and its owner's alone.
 
         Args:
             path: Its name says what it becomes: ``.html``, a page that needs no network; ``.svg``,
@@ -128,14 +128,11 @@ def _printable(text: str) -> str:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write a file under another name, and give it its own when it is complete."""
+    """Write a file for its owner alone, under another name until it is complete."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(name).chmod(0o666 & ~umask)
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)

@@ -153,13 +153,49 @@ def test_each_line_has_its_result_and_a_second_run_does_what_is_missing(folder):
     assert 3 == calls(folder) - before
     assert [n + 1 for n in range(20) if n != 7] == [each["line"] for each in read(folder)]
 
-    write(folder, items(20))  # lines 6 and 8 have changed
-    last = run_map(folder, "lab:use", "--local", 1)
-    assert (0, "2 done, 18 were done before: out.jsonl\n") == (last.returncode, last.stdout)
+    write(folder, items(20))  # lines 6 and 8 have changed; of these, only 6 had a result
+    last = run_map(folder, "lab:use", "--local", 1, "--again")
+    assert 0 == last.returncode
+    assert "2 done, 18 were done before: out.jsonl\n1 dropped: " in last.stdout
     assert ["A", 0] == read(folder)[0]["result"]
     assert {"in.jsonl", "out.jsonl", "lab.py", "log"} == {
         each.name for each in folder.iterdir() if each.name != "__pycache__"
     }
+
+
+def test_results_of_another_input_or_function_are_neither_kept_nor_dropped_silently(folder):
+    write(folder, range(4))
+    assert 0 == run_map(folder, "lab:double", "--local", 1).returncode
+    before = (folder / "out.jsonl").read_text()
+    write(folder, [0, 10, 2])  # 1 has changed, 3 is gone
+    refused = run_map(folder, "lab:double", "--local", 1)
+    assert (2, before) == (refused.returncode, (folder / "out.jsonl").read_text())
+    assert "lines that in.jsonl has no more, or that have changed: 2. --again" in refused.stderr
+    again = run_map(folder, "lab:double", "--local", 1, "--again")
+    assert "1 done, 2 were done before: out.jsonl\n2 dropped: " in again.stdout
+    assert [0, 20, 4] == [each["result"] for each in read(folder)]
+
+    write(folder, [0, 10, 2, 3])
+    module = folder / "lab.py"
+    module.write_text(module.read_text().replace("2 * number", "3 * number"))
+    refused = run_map(folder, "lab:double", "--local", 1)
+    assert (2, True) == (refused.returncode, "another version of this one: 3." in refused.stderr)
+    kept = run_map(folder, "lab:double", "--local", 1, "--keep")
+    assert "1 done, 3 were done before: out.jsonl\n" == kept.stdout
+    assert [0, 20, 4, 9] == [each["result"] for each in read(folder)]
+    again = run_map(folder, "lab:double", "--local", 1, "--again")
+    assert "3 done, 1 were done before: out.jsonl\n3 dropped: " in again.stdout
+    assert [0, 30, 6, 9] == [each["result"] for each in read(folder)]
+    assert 2 == run_map(folder, "lab:slow", "--local", 1).returncode
+
+
+def test_a_number_that_json_has_not_is_an_error_and_a_byte_order_mark_is_none(folder):
+    (folder / "in.jsonl").write_text('\ufeff"nan"\n"1.5"\n"inf"\n')
+    assert 1 == run_map(folder, "builtins:float", "--local", 1).returncode
+    assert [(2, 1.5)] == [(each["line"], each["result"]) for each in read(folder)]
+    errors = read(folder, "out.errors.jsonl")
+    assert [1, 3] == [each["line"] for each in errors]
+    assert all("JSON" in each["error"] for each in errors)
 
 
 def test_lines_are_spread_over_arguments_and_receipts_are_kept(folder):
@@ -173,8 +209,11 @@ def test_lines_are_spread_over_arguments_and_receipts_are_kept(folder):
     assert "<h1>gc-warm map lab:add</h1>" in (folder / "run.html").read_text()
     shown = gc_warm(folder, "report", "run.jsonl", "run.jsonl")
     assert re.search(r"calls +2 +in \d tasks on 1 worker", shown.stdout)
+    figures = json.loads(gc_warm(folder, "report", "run.jsonl", "--json").stdout)
+    assert (2, 0, 1) == (figures["calls"], figures["failed"], len(figures["workers"]))
     saved = gc_warm(folder, "report", "run.jsonl", "--save", "a.svg", "--save", "a.jsonl")
     assert (0, "saved a.svg\nsaved a.jsonl\n") == (saved.returncode, saved.stdout)
+    assert 0o600 == (folder / "a.svg").stat().st_mode & 0o777
 
 
 def test_an_interrupted_run_leaves_its_results_and_the_next_goes_on(folder):
@@ -237,7 +276,7 @@ def test_what_a_killed_run_has_left_is_used(folder):
     assert 0 == run_map(folder, "lab:double", "--local", 1).returncode
     lines = (folder / "out.jsonl").read_text().splitlines(keepends=True)
     (folder / "out.jsonl").write_text(lines[1])
-    (folder / "out.jsonl.part").write_text(lines[0] + lines[2][:-9])
+    (folder / "out.jsonl.part").write_text(lines[0] + lines[2][:-9])  # cut off
     again = run_map(folder, "lab:double", "--local", 1)
     assert "1 done, 2 were done before: out.jsonl\n" == again.stdout
     assert lines == (folder / "out.jsonl").read_text().splitlines(keepends=True)
@@ -266,3 +305,6 @@ def test_wrong_usage_of_report(folder):
     write(folder, [1])
     done = gc_warm(folder, "report", "in.jsonl")
     assert (2, True) == (done.returncode, "in.jsonl is no file of receipts" in done.stderr)
+    (folder / "in.jsonl").write_text('{"id": "a')
+    done = gc_warm(folder, "report", "in.jsonl")
+    assert (0, True) == (done.returncode, "in.jsonl: line 1 was cut off" in done.stderr)
