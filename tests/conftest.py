@@ -160,12 +160,31 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return min(os.cpu_count() or 1, 7) + 1
 
 
-# What waits for the same port waits in one process
+# What waits for the same port waits in one process, and what takes longest begins first
 
 NEED_PORT_5000 = (
     *("tests/integration/service/", "[service-"),
     *("tests/unit/test_pytest_plugin.py", "test_example_with_an_agent"),
 )
+# In this order; last to begin, one of them would keep the others waiting.
+TAKE_LONGEST = (
+    *NEED_PORT_5000,
+    *("test_local_runs.py", "test_differential.py", "test_slurm_runs.py", "test_pythons.py"),
+    *("test_interruption.py", "test_other_executors.py", "tests/contract/", "test_many_tasks.py"),
+)
+SHARE_NOTHING = ("test_differential.py", "test_interruption.py", "test_bad_input.py")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> int:
+    if not item.get_closest_marker("slow"):
+        return len(TAKE_LONGEST)
+    found = (place for place, part in enumerate(TAKE_LONGEST) if part in item.nodeid)
+    return next(found, len(TAKE_LONGEST))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -179,6 +198,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object | 
         def _split_scope(self, nodeid: str) -> str:
             if any(part in nodeid for part in NEED_PORT_5000):
                 return "port 5000"
+            if any(part in nodeid for part in SHARE_NOTHING):
+                return nodeid
             return super()._split_scope(nodeid)
 
     return Scheduling(config, log)

@@ -414,7 +414,7 @@ def start(tmp_path, service):
 
 
 def test_programs_that_register_at_once_lose_nothing(tmp_path, service, start):
-    names = [[f"f{worker}_{number}" for number in range(5)] for worker in range(4)]
+    names = [[f"f{worker}_{number}" for number in range(5)] for worker in range(2)]
     printed = [program.communicate(timeout=100)[0].split() for program in start(*names)]
     known = {name: entry.current.id for name, entry in Manifest(tmp_path / "f.json").read().items()}
     chain = itertools.chain.from_iterable
@@ -423,9 +423,9 @@ def test_programs_that_register_at_once_lose_nothing(tmp_path, service, start):
 
 
 def test_programs_that_register_the_same_register_it_once(tmp_path, service, start):
-    printed = [program.communicate(timeout=100)[0].split() for program in start(*[["f"]] * 4)]
+    printed = [program.communicate(timeout=100)[0].split() for program in start(*[["f"]] * 2)]
     assert 1 == len(service.functions)
-    assert [[*service.functions]] * 4 == printed
+    assert [[*service.functions]] * 2 == printed
 
 
 WRITING = """
@@ -446,7 +446,7 @@ def test_a_killed_writer_leaves_a_readable_manifest(tmp_path):
     """Kill it in the middle, again and again: between two bytes, too."""
     path = tmp_path / "functions.json"
     last = 0
-    for delay in range(12):
+    for delay in range(4):
         command = [sys.executable, "-c", WRITING, path, str(last)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
             for _ in range(3 + delay):

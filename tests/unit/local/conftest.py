@@ -1,8 +1,10 @@
 """Executors that are shut down, tasks, and a way to wait for a task to begin without sleeping."""
 
+import functools
 import os
 import runpy
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,14 +12,35 @@ from typing import Any
 import pytest
 
 from gc_warm.local.executor import LocalExecutor
+from gc_warm.local.workers import Workers
+
+OF_WORKERS = {
+    *("worker_python", "worker_path", "worker_env", "worker_packages"),
+    *("output", "endpoint_config"),
+}
+
+
+@pytest.fixture(scope="module")  # other modules count processes and threads
+def kept_workers() -> Iterator[Callable[[int], Workers]]:
+    """Return a function that gives so many workers, the same each time."""
+    with ExitStack() as stack:
+        yield functools.cache(lambda count: stack.enter_context(Workers(count)))
 
 
 @pytest.fixture
-def make_executor() -> Iterator[Callable[..., LocalExecutor]]:
-    """Make executors that end with the test."""
+def make_executor(
+    kept_workers: Callable[[int], Workers],
+) -> Iterator[Callable[..., LocalExecutor]]:
+    """Make executors that end with the test.
+
+    Where nothing is said of their workers but how many there are, these are new ones, forked from
+    a process that stays: to start one takes most of a second.
+    """
     made: list[LocalExecutor] = []
 
     def make(**options: Any) -> LocalExecutor:
+        if not options.keys() & OF_WORKERS and isinstance(options.get("workers", 2), int):
+            options["workers"] = kept_workers(options.get("workers", 2))
         made.append(LocalExecutor(**options))
         return made[-1]
 

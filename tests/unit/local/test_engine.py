@@ -301,9 +301,12 @@ SPAWNED = [
 KINDS = pytest.mark.parametrize(
     "template",
     [
-        "engine: {type: ThreadPoolEngine}",
+        pytest.param("engine: {type: ThreadPoolEngine}", marks=pytest.mark.slow),
         "engine: {type: ProcessPoolEngine}",
-        pytest.param("engine: {type: ProcessPoolEngine, max_tasks_per_child: 100}", marks=SPAWNED),
+        pytest.param(
+            "engine: {type: ProcessPoolEngine, max_tasks_per_child: 100}",
+            marks=[*SPAWNED, pytest.mark.slow],
+        ),
         pytest.param(HTEX, marks=pytest.mark.slow),
     ],
     ids=["thread", "process", "spawned", "htex"],

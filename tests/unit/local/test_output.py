@@ -38,7 +38,9 @@ def test_it_is_shown_line_by_line_with_the_process_id(executor, tasks, capfd):
 
 
 def test_it_is_shown_while_the_task_runs(make_executor, tasks, capfd, tmp_path):
-    future = make_executor(workers=1).submit(tasks.print_and_wait, str(tmp_path / "go"))
+    future = make_executor(workers=1, output=True).submit(
+        tasks.print_and_wait, str(tmp_path / "go")
+    )
     shown = ""
     deadline = time.monotonic() + 30
     while "begun" not in shown and time.monotonic() < deadline:
@@ -92,7 +94,7 @@ def test_background_program_that_prints_for_ever_holds_up_nothing(make_executor)
 
 
 def test_replaced_and_closed_streams(make_executor, tasks):
-    executor = make_executor(workers=1)
+    executor = make_executor(workers=1, output=True)
     assert executor.submit(tasks.close_streams).result() == "closed"
     assert executor.submit(len, "abc").result() == 3
 
@@ -127,7 +129,7 @@ def test_last_lines_of_a_task_that_fails(executor, tasks):
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="exceptions have no notes")
 def test_they_are_this_tasks(make_executor, tasks):
-    executor = make_executor(workers=1)
+    executor = make_executor(workers=1, output=True)
     executor.submit(tasks.talk, "former").result()
     failure(executor, tasks.print_and_fail)
     assert notes(failure(executor, tasks.print_and_fail, 0)) == ""

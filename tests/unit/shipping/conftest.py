@@ -6,6 +6,7 @@ import importlib
 import subprocess
 import sys
 import textwrap
+import types
 
 import pytest
 
@@ -76,3 +77,31 @@ def run_script(tmp_path, endpoint_python):
         return ended.stdout
 
     return run
+
+
+@pytest.fixture
+def run_here(tmp_path, monkeypatch, capsys, workers):
+    """Return a function that does as `run_script`, in this process, and with its workers.
+
+    That is quick; what counts is that the script is ``__main__``, and has a file.
+    """
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "dont_write_bytecode", sys.dont_write_bytecode)
+    modules = dict(sys.modules)
+
+    def run(text):
+        file = tmp_path / "scripts" / "analysis.py"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        text = textwrap.dedent(text).replace("workers=1, worker_python=WORKER", "workers=WORKERS")
+        file.write_text(text)
+        sys.path.insert(0, str(file.parent))
+        script = types.ModuleType("__main__")
+        vars(script).update(__file__=str(file), WORKERS=workers)
+        monkeypatch.setitem(sys.modules, "__main__", script)
+        exec(compile(text, file, "exec", dont_inherit=True), vars(script))
+        return capsys.readouterr().out
+
+    yield run
+    for name in {*sys.modules} - {*modules}:
+        if str(tmp_path) in str(getattr(sys.modules[name], "__file__", None)):
+            del sys.modules[name]

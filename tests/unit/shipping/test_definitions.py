@@ -20,7 +20,7 @@ HEAD = """
 """
 
 
-def test_no_statement_of_a_script_runs_on_a_worker(run_script, tmp_path):
+def test_no_statement_of_a_script_runs_on_a_worker(run_here, tmp_path):
     text = f"""{HEAD}
     with open({str(tmp_path / "ran")!r}, "a") as file:
         file.write("ran\\n")
@@ -31,11 +31,11 @@ def test_no_statement_of_a_script_runs_on_a_worker(run_script, tmp_path):
         triple = self_contained(lambda x: x * 3 + i)
         print(executor.submit(triple, 1).result())
     """
-    assert "line 0\nline 1\nline 2\n5\n" == run_script(text)
+    assert "line 0\nline 1\nline 2\n5\n" == run_here(text)
     assert "ran\n" == (tmp_path / "ran").read_text()
 
 
-def test_what_is_made_under_the_main_guard_travels(run_script):
+def test_what_is_made_under_the_main_guard_travels(run_here):
     text = f"""{HEAD}
     from functools import partial
 
@@ -49,7 +49,7 @@ def test_what_is_made_under_the_main_guard_travels(run_script):
             print(executor.submit(again, 3).result())
             print(executor.submit(self_contained(lambda x: x + by), 3).result())
     """
-    assert "21\n10\n" == run_script(text)
+    assert "21\n10\n" == run_here(text)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ if __name__ == "__main__":
     assert "'\\xe4b\\xe4'\n" == run_script("", arguments=[str(file)])
 
 
-def test_a_file_that_is_edited_while_its_script_runs_is_noticed(run_script):
+def test_a_file_that_is_edited_while_its_script_runs_is_noticed(run_here):
     text = f"""{HEAD}
     def f(x):
         return x + 1
@@ -84,7 +84,7 @@ def test_a_file_that_is_edited_while_its_script_runs_is_noticed(run_script):
     except ValueError as error:
         print(error)
     """
-    assert "'f' (line 4 of" in (output := run_script(text))
+    assert "'f' (line 4 of" in (output := run_here(text))
     assert "Run the file or the cell again" in output
 
 
@@ -118,7 +118,7 @@ def test_one_function_that_cannot_be_made_spoils_no_other(run_script):
     assert f"{failed}2\n{failed}2\n" == run_script(text)
 
 
-def test_a_large_value_is_refused_with_advice(run_script):
+def test_a_large_value_is_refused_with_advice(run_here):
     text = f"""{HEAD}
     table = list(range(300_000))
 
@@ -130,7 +130,7 @@ def test_a_large_value_is_refused_with_advice(run_script):
     except ValueError as error:
         print(error)
     """
-    output = run_script(text)
+    output = run_here(text)
     assert "'table', which 'f' uses, cannot be sent: it is larger than 1 MB" in output
     assert "Put it under @warm, pass it as an argument, or move it to a module." in output
 
@@ -306,7 +306,7 @@ def _is_carried(module):
     return type(getattr(module, "__loader__", None)).__name__ == "CarriedLoader"
 
 
-def test_a_generated_class_is_refused_with_the_reason(run_script):
+def test_a_generated_class_is_refused_with_the_reason(run_here):
     text = f"""{HEAD}
     from pydantic import BaseModel
 
@@ -321,12 +321,12 @@ def test_a_generated_class_is_refused_with_the_reason(run_script):
     except ValueError as error:
         print(error)
     """
-    output = run_script(text)
+    output = run_here(text)
     assert "'Point', which 'f' uses, cannot be sent" in output
     assert "move it to a module" in output
 
 
-def test_what_a_string_annotation_names_is_carried(run_script):
+def test_what_a_string_annotation_names_is_carried(run_here):
     text = f"""
     from __future__ import annotations
     {HEAD.strip()}
@@ -342,7 +342,7 @@ def test_what_a_string_annotation_names_is_carried(run_script):
     with {START} as executor:
         print(executor.submit(f, Point(3)).result())
     """
-    assert "('analysis__main__', 3)\n" == run_script(text)
+    assert "('analysis__main__', 3)\n" == run_here(text)
 
 
 def test_a_refusal_names_the_function(project):

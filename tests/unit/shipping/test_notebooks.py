@@ -75,6 +75,7 @@ def test_a_notebook_stays_warm_and_its_classes_are_one(run_notebook):
     assert "True True\n" == outputs[-1]
 
 
+@pytest.mark.slow  # a kernel takes seconds
 def test_a_further_function_finds_the_state_of_the_first(run_notebook):
     outputs = run_notebook(
         MODEL,
@@ -103,6 +104,7 @@ def test_an_edited_cell_is_a_new_version(run_notebook):
     assert ["Answer(text='A!', built=1)\n", "Answer(text='A?', built=1)\n"] == outputs[2::2]
 
 
+@pytest.mark.slow  # a kernel takes seconds
 def test_a_traceback_shows_the_line_of_the_cell(run_notebook):
     outputs = run_notebook(
         """
@@ -138,6 +140,7 @@ def test_magics_around_do_no_harm_and_magics_within_are_refused(run_notebook):
     assert "'bad' uses 'get_ipython', which only IPython has" in outputs[2]
 
 
+@pytest.mark.slow  # a kernel takes seconds
 def test_ipython_without_a_notebook(endpoint_python, tmp_path):
     text = SETUP.format(python=str(endpoint_python)) + MODEL + WORK
     text += '\nprint(executor.submit(work, "a").result())\nexecutor.shutdown()\n'
@@ -166,6 +169,7 @@ def test_ipython_without_a_notebook(endpoint_python, tmp_path):
     assert "Answer(text='A!', built=1)" in ended.stdout, ended.stdout + ended.stderr
 
 
+@pytest.mark.slow  # a kernel takes seconds
 def test_what_a_name_means_now_decides(run_notebook):
     outputs = run_notebook(
         "names = ['a']\nn = len(names)\nfactor = 2\ndef helper(x): return x * factor",
@@ -192,6 +196,7 @@ def test_what_a_name_means_now_decides(run_notebook):
     assert "('new', ['a'], 1)" == outputs[11]
 
 
+@pytest.mark.slow  # a kernel takes seconds
 def test_a_warm_state_that_is_defined_anew(run_notebook):
     outputs = run_notebook(
         MODEL,
@@ -203,6 +208,7 @@ def test_a_warm_state_that_is_defined_anew(run_notebook):
     assert ["A!", "Aa!"] == outputs[2::2]
 
 
+@pytest.mark.slow  # a kernel takes seconds
 def test_magics_above_a_cell(run_notebook):
     outputs = run_notebook(
         """
@@ -225,6 +231,7 @@ def test_magics_above_a_cell(run_notebook):
     assert "5\n" == outputs[-1]
 
 
+@pytest.mark.slow  # a kernel takes seconds
 def test_a_script_that_a_notebook_runs(run_notebook, tmp_path):
     (tmp_path / "lab.py").write_text(
         "from gc_warm import self_contained\n"
@@ -245,6 +252,7 @@ def test_a_script_that_a_notebook_runs(run_notebook, tmp_path):
     assert ["[(8, 1), (8, 2)]", "9"] == outputs[1:]
 
 
+@pytest.mark.slow  # a kernel takes seconds
 def test_a_value_that_cannot_be_sent_is_named(run_notebook):
     outputs = run_notebook(
         "source = (x for x in range(3))\ndef helper(): return list(source)",

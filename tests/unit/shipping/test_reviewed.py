@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import textwrap
 import threading
+import types
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -178,22 +181,18 @@ PROGRAMS = {
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_the_same_there_as_here(run_script, name):
+def test_the_same_there_as_here(one_worker, tmp_path, monkeypatch, name):
     text, arguments = PROGRAMS[name]
-    head = "    from gc_warm import LocalExecutor, self_contained\n"
-    if "__future__" in text:
-        text = text.replace("annotations\n", f"annotations\n    {head}", 1)
-    else:
-        text = f"    {head}{text}"
-    main = f"""
-        if __name__ == "__main__":
-            sent = self_contained(f)
-            with {START} as executor:
-                for argument in ({arguments},):
-                    here, there = f(argument), executor.submit(sent, argument).result()
-                    print(here == there, type(here) is type(there), "" if here == there else there)
-        """
-    assert {"True True "} == set(run_script(text + main).splitlines())
+    file = tmp_path / "analysis.py"
+    file.write_text(textwrap.dedent(text))
+    script = types.ModuleType("__main__")
+    vars(script).update(__file__=str(file), self_contained=self_contained)
+    monkeypatch.setitem(sys.modules, "__main__", script)
+    exec(compile(file.read_text(), file, "exec", dont_inherit=True), vars(script))
+    sent = self_contained(script.f)
+    for argument in eval(f"({arguments},)", vars(script)):
+        here, there = script.f(argument), one_worker.submit(sent, argument).result()
+        assert (here, type(here)) == (there, type(there))
 
 
 class Script:
@@ -268,7 +267,7 @@ def test_a_refusal_says_why_and_leaves_the_executor_alive(tmp_path, workers):
         assert pids == executor.worker_pids
 
 
-def test_an_edited_class_that_a_function_does_not_name_leaves_it_warm(run_script):
+def test_an_edited_class_that_a_function_does_not_name_leaves_it_warm(run_here):
     text = f"""
     import linecache
     from gc_warm import LocalExecutor, self_contained
@@ -294,10 +293,10 @@ def test_an_edited_class_that_a_function_does_not_name_leaves_it_warm(run_script
                 define(number)
                 print(executor.submit(sent, Point()).result(), end=" ")
     """
-    assert "(0, 1) (1, 2) (2, 3) " == run_script(text)
+    assert "(0, 1) (1, 2) (2, 3) " == run_here(text)
 
 
-def test_a_module_that_is_loaded_again_is_a_new_version(run_script):
+def test_a_module_that_is_loaded_again_is_a_new_version(run_here):
     text = f"""
     import importlib, pathlib, sys
     sys.dont_write_bytecode = True
@@ -321,10 +320,10 @@ def test_a_module_that_is_loaded_again_is_a_new_version(run_script):
             from labx import helper
             print(executor.submit(g).result() == g() == (222, 222))
     """
-    assert "True True\n" == run_script(text)
+    assert "True True\n" == run_here(text)
 
 
-def test_members_of_enumerations_do_not_split_the_state_of_a_script(run_script):
+def test_members_of_enumerations_do_not_split_the_state_of_a_script(run_here):
     text = f"""
     import enum, typing
     from gc_warm import LocalExecutor, self_contained, warm
@@ -357,7 +356,7 @@ def test_members_of_enumerations_do_not_split_the_state_of_a_script(run_script):
             print(executor.submit(use).result(), end=" ")
             print([executor.submit(f.receipted).result().receipt.cold_starts for f in (use, third)])
     """
-    assert "True [0, 0]\n" == run_script(text)
+    assert "True [0, 0]\n" == run_here(text)
 
 
 def test_what_dataclasses_write_does_not_change_from_run_to_run(run_script):
@@ -382,7 +381,7 @@ def test_what_dataclasses_write_does_not_change_from_run_to_run(run_script):
     assert run_script(text) == run_script(text)
 
 
-def test_files_beside_a_script_are_not_there_offline_either(run_script):
+def test_files_beside_a_script_are_not_there_offline_either(run_here):
     text = f"""
     from pathlib import Path
     from gc_warm import LocalExecutor, self_contained
@@ -395,7 +394,7 @@ def test_files_beside_a_script_are_not_there_offline_either(run_script):
         with {START} as executor:
             print(executor.submit(table).exception())
     """
-    assert "FileNotFoundError" in (output := run_script(text))
+    assert "FileNotFoundError" in (output := run_here(text))
     assert "/carried-by-gc-warm/" in output
 
 

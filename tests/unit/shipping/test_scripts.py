@@ -63,7 +63,7 @@ def test_a_script_without_a_guard_runs_only_here(run_script):
     assert "2\n" == run_script(text)
 
 
-def test_classes_of_a_script_work_as_arguments_and_results(run_script):
+def test_classes_of_a_script_work_as_arguments_and_results(run_here):
     text = (
         HEAD
         + f"""
@@ -96,13 +96,13 @@ def test_classes_of_a_script_work_as_arguments_and_results(run_script):
             print(error)
     """
     )
-    output = run_script(text)
+    output = run_here(text)
     assert "OddError: 11 is odd" in output
     assert 'raise OddError(f"{point.x} is odd")' in output
     assert "analysis.py" in output
 
 
-def test_functions_of_a_script_share_their_state(run_script):
+def test_functions_of_a_script_share_their_state(run_here):
     text = (
         HEAD
         + f"""
@@ -125,10 +125,10 @@ def test_functions_of_a_script_share_their_state(run_script):
         print([executor.submit(f).result() for f in (first, second, first, second.receipted)])
     """
     )
-    assert "[1, 10, 1, Receipted(value=10" in run_script(text)
+    assert "[1, 10, 1, Receipted(value=10" in run_here(text)
 
 
-def test_modules_beside_a_script_travel(run_script, tmp_path):
+def test_modules_beside_a_script_travel(run_here, tmp_path):
     (tmp_path / "scripts").mkdir()
     (tmp_path / "scripts" / "beside.py").write_text("def f(x): return x * 2\n")
     text = (
@@ -147,7 +147,7 @@ def test_modules_beside_a_script_travel(run_script, tmp_path):
         print(executor.submit(work, 4).result())
     """
     )
-    assert "8\n" == run_script(text)
+    assert "8\n" == run_here(text)
 
 
 def test_a_module_run_by_its_name_may_import_relatively(run_script, tmp_path):
@@ -191,7 +191,7 @@ def test_source_typed_into_an_interpreter_is_refused():
         ("return guarded", "'guarded', which 'work' uses, cannot be sent: a generator"),
     ],
 )
-def test_what_cannot_be_found_is_refused_before_submission(run_script, line, reason):
+def test_what_cannot_be_found_is_refused_before_submission(run_here, line, reason):
     text = (
         HEAD
         + f"""
@@ -208,7 +208,7 @@ def test_what_cannot_be_found_is_refused_before_submission(run_script, line, rea
         print(error)
     """
     )
-    assert reason in run_script(text)
+    assert reason in run_here(text)
 
 
 def test_functions_in_doctests(tmp_path, endpoint_python):
