@@ -5,7 +5,8 @@ part of it between ``# --8<-- start`` and ``# --8<-- end``. Each of these files 
 stands beside one, that is what it prints, with ``...`` for what differs from run to run.
 
 A console block runs, one ``$ command`` after the other, and the lines after a command are what it
-prints; under ``<!-- console: exit 2 -->`` its last command ends so, and under
+prints; under ``<!-- console: exit 2 -->`` its last command ends so, under
+``<!-- console: in FOLDER -->`` it runs in a copy of that folder, and under
 ``<!-- console: skip REASON -->`` it does not run.
 """
 
@@ -14,6 +15,7 @@ import doctest
 import importlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -151,11 +153,16 @@ def sessions() -> Iterator[object]:
 
 
 @pytest.mark.parametrize("block", [*sessions()], ids=lambda block: block.place)
-def test_console_prints_what_it_shows(block):
+def test_console_prints_what_it_shows(block, tmp_path):
     *_, last = found = list(commands(block.text))
+    folder, exits = REPOSITORY, block.note.removeprefix("exit ")
+    if block.note.startswith("in "):
+        ignore = shutil.ignore_patterns("__pycache__")
+        source = REPOSITORY / block.note.removeprefix("in ")
+        folder, exits = shutil.copytree(source, tmp_path / "copy", ignore=ignore), ""
     for each in found:
-        ended = run(["bash", "-c", each[0]], REPOSITORY)
-        status = int(block.note.removeprefix("exit ") or 0) if each is last else 0
+        ended = run(["bash", "-c", each[0]], folder)
+        status = int(exits or 0) if each is last else 0
         assert status == ended.returncode, f"{block.place}: {each[0]}\n{ended.stdout}"
         if each[1].strip():
             check_output(each[0], each[1], ended.stdout)
