@@ -10,6 +10,7 @@ import click
 from gc_warm.commands.arguments import AS_JSON
 from gc_warm.commands.command import Exit
 from gc_warm.commands.show import printable
+from gc_warm.errors import UsageError
 from gc_warm.worker.node import place
 from gc_warm.worker.node.stats import clear, node_stats
 
@@ -54,8 +55,12 @@ def list_(*, as_json: bool) -> None:
 def clear_(initialiser: str | None) -> int:
     """Remove the folders that nobody uses; or those of one INITIALISER, as `list` names it.
 
-    Exits with 1 if some are in use, and stay.
+    Exits with 1 if some are in use, and stay; with 2 if there are none of that name.
     """
+    known = {each["initialiser"] for each in node_stats()["folders"]}
+    if initialiser and initialiser not in known:
+        names = ", ".join(sorted(printable(each) for each in known if each)) or "none"
+        raise UsageError(f"No folder here is of {printable(initialiser)!r}. There are: {names}.")
     removed = clear(initialiser)
     left = [
         each

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gc_warm import node_stats, self_contained, stats
+from gc_warm import GcWarmError, node_stats, self_contained, stats
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -54,7 +54,8 @@ def probe(packages: Sequence[str] = ()) -> dict[str, Any]:
           ``ZE_AFFINITY_MASK`` say, and ``nvidia``, the GPUs of the machine;
         - ``memory``, in bytes: ``total`` and ``available`` in the machine, the control group's
           ``limit`` if that is lower, and ``rss``, what this worker uses;
-        - ``node``: what the processes of this node share, as `gc_warm.node_stats` tells it;
+        - ``node``: what the processes of this node share, as `gc_warm.node_stats` tells it, or the
+          ``error`` why that cannot be known;
         - ``warm``: what is warm here, as `gc_warm.stats` tells it.
 
     Raises:
@@ -72,9 +73,16 @@ def probe(packages: Sequence[str] = ()) -> dict[str, Any]:
         "worker": _worker(),
         "accelerators": _accelerators(),
         "memory": _memory(),
-        "node": node_stats(),
+        "node": _node(),
         "warm": stats(),
     }
+
+
+def _node() -> dict[str, Any]:
+    try:
+        return node_stats()
+    except GcWarmError as error:
+        return {"error": str(error)}
 
 
 def _python() -> dict[str, str]:

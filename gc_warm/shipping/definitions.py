@@ -43,6 +43,7 @@ from gc_warm.shipping.classes import (
 )
 from gc_warm.shipping.sources import carried_needs, follow, imports_of, late
 from gc_warm.shipping.text import text_of
+from gc_warm.worker.code import codes_in, is_empty
 from gc_warm.worker.task import SelfContained
 
 if TYPE_CHECKING:
@@ -407,7 +408,7 @@ class Definitions:
         if isinstance(value, type) and kind is not types.GenericAlias and value not in _SINGLETONS:
             return self._class(value, ref)
         if kind is types.CellType:
-            return ["cell", *([] if _is_empty(value) else [self._code(value.cell_contents)])]
+            return ["cell", *([] if is_empty(value) else [self._code(value.cell_contents)])]
         if kind is bytes:
             self._count(len(value))
             return ["bytes", b64encode(value).decode()]
@@ -733,14 +734,6 @@ def _sorted(value: Any) -> Any:
         return sorted(value, key=repr)
 
 
-def _is_empty(cell: types.CellType) -> bool:
-    try:
-        cell.cell_contents  # noqa: B018
-    except ValueError:
-        return True
-    return False
-
-
 def _doc_of(code: types.CodeType) -> str | None:
     first = code.co_consts[0] if code.co_consts else None
     return first if isinstance(first, str) else None
@@ -766,12 +759,6 @@ def _global_names(
             if i.opname.endswith(how) and i.opname != "IMPORT_NAME" and i.argval not in of_class
         }
     return frozenset(found)
-
-
-def codes_in(code: types.CodeType) -> list[types.CodeType]:
-    """Return a code, and those of all functions and classes written in it."""
-    inner = [each for each in code.co_consts if isinstance(each, types.CodeType)]
-    return [code, *(deep for each in inner for deep in codes_in(each))]
 
 
 def _refs_in(node: Any) -> Iterator[Ref]:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import functools
 import sys
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from gc_warm.worker import scope
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gc_warm.worker.node.lock import Lock
     from gc_warm.worker.scope import Scope
 
 
@@ -47,3 +51,16 @@ def charge(slot: Any, costs: dict[str, float]) -> None:
 def _add(costs: dict[str, float], task: Scope) -> None:
     for name, cost in costs.items():
         task.node[name] = task.node.get(name, 0) + cost
+
+
+# Who uses a folder
+
+_used: weakref.WeakKeyDictionary[Any, dict[Path, Lock]] = weakref.WeakKeyDictionary()
+_for_life: dict[Path, Lock] = {}
+
+
+def keep(folder: Path, lock: Lock) -> None:
+    """Keep what a lock protects while it is in use: by a state, a call, or this process."""
+    for user in states_being_built() or [scope.current()]:
+        kept = _for_life if user is None else _used.setdefault(user, {})
+        kept.setdefault(folder, lock)

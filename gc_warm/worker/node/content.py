@@ -9,27 +9,23 @@ what is installed goes by its name.
 
 from __future__ import annotations
 
-import ast
 import copyreg
 import dataclasses
-import dis
 import enum
 import functools
 import hashlib
-import importlib.util
 import inspect
 import pathlib
-import sys
-import threading
 import types
 from typing import TYPE_CHECKING, Any
 
+from gc_warm.worker.code import LOCKS, OF_CLASSES, codes_in, is_empty
+from gc_warm.worker.node.project import imported_by, is_of_project, texts_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from importlib.machinery import ModuleSpec
 
 _PLAIN = (str, int, bool, float, type(None), type(...), type(NotImplemented))
-_LOCKS = (type(threading.Lock()), type(threading.RLock()))
 _BY_NAME = (
     *(types.BuiltinFunctionType, types.WrapperDescriptorType, types.MethodDescriptorType),
     *(types.MemberDescriptorType, types.GetSetDescriptorType, types.ClassMethodDescriptorType),
@@ -42,11 +38,10 @@ _OF_WHAT_IT_IS = (
     | inspect.CO_COROUTINE
     | inspect.CO_ASYNC_GENERATOR
 )
-# What Python makes for each class anew.
-_OF_CLASSES = {
-    *("__dict__", "__weakref__", "__module__", "__firstlineno__", "__static_attributes__"),
-    *("_abc_impl", "__annotations__", "__annotate__", "__annotate_func__", "__annotations_cache__"),
-    *("__dataclass_fields__", "__dataclass_params__", "__doc__"),
+# Of a class, what says nothing about what it does, or differs where it has travelled.
+_NOTHING = OF_CLASSES | {
+    *("__static_attributes__", "__annotations__", "__annotate__", "__annotate_func__"),
+    *("__annotations_cache__", "__doc__"),
 }
 
 
@@ -91,16 +86,24 @@ def _digest(kind: str, *parts: bytes | str) -> bytes:
     return found.digest()
 
 
+@dataclasses.dataclass
 class _Reader:
     """Reads values, in an order that is the same everywhere.
 
     A definition that was met before is named by its number. A value is read again, for which of
     two equal values are one object differs from process to process.
+
+    Attributes:
+        seen: The numbers of definitions.
+        open: Those of values that are just being read.
+        depth: In how many definitions it is.
     """
 
-    def __init__(self, seen: dict[int, int] | None = None) -> None:
-        self._seen = seen or {}  # the numbers of definitions
-        self._open: dict[int, int] = {}  # values that are just being read
+    seen: dict[int, int] = dataclasses.field(default_factory=dict)
+    open: dict[int, int] = dataclasses.field(default_factory=dict)
+    depth: int = 0
+
+    def __post_init__(self) -> None:
         self._kept: list[object] = []  # as long as their ids are in use
 
     def read(self, value: Any) -> bytes:
@@ -109,29 +112,26 @@ class _Reader:
             return _digest(kind.__name__, repr(value))
         if kind is bytes or kind is bytearray:
             return _digest(kind.__name__, bytes(value))
-        number = self._seen.get(id(value), self._open.get(id(value)))
+        number = self.seen.get(id(value), self.open.get(id(value)))
         if number is not None:
             return _digest("again", str(number))
         self._kept.append(value)
-        if kind is types.FunctionType or isinstance(value, type):
-            self._seen[id(value)] = len(self._seen)
-            return self._taken_apart(value, kind)
-        self._open[id(value)] = len(self._open)
+        is_definition = kind is types.FunctionType or isinstance(value, type)
+        numbers = self.seen if is_definition else self.open
+        numbers[id(value)] = len(numbers)
+        self.depth += is_definition
         try:
             return self._taken_apart(value, kind)
         except RecursionError:
             raise NoContentError(value) from None
         finally:
-            del self._open[id(value)]
+            self.depth -= is_definition
+            self.open.pop(id(value), None)
 
     def _sorted(self, values: Iterable[Any]) -> list[bytes]:
         """Hash values that come in any order: what one of them names, no other knows."""
-        found = []
-        for value in values:
-            inner = _Reader({**self._seen})
-            inner._open = {**self._open}
-            found.append(inner.read(value))
-        return sorted(found)
+        inner = [_Reader({**self.seen}, {**self.open}, self.depth).read(value) for value in values]
+        return sorted(inner)
 
     def _all(self, values: Iterable[Any]) -> list[bytes]:
         return [self.read(each) for each in values]
@@ -183,7 +183,7 @@ class _Reader:
         if ours is not None:
             return self.read(ours)
         if isinstance(value, types.ModuleType):
-            return _digest("module", value.__name__, _of_modules([value.__name__]))
+            return _digest("module", value.__name__, _digest_of_texts([value.__name__]))
         if isinstance(value, types.CodeType):
             return self._code(value)
         if isinstance(value, types.FunctionType):
@@ -195,8 +195,10 @@ class _Reader:
             if owner is None or isinstance(owner, types.ModuleType):
                 return _digest("builtin", _name(value))
             return _digest("builtin", str(value.__name__), self.read(owner))
-        if isinstance(value, _LOCKS):
-            return _digest("lock")
+        if isinstance(value, LOCKS) or kind is object:
+            if not self.depth:  # each of them is another, though all look the same
+                raise NoContentError(value)
+            return _digest(kind.__name__)  # what names it tells it from others
         for name in ("__func__", "__wrapped__", "fget", "func"):
             if isinstance(value, _WRAPPERS) and hasattr(value, name):
                 rest = [getattr(value, each, None) for each in ("__self__", "fset", "fdel")]
@@ -206,7 +208,7 @@ class _Reader:
     def _function(self, function: types.FunctionType) -> bytes:
         if not is_of_project(function.__module__):
             return _digest("installed", _name(function))
-        codes = [*_codes_in(function.__code__)]
+        codes = codes_in(function.__code__)
         names = {name for code in codes for name in code.co_names}
         known = function.__globals__
         cells = {
@@ -214,17 +216,17 @@ class _Reader:
             for name, cell in zip(
                 function.__code__.co_freevars, function.__closure__ or (), strict=True
             )
-            if not _is_empty(cell)
+            if not is_empty(cell)
         }
         named = {name: known[name] for name in names if name in known}
-        imported = [name for code in codes for name in _imported_by(code, known)]
+        imported = [name for code in codes for name in imported_by(code, known.get("__package__"))]
         defaults = [function.__defaults__, function.__kwdefaults__]
         return _digest(
             "function",
             self._code(function.__code__),
             *self._all(defaults),
             *self.named({**named, **cells}),
-            _of_modules(imported),
+            _digest_of_texts(imported),
             *self.named(vars(function)),
         )
 
@@ -240,7 +242,7 @@ class _Reader:
     def _class(self, kind: type) -> bytes:
         if not is_of_project(kind.__module__):
             return _digest("installed", _name(kind))
-        own = {name: each for name, each in vars(kind).items() if name not in _OF_CLASSES}
+        own = {name: each for name, each in vars(kind).items() if name not in _NOTHING}
         return _digest("class", kind.__qualname__, *self._all(kind.__bases__), *self.named(own))
 
 
@@ -251,24 +253,19 @@ _WRAPPERS = (
 )
 
 
+def _digest_of_texts(modules: Iterable[str]) -> bytes:
+    texts = texts_of(modules)
+    for name in texts:
+        if texts[name] is None:
+            raise NoContentError(types.ModuleType(name))
+    return _digest(
+        "modules", *(part for name in sorted(texts) for part in (name, str(texts[name])))
+    )
+
+
 def _name(value: Any) -> str:
     owner = getattr(value, "__objclass__", None) or getattr(value, "__module__", None)
     return f"{getattr(owner, '__qualname__', owner)}.{value.__qualname__}"
-
-
-def _is_empty(cell: types.CellType) -> bool:
-    try:
-        cell.cell_contents  # noqa: B018
-    except ValueError:
-        return True
-    return False
-
-
-def _codes_in(code: types.CodeType) -> Iterable[types.CodeType]:
-    yield code
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _codes_in(constant)
 
 
 # Our own
@@ -284,79 +281,3 @@ def _of_ours(value: Any) -> Any:
     if kind is types.FunctionType and hasattr(value, "lease"):  # under @warm
         return value.__dict__.get("__wrapped__")
     return None
-
-
-# Modules
-
-
-def is_of_project(name: str | None) -> bool:
-    """Say whether a module is the user's own: neither Python's, nor ours, nor installed."""
-    top = str(name).partition(".")[0]
-    if top == "__main__":
-        return True
-    if top == "gc_warm" or top in sys.stdlib_module_names:
-        return False
-    module = sys.modules.get(str(name))
-    spec = getattr(module, "__spec__", None)
-    return module is None or spec is None or _is_project(spec)
-
-
-def _is_project(spec: ModuleSpec) -> bool:
-    if hasattr(spec.loader, "payload"):
-        return True  # it has travelled
-    folders = pathlib.PurePath(spec.origin or "").parts
-    return spec.has_location and {"site-packages", "dist-packages"}.isdisjoint(folders)
-
-
-def _imported_by(code: types.CodeType, known: dict[str, Any]) -> Iterable[str]:
-    """Yield the names of what may be modules that code imports when it runs."""
-    steps = [*dis.get_instructions(code)]
-    for before, last, step in zip(steps, steps[1:], steps[2:], strict=False):
-        if step.opname == "IMPORT_NAME":
-            yield from _absolute(step.argval, before.argval, last.argval, known.get("__package__"))
-
-
-def _absolute(
-    name: str, level: int, names: Iterable[str] | None, package: str | None
-) -> Iterable[str]:
-    base = name
-    if level:
-        above = (package or "").rsplit(".", level - 1)[0] if level > 1 else package or ""
-        base = f"{above}.{name}" if name else above
-    yield base
-    yield from (f"{base}.{each}" for each in names or ())
-
-
-def _of_modules(names: Iterable[str]) -> bytes:
-    """Hash the texts of those modules that are of the project, and of all that they import."""
-    texts: dict[str, str] = {}
-    new = [*names]
-    while new:
-        name = new.pop()
-        spec = None if name in texts or not is_of_project(name) else _find(name)
-        if spec is None or not _is_project(spec):
-            continue
-        texts[name] = text = _text_of(spec)
-        package = spec.parent
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.Import):
-                new += [each.name for each in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                named = [each.name for each in node.names]
-                new += _absolute(node.module or "", node.level, named, package)
-    return _digest("modules", *(part for name in sorted(texts) for part in (name, texts[name])))
-
-
-def _find(name: str) -> ModuleSpec | None:
-    try:
-        return importlib.util.find_spec(name)
-    except (ImportError, ValueError, AttributeError):
-        return None
-
-
-def _text_of(spec: ModuleSpec) -> str:
-    source: Any = getattr(spec.loader, "get_source", None)
-    text: str | None = source(spec.name) if source else None
-    if text is None:
-        raise NoContentError(spec)
-    return text

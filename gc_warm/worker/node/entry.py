@@ -140,7 +140,7 @@ class Generation:
         return size if isinstance(size, int) else 0
 
     def is_too_old(self, max_age: float | None) -> bool:
-        """Say whether it was built too long ago; or in the future, of which nothing is known."""
+        """Return whether it was built too long ago; or in the future, of which nothing is known."""
         if max_age is None:
             return False
         try:
@@ -150,7 +150,7 @@ class Generation:
         return not -_NO_TIME_TRAVEL <= age < max_age
 
     def is_whole(self) -> bool:
-        """Say whether it holds all the files that it was built with, at their sizes.
+        """Return whether it holds all the files that it was built with, at their sizes.
 
         It does, unless somebody has changed it: such as a program that cleans temporary folders.
         """
@@ -196,12 +196,12 @@ def _read(path: Path) -> Any:
 
 
 def sizes_of(folder: Path) -> dict[str, int]:
-    """Return the size of each file below a folder, by its path in it."""
+    """Return the size of each file or link below a folder, by its path in it."""
     found = {}
-    for above, _, names in os.walk(folder):
-        for name in names:
+    for above, folders, names in os.walk(folder):
+        for name in folders + names:  # links to folders are among these
             status = Path(above, name).lstat()
-            if stat.S_ISREG(status.st_mode):
+            if stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):
                 found[os.path.relpath(f"{above}/{name}", folder)] = status.st_size
     return found
 

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import functools
 import hashlib
 import inspect
-import json
-import os
 import reprlib
-import stat
 import sys
 import time
-import weakref
 from pathlib import Path
 from typing import (
     TYPE_CHECKING,
@@ -28,19 +22,13 @@ from typing import (
 )
 
 from gc_warm.errors import UsageError
-from gc_warm.errors.node import DiskFullError, NodeFolderError
-from gc_warm.worker import scope
+from gc_warm.errors.node import NodeFolderError
 from gc_warm.worker.node import place
-from gc_warm.worker.node.bill import note, states_being_built
+from gc_warm.worker.node.bill import keep, note
 from gc_warm.worker.node.content import NoContentError, hash_of, hash_of_arguments
-from gc_warm.worker.node.entry import (
-    Entry,
-    evict,
-    forget_earlier_boots,
-    remove,
-    sizes_of,
-)
-from gc_warm.worker.node.lock import Lock, describe_holder, is_inside, wait_for
+from gc_warm.worker.node.entry import Entry
+from gc_warm.worker.node.filling import Filling
+from gc_warm.worker.node.lock import Lock, describe_holder, held_by_this_thread, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,8 +39,6 @@ P = ParamSpec("P")
 
 DEFAULT_WAIT = 1800.0
 _TRIES = 3  # how often a call fills what it does not find afterwards
-_FULL = {errno.ENOSPC, errno.EDQUOT}
-_NEARLY_FULL = 1 << 20  # bytes: who finds fewer, and fails, has filled the disk
 
 
 class Options(NamedTuple):
@@ -109,7 +95,7 @@ class NodeFolder(Generic[P]):
         bound.apply_defaults()
         entry = Entry(place.root() / "folders" / self._key(bound.arguments))
         generation, lock = entry.use(self.options.max_age) or self._get(entry, bound)
-        _keep(generation, lock)
+        keep(generation.path, lock)
         return Path(generation.content)
 
     def _key(self, arguments: dict[str, Any]) -> str:
@@ -118,8 +104,9 @@ class NodeFolder(Generic[P]):
             given = hash_of_arguments(arguments)
         except NoContentError as error:
             raise UsageError(
-                f"Argument {error.path!r} of {self.name} is a {type(error.value).__name__}, which "
-                "means nothing in another process. Pass what it is made from, such as a path."
+                f"Argument {error.path!r} of {self.name} is of type "
+                f"{type(error.value).__name__!r}, which means nothing in another process. Pass "
+                "what it is made from, such as a path."
             ) from None
         if self.options.version is not None:
             content = f"{self.name} {self.options.version}"
@@ -128,8 +115,8 @@ class NodeFolder(Generic[P]):
                 content = hash_of(self.initialiser)
             except NoContentError as error:
                 raise UsageError(
-                    f"{self.name} uses {error.path or error.value!r}, a "
-                    f"{type(error.value).__name__}, and whether that is the same in another "
+                    f"{self.name} uses {error.path or error.value!r}, of type "
+                    f"{type(error.value).__name__!r}, and whether that is the same in another "
                     "process cannot be known. Make it inside, or say @node_folder(version=...)."
                 ) from None
         digest = hashlib.sha256(f"{given} {content} {self.options.mutable}".encode()).hexdigest()
@@ -139,7 +126,7 @@ class NodeFolder(Generic[P]):
     def _get(self, entry: Entry, bound: inspect.BoundArguments) -> tuple[Generation, Lock]:
         """Wait for another's folder, or fill it."""
         place.own(entry.path)
-        if is_inside(NodeFolder._fill_once.__code__, "where", entry.path):
+        if entry.lock in held_by_this_thread():
             raise NodeFolderError(f"{self.name} asked for the folder that it is filling.")
         began, filled = time.perf_counter(), [0.0]
 
@@ -160,7 +147,7 @@ class NodeFolder(Generic[P]):
                             "removes or changes it; if its users do, say "
                             "@node_folder(mutable=True)."
                         )
-                    filled.append(self._fill(entry, lock, bound))
+                    filled.append(self._filling(bound).run(entry, lock))
             return use()
 
         found = wait_for(attempt, self.options.wait, lambda: self._too_long(entry))
@@ -173,78 +160,16 @@ class NodeFolder(Generic[P]):
             f"{describe_holder(entry.lock)}. It waits longer with @node_folder(wait=...)."
         )
 
-    def _fill(self, entry: Entry, lock: Lock, bound: inspect.BoundArguments) -> float:
-        """Fill the folder (lock held); return how many seconds that took."""
-        label = _label(bound)
-        lock.say(f"{self.name}({label})")
-        entry.tidy(self.options.max_age)
-        with contextlib.suppress(OSError):
-            forget_earlier_boots()
-        try:
-            return self._fill_once(entry.path, lock, bound, label)
-        except DiskFullError:
-            if not evict(None):  # what nobody uses may be what fills the disk
-                raise
-        return self._fill_once(entry.path, lock, bound, label)
-
-    def _fill_once(
-        self, where: Path, lock: Lock, bound: inspect.BoundArguments, label: str
-    ) -> float:
-        entry, began, built = Entry(where), time.perf_counter(), time.time()
-        folder = entry.begin()
-        content = folder / "content"
-        try:
-            content.mkdir(0o700)
+    def _filling(self, bound: inspect.BoundArguments) -> Filling:
+        def write(content: Path) -> None:
             whole = self._whole.bind_partial()
             whole.arguments = {**bound.arguments, "folder": content}
             self.initialiser(*whole.args, **whole.kwargs)
-            sizes = sizes_of(content)
-            seconds, total = time.perf_counter() - began, sum(sizes.values())
-            self._require_possible(content, total)
-            about = {
-                "initialiser": self.name,
-                "arguments": label,
-                "built": built,
-                "seconds": seconds,
-                "bytes": total,
-                "files": len(sizes),
-            }
-            (folder / "sizes.json").write_text(json.dumps({} if self.options.mutable else sizes))
-            (folder / "about.json").write_text(json.dumps(about))
-            (folder / "use").touch(0o600)
-            if lock.held:  # else this is a child, forked meanwhile
-                entry.complete(folder)
-        except BaseException as error:
-            self._clean_up(entry, folder, lock, error)
-            raise
-        note({"node_cold_starts": 1, "node_build_seconds": seconds, "node_bytes": total})
-        if self.options.maxbytes is not None:
-            evict(self.name, self.options.maxbytes, entry.generations()[0])
-        return seconds
 
-    def _clean_up(self, entry: Entry, folder: Path, lock: Lock, error: BaseException) -> None:
-        """Leave nothing of what could not be completed; say so if the disk is full."""
-        if not lock.held:
-            return
-        full = not isinstance(error, NodeFolderError) and _is_full(error, entry.path)
-        written = sum(sizes_of(folder).values()) if full else 0
-        remove(folder)
-        if full:
-            raise DiskFullError(
-                f"The disk of {entry.path} is full: {self.name} had written {written:,} bytes. "
-                "Nothing of them is left. `gc-warm node list` says what else is there; "
-                "GC_WARM_NODE_DIR chooses another disk."
-            ) from error
-
-    def _require_possible(self, content: Path, total: int) -> None:
-        if not stat.S_ISDIR(content.lstat().st_mode):
-            raise NodeFolderError(f"{self.name} must leave what it fills a folder.")
-        limit = self.options.maxbytes
-        if limit is not None and total > limit:
-            raise NodeFolderError(
-                f"A folder of {self.name} has {total:,} bytes, but all of its folders together may "
-                f"have only maxbytes={limit:,}."
-            )
+        arguments = bound.arguments.items()
+        label = ", ".join(f"{name}={reprlib.repr(each)}" for name, each in arguments)
+        limits = self.options.maxbytes, self.options.max_age, self.options.mutable
+        return Filling(self.name, label, write, *limits)
 
     def __get__(self, instance: object, owner: type | None = None) -> NodeFolder[P]:
         """Be the same in a class as outside."""
@@ -264,39 +189,6 @@ class NodeFolder(Generic[P]):
 
 def _again(initialiser: Callable[..., object], *options: Any) -> NodeFolder[...]:
     return NodeFolder(initialiser, Options(*options))
-
-
-def _label(bound: inspect.BoundArguments) -> str:
-    return ", ".join(f"{name}={reprlib.repr(each)}" for name, each in bound.arguments.items())
-
-
-def _is_full(error: BaseException | None, path: Path) -> bool:
-    """Say whether a failure is that of a full disk; some libraries do not say it as such."""
-    try:
-        status = os.statvfs(path)
-        if isinstance(error, Exception) and status.f_bavail * status.f_frsize < _NEARLY_FULL:
-            return True
-    except OSError:
-        pass
-    while error is not None:
-        number = getattr(error, "errno", None)
-        if number in _FULL or any(f"[Errno {each}]" in str(error) for each in _FULL):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
-# Who uses a folder
-
-_used: weakref.WeakKeyDictionary[Any, dict[Path, Lock]] = weakref.WeakKeyDictionary()
-_for_life: dict[Path, Lock] = {}
-
-
-def _keep(generation: Generation, lock: Lock) -> None:
-    """Keep a folder for as long as it is in use: see `NodeFolder.__call__`."""
-    for user in states_being_built() or [scope.current()]:
-        kept = _for_life if user is None else _used.setdefault(user, {})
-        kept.setdefault(generation.path, lock)
 
 
 class _Decorator(Protocol):

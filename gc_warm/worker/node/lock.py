@@ -13,21 +13,24 @@ import errno
 import fcntl
 import json
 import os
-import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from gc_warm.errors.node import NodeFolderError, NodeTimeoutError
+from gc_warm.errors.node import DiskFullError, NodeFolderError, NodeTimeoutError
 from gc_warm.worker.weak import WeakBag
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-    from types import CodeType, FrameType
 
     from typing_extensions import Self
 
 T = TypeVar("T")
+
+VARIABLE = "GC_WARM_NODE_DIR"
+ADVICE = f"Set {VARIABLE} to a folder of your own on a disk of the node."
+FULL = {errno.ENOSPC, errno.EDQUOT}
 
 # While it waits, a process looks this often, in seconds. An exception that is injected into a
 # thread, as GC_TASK_TIMEOUT does, arrives between two looks.
@@ -43,6 +46,7 @@ class Lock:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.thread = threading.get_ident()
         self._file = -1
 
     @property
@@ -51,38 +55,47 @@ class Lock:
         return self._file >= 0
 
     def take(self, *, shared: bool = False, make: bool = False) -> bool:
-        """Take the lock if that can be done at once; say whether it was.
+        """Take the lock if that can be done at once; return whether it was.
 
         Args:
             shared: With others who share it.
             make: Make the file, if it is not there; otherwise, the lock cannot be taken.
 
         Raises:
-            NodeFolderError: There are no locks in this file system, or the file is no file of ours.
+            DiskFullError: There is no space for the file.
+            NodeFolderError: It cannot be opened, or there are no locks in this file system.
         """
         flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | (os.O_CREAT if make else 0)
         kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        if not shared:
+            _exclusive.add(self)  # first, so that no child keeps the file
         try:
             self._file = os.open(self.path, flags, 0o600)
             fcntl.flock(self._file, kind | fcntl.LOCK_NB)
-            if not shared:
-                _exclusive.add(self)
             if os.path.samestat(os.fstat(self._file), self.path.stat()):
                 return True  # else somebody has just removed the file
         except FileNotFoundError:
             pass
         except OSError as error:
-            if error.errno not in {errno.EAGAIN, errno.EACCES}:
-                self.free()
-                raise NodeFolderError(_no_locks(self.path, str(error))) from error
+            if self._file < 0 or error.errno not in {errno.EAGAIN, errno.EACCES}:
+                raise self._failure(error) from error
         self.free()
         return False
 
     def free(self) -> None:
         """Let others have it."""
         file, self._file = self._file, -1
+        _exclusive.discard(self)
         if file >= 0:
             os.close(file)
+
+    def _failure(self, error: OSError) -> NodeFolderError:
+        opened = self._file >= 0
+        self.free()
+        if opened:
+            return NodeFolderError(_no_locks(self.path, str(error)))
+        kind = DiskFullError if error.errno in FULL else NodeFolderError
+        return kind(f"The lock {self.path} cannot be opened: {error.strerror}. {ADVICE}")
 
     def __enter__(self) -> Self:
         return self
@@ -114,11 +127,18 @@ def _after_fork() -> None:
     What is shared stays: a child uses what its parent does.
     """
     for lock in _exclusive:
+        is_of_this_thread = lock.thread == threading.get_ident()
         lock.free()
-    _exclusive.clear()
+        if is_of_this_thread:  # the child is inside what the lock is for
+            _exclusive.add(lock)
 
 
 os.register_at_fork(after_in_child=_after_fork)
+
+
+def held_by_this_thread() -> list[Path]:
+    """Return the locks that this thread holds alone, or held when it was forked."""
+    return [lock.path for lock in _exclusive if lock.thread == threading.get_ident()]
 
 
 def require_locks(folder: Path) -> None:
@@ -138,22 +158,11 @@ def require_locks(folder: Path) -> None:
 
 def _no_locks(where: Path, why: str) -> str:
     return (
-        f"File locks do not work at {where} ({why}), so processes cannot agree who builds. Set "
-        "GC_WARM_NODE_DIR to a folder on a disk of the node."
+        f"File locks do not work at {where} ({why}), so processes cannot agree who builds. {ADVICE}"
     )
 
 
 # Waiting
-
-
-def is_inside(code: CodeType, name: str, value: object) -> bool:
-    """Say whether the caller was called by a function in which a name stands for a value."""
-    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001  (documented, despite its name)
-    while frame is not None:
-        if frame.f_code is code and frame.f_locals.get(name) == value:
-            return True
-        frame = frame.f_back
-    return False
 
 
 def wait_for(attempt: Callable[[], T | None], seconds: float, complaint: Callable[[], str]) -> T:
@@ -190,7 +199,7 @@ def holder_of(path: Path) -> dict[str, Any]:
 
 
 def describe_holder(path: Path) -> str:
-    """Say who holds a lock, and since when."""
+    """Return who holds a lock, and since when."""
     note = holder_of(path)
     try:
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(note["since"]))

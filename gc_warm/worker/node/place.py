@@ -14,26 +14,30 @@ import stat
 import tempfile
 from pathlib import Path
 
-from gc_warm.errors.node import NodeFolderError
-from gc_warm.worker.node.lock import require_locks
+from gc_warm.errors.node import DiskFullError, NodeFolderError
+from gc_warm.worker.node.lock import ADVICE, FULL, VARIABLE, require_locks
 
-VARIABLE = "GC_WARM_NODE_DIR"
 # Folders on a node's own disk, as sites call them; see docs/once-per-node.md.
 OF_SCHEDULERS = (
     *("SLURM_TMPDIR", "PBS_JOBFS", "LOCAL_SCRATCH", "LOCALWORKDIR", "SNIC_TMP"),
     "_CONDOR_SCRATCH_DIR",
 )
-_ADVICE = f"Set {VARIABLE} to a folder of your own on a disk of the node."
 
 _tried: set[Path] = set()  # where locks work
 
 
 def base() -> Path:
-    """Return the folder that all is in."""
-    wanted = os.environ.get(VARIABLE)
-    found = [Path(folder) for name in OF_SCHEDULERS if (folder := os.environ.get(name))]
-    found = [folder for folder in found if folder.is_dir() and os.access(folder, os.W_OK)]
-    return Path(wanted or (found[0] if found else tempfile.gettempdir())).resolve()
+    """Return the folder that all is in.
+
+    Raises:
+        NodeFolderError: What was set is no absolute path: tasks run in folders of their own.
+    """
+    wanted = os.environ.get(VARIABLE, "")
+    if wanted and not Path(wanted).is_absolute():
+        raise NodeFolderError(f"{VARIABLE} must be an absolute path, not {wanted!r}.")
+    scratch = (Path(os.environ[name]) for name in OF_SCHEDULERS if name in os.environ)
+    usable = (each for each in scratch if each.is_absolute() and os.access(each, os.W_OK))
+    return Path(wanted or next(filter(Path.is_dir, usable), tempfile.gettempdir())).resolve()
 
 
 def path() -> Path:
@@ -66,7 +70,8 @@ def root() -> Path:
             require_locks(here)
             _tried.add(here)
     except OSError as error:
-        raise NodeFolderError(f"{here} cannot be made: {error}. {_ADVICE}") from error
+        kind = DiskFullError if error.errno in FULL else NodeFolderError
+        raise kind(f"{here} cannot be made: {error}. {ADVICE}") from error
     return here
 
 
@@ -83,12 +88,12 @@ def own(folder: Path) -> None:
         raise NodeFolderError(
             f"{folder} is {stat.filemode(found.st_mode)} and belongs to the user {found.st_uid}. "
             "It must be a folder that you alone can use (drwx------), or another user could have "
-            f"put it there: remove it. {_ADVICE}"
+            f"put it there: remove it. {ADVICE}"
         )
 
 
 def is_own(folder: Path) -> bool:
-    """Say whether something is a folder, and no link to one, that this user alone can use."""
+    """Return whether something is a folder, and no link to one, that this user alone can use."""
     found = folder.lstat()
     is_folder = stat.S_ISDIR(found.st_mode)
     return is_folder and found.st_uid == os.geteuid() and not found.st_mode & 0o077
@@ -101,7 +106,7 @@ def _require_safe(folder: Path) -> None:
     if theirs or (found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX):
         raise NodeFolderError(
             f"{folder} is {stat.filemode(found.st_mode)} and belongs to the user {found.st_uid}: "
-            f"others could replace what you put there. {_ADVICE}"
+            f"others could replace what you put there. {ADVICE}"
         )
 
 

@@ -20,6 +20,9 @@ def node_stats() -> dict[str, Any]:
         ``arguments``, ``path``, ``bytes``, ``files``, ``built`` and ``used`` (seconds since the
         epoch), ``seconds`` (that filling it took) and ``in_use``; ``building``, a list with what is
         being filled now: ``what``, and by which ``pid`` and ``host``, ``since`` when.
+
+    Raises:
+        NodeFolderError: GC_WARM_NODE_DIR is no absolute path.
     """
     folders, building = [], []
     for entry in entries():

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from gc_warm.worker.node import place
 from gc_warm.worker.node.bill import charge
-from gc_warm.worker.node.lock import Lock, describe_holder, is_inside, wait_for
+from gc_warm.worker.node.lock import Lock, describe_holder, held_by_this_thread, wait_for
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gc_warm.worker.state.build import Builder
     from gc_warm.worker.state.slot import Slot
 
@@ -24,12 +26,14 @@ def in_turn(state: Any, build: Builder) -> Builder:
     """
     name, builds, seconds = state.group.name, state.options.builds_per_node, state.wait
 
+    key = hashlib.sha256(name.encode()).hexdigest()[:32]
+
     def build_in_turn(slot: Slot, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if is_inside(build_in_turn.__code__, "name", name):  # what a build needs is part of it
-            build(slot, args, kwargs)
+        if any(path.name.startswith(key) for path in held_by_this_thread()):
+            build(slot, args, kwargs)  # what a build needs is part of it
             return
-        # The frame of this function says that the thread has its turn: see `is_inside`.
-        with _take(name, builds or 1, seconds, f"{state.name}({slot.label})"):
+        paths = [place.root() / "turns" / f"{key}-{number}" for number in range(builds)]
+        with _take(paths, name, seconds, f"{state.name}({slot.label})"):
             now = time.perf_counter()
             charge(slot, {"node_wait_seconds": now - slot.begun})
             slot.begun = now
@@ -38,14 +42,12 @@ def in_turn(state: Any, build: Builder) -> Builder:
     return build_in_turn
 
 
-def _take(name: str, builds: int, seconds: float, what: str) -> Lock:
-    """Wait for a turn.
+def _take(paths: list[Path], name: str, seconds: float, what: str) -> Lock:
+    """Wait for a turn: one of some locks.
 
     Raises:
         NodeTimeoutError: There was none in that time.
     """
-    key = hashlib.sha256(name.encode()).hexdigest()[:32]
-    paths = [place.root() / "turns" / f"{key}-{number}" for number in range(builds)]
 
     def attempt() -> Lock | None:
         for path in paths:
@@ -58,7 +60,7 @@ def _take(name: str, builds: int, seconds: float, what: str) -> Lock:
     def complaint() -> str:
         holders = "; ".join(map(describe_holder, paths))
         return (
-            f"{what} waited {seconds:g} s for its turn: {name} has builds_per_node={builds}. "
+            f"{what} waited {seconds:g} s for its turn: {name} has builds_per_node={len(paths)}. "
             f"Building: {holders}. It waits longer with @warm(wait=...)."
         )
 

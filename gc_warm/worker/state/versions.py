@@ -15,22 +15,14 @@ import hashlib
 import numbers
 import pickle
 import sys
-import threading
 import time
 import types
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from gc_warm.worker.code import LOCKS, OF_CLASSES, codes_in
 
 _BY_DEFINITION = (types.FunctionType, types.CodeType, types.ModuleType, type)
 _SIMPLE = (str, bytes, numbers.Number, type(None), tuple, frozenset)
-_LOCKS = (type(threading.Lock()), type(threading.RLock()))
-# What Python makes for each class anew.
-_OF_CLASSES = {
-    *("__dict__", "__weakref__", "__module__", "__firstlineno__", "_abc_impl"),
-    *("__dataclass_fields__", "__dataclass_params__"),
-}
 # Code that names one of these may depend on anything.
 _REACHING_OUT = {
     *("globals", "locals", "vars", "eval", "exec", "__import__", "import_module", "modules"),
@@ -93,13 +85,13 @@ def _taken_apart(value: Any) -> tuple[object, list[Any]]:
     if isinstance(value, types.FunctionType):
         return _function_taken_apart(value)
     if isinstance(value, type):
-        own = {name: each for name, each in vars(value).items() if name not in _OF_CLASSES}
+        own = {name: each for name, each in vars(value).items() if name not in OF_CLASSES}
         return (value.__qualname__, [*own]), [type(value), *value.__bases__, *own.values()]
     if isinstance(value, (staticmethod, classmethod)):
         return type(value), [value.__func__]
     if isinstance(value, property):
         return "property", [value.fget, value.fset, value.fdel]
-    if isinstance(value, _LOCKS):
+    if isinstance(value, LOCKS):
         return "lock", [type(value)]
     given = getattr(value, "__dict__", None)  # first, for to look may change what is written
     written = hashlib.sha256()
@@ -112,7 +104,7 @@ def _taken_apart(value: Any) -> tuple[object, list[Any]]:
 
 
 def _function_taken_apart(function: types.FunctionType) -> tuple[object, list[Any]]:
-    codes = [*_codes_in(function.__code__)]
+    codes = codes_in(function.__code__)
     names = {name: None for code in codes for name in code.co_names}
     if not names.keys().isdisjoint(_REACHING_OUT) or any(map(_imports_what_travels, codes)):
         raise LookupError
@@ -145,13 +137,6 @@ def _without_lines(code: types.CodeType) -> types.CodeType:
     return code.replace(co_filename="", co_firstlineno=1, co_linetable=b"", co_consts=(*inner,))
 
 
-def _codes_in(code: types.CodeType) -> Iterator[types.CodeType]:
-    yield code
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _codes_in(constant)
-
-
 class _Pickler(pickle.Pickler):
     """Writes a value, and leaves out the definitions in it, which it collects."""
 
@@ -161,7 +146,7 @@ class _Pickler(pickle.Pickler):
     def persistent_id(self, value: Any) -> int | None:
         """Return the number of a definition; None for what is to be written."""
         if value is self.value or not (
-            isinstance(value, (*_BY_DEFINITION, *_LOCKS)) or hasattr(value, "__wrapped__")
+            isinstance(value, (*_BY_DEFINITION, *LOCKS)) or hasattr(value, "__wrapped__")
         ):
             return None
         self.parts.append(value)

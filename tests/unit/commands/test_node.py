@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gc_warm.cli import commands
+from gc_warm.errors import UsageError
 
 MODULE = """
 import sys
@@ -76,6 +77,8 @@ def test_with_nothing_there_nothing_is_made(base, node):
     assert (0, str(base)) == (code, str(Path(path.strip()).parents[1]))
     assert (0, f"Nothing in {path.strip()}.\n") == node("list")
     assert (0, "Removed 0.\n") == node("clear")
+    with pytest.raises(UsageError, match=r"No folder here is of 'typo'\. There are: none\."):
+        node("clear", "typo")
     assert not base.exists()
 
 
@@ -90,7 +93,8 @@ def test_lists_folders_and_clears_those_that_nobody_uses(user, node):
     assert (path, 2_000_000, 1, False) == tuple(
         found[name] for name in ("path", "bytes", "files", "in_use")
     )
-    assert (0, "Removed 0.\n") == node("clear", "__main__.other")
+    with pytest.raises(UsageError, match=r"of '__main__.other'. There are: __main__.weights\.$"):
+        node("clear", "__main__.other")
     assert (0, "Removed 1.\n") == node("clear", "__main__.weights")
     assert not Path(path).exists()
 

@@ -7,10 +7,14 @@ import enum
 import functools
 import json
 import logging
+import queue
 import re
+import socket
 import subprocess
 import sys
+import threading
 import uuid
+import weakref
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +25,7 @@ from hypothesis import strategies as st
 
 from gc_warm import node_folder
 from gc_warm.errors import UsageError
-from gc_warm.worker.node.content import NoContentError, hash_of
+from gc_warm.worker.node.content import hash_of
 
 PLAIN = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary(max_size=5)
@@ -237,20 +241,43 @@ def test_shared_helpers_are_read_once(user_module):
     assert hash_of(user_module("many_helpers", "\n".join(lines)).f39)
 
 
-@pytest.mark.parametrize("value", [sys.stdout, (each for each in ()), sys._getframe()])
-def test_what_means_nothing_elsewhere_is_refused(value):
-    with pytest.raises(NoContentError):
-        hash_of([value])
+class Worker:
+    def __init__(self):
+        self.lock = threading.Lock()
 
 
-def test_a_refused_argument_is_named():
+@pytest.mark.parametrize(
+    "make",
+    [
+        *(threading.Lock, threading.RLock, threading.Event, threading.local, threading.Thread),
+        *(object, queue.Queue, Worker, sys._getframe, Path("/dev/null").open, socket.socket),
+        *(lambda: weakref.ref(Worker), lambda: (each for each in ()), lambda: memoryview(b"a")),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_an_argument_that_means_nothing_elsewhere_is_refused_by_name(make):
     @node_folder
     def weights(config: object, folder: Path):
         pass
 
-    message = r"Argument 'config' of .*weights is a frame, which means nothing in another process"
-    with pytest.raises(UsageError, match=message):
-        weights({"frame": sys._getframe()})
+    message = r"Argument 'config' of .*weights is of type '\w+', which means nothing in another pro"
+    for value in (make(), [make()], {"a": make()}, functools.partial(print, make())):
+        with pytest.raises(UsageError, match=message):
+            weights(value)
+
+
+def test_what_fills_it_may_use_locks_and_marks_of_its_own(user_module):
+    text = """
+        import threading
+        LOCK, NONE, ALL = threading.Lock(), object(), object()
+        def fill(folder, which=NONE):
+            with LOCK:
+                return which is NONE
+    """
+    first = hash_of(user_module("with_a_lock", text).fill)
+    assert first == hash_of(user_module("with_a_lock_2", text).fill)
+    other = text.replace("is NONE", "is ALL")
+    assert first != hash_of(user_module("with_a_lock_3", other).fill)
 
 
 def test_a_refused_global_is_named_and_a_version_helps(user_module):
@@ -266,7 +293,9 @@ def test_a_refused_global_is_named_and_a_version_helps(user_module):
         versioned = node_folder(version="1")(fill)
     """
     module = user_module("with_a_client", text)
-    with pytest.raises(UsageError, match=r"fill uses 'connect.client', a frame, .*version="):
+    with pytest.raises(
+        UsageError, match=r"fill uses 'connect.client', of type 'frame', .*version="
+    ):
         module.weights()
     assert module.versioned().is_dir()
 

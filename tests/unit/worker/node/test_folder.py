@@ -301,7 +301,10 @@ def test_a_damaged_lock_is_no_silent_wait(programs, log, damage):
         case "a link":
             lock.symlink_to("/etc/passwd")
     if damage != "garbage":
-        assert f"File locks do not work at {lock}" in programs.start(USE).communicate()[1]
+        assert (
+            f"NodeFolderError: The lock {lock} cannot be opened"
+            in programs.start(USE).communicate()[1]
+        )
 
 
 def test_another_users_content_is_not_used(log, programs):

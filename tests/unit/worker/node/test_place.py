@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from gc_warm import node_folder
+from gc_warm import node_folder, self_contained
 from gc_warm.errors import NodeFolderError
+from gc_warm.functions.probe import probe
 from gc_warm.worker.node import lock, place
 from gc_warm.worker.node.entry import entries
 from gc_warm.worker.node.stats import clear
@@ -37,6 +38,22 @@ def test_is_in_the_schedulers_scratch_if_there_is_one(name, monkeypatch, tmp_pat
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
     assert tmp_path == place.base()
+
+
+def test_a_relative_folder_is_refused_for_tasks_run_in_folders_of_their_own(monkeypatch):
+    monkeypatch.setenv("GC_WARM_NODE_DIR", "~/scratch")
+    with pytest.raises(NodeFolderError, match="must be an absolute path, not '~/scratch'"):
+        weights()
+    assert "must be an absolute path" in probe()["node"]["error"]
+
+
+@pytest.mark.parametrize("scratch", ["", "relative", "/nonexistent"])
+def test_a_scratch_that_cannot_be_used_is_no_place(monkeypatch, tmp_path, scratch):
+    monkeypatch.delenv("GC_WARM_NODE_DIR")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "relative").mkdir()
+    monkeypatch.setenv("SLURM_TMPDIR", scratch)
+    assert Path(tempfile.gettempdir()).resolve() == place.base()
 
 
 def test_all_is_private(base):
@@ -93,7 +110,7 @@ def test_a_folder_in_which_others_can_replace_ours_is_refused(base, mode):
 AS_ANOTHER = """
 import os, sys
 from pathlib import Path
-from gc_warm import node_folder
+from gc_warm import node_folder, self_contained
 
 @node_folder
 def weights(folder: Path):
@@ -142,21 +159,18 @@ def test_what_another_user_has_planted_is_refused(monkeypatch, as_user):
 
 
 def test_what_is_left_from_before_the_node_was_booted_goes(base):
-    weights()
+    @self_contained
+    def use():
+        return str(weights())
+
+    use()
     earlier = place.path().with_name(f"{os.uname().nodename}-00000000")
     place.path().rename(earlier)
     other = place.path().with_name("another-node-00000000")
     other.mkdir()
-    lock_of_life_ended()
-    weights()
+    use()
     assert not earlier.exists()
     assert other.exists()
-
-
-def lock_of_life_ended():
-    from gc_warm.worker.node import folder
-
-    folder._for_life.clear()
 
 
 def test_locks_are_tried_before_they_are_trusted(base, monkeypatch):
@@ -173,7 +187,7 @@ def flock(file, kind):
         raise OSError(errno.ENOLCK, "No locks available")
 fcntl.flock = flock
 from pathlib import Path
-from gc_warm import node_folder
+from gc_warm import node_folder, self_contained
 
 @node_folder
 def weights(folder: Path):
@@ -187,4 +201,4 @@ weights()
 def test_where_locks_do_not_work_that_is_said(programs, how):
     _, error = programs.start(WITHOUT_LOCKS, how).communicate(timeout=30)
     assert "NodeFolderError: File locks do not work at" in error
-    assert "Set GC_WARM_NODE_DIR to a folder on a disk of the node." in error
+    assert "Set GC_WARM_NODE_DIR to a folder of your own on a disk of the node." in error

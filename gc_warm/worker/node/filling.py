@@ -1,0 +1,131 @@
+"""Fill one folder: wholly, or nothing is left of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from gc_warm.errors.node import DiskFullError, NodeFolderError
+from gc_warm.worker.node.bill import note
+from gc_warm.worker.node.entry import evict, forget_earlier_boots, remove, sizes_of
+from gc_warm.worker.node.lock import FULL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from gc_warm.worker.node.entry import Entry
+    from gc_warm.worker.node.lock import Lock
+
+_NEARLY_FULL = 1 << 20  # bytes: who finds fewer, and fails, has filled the disk
+
+
+class Filling(NamedTuple):
+    """What fills a folder, and with what limits.
+
+    Attributes:
+        name: The initialiser's.
+        arguments: As people read them.
+        write: Fills the folder that it is given.
+        maxbytes: See `node_folder`, as for the others.
+        max_age: In seconds.
+        mutable: Whether users may change what it holds.
+    """
+
+    name: str
+    arguments: str
+    write: Callable[[Path], object]
+    maxbytes: int | None
+    max_age: float | None
+    mutable: bool
+
+    def run(self, entry: Entry, lock: Lock) -> float:
+        """Fill the folder of an entry whose lock is held; return how many seconds that took.
+
+        Raises:
+            DiskFullError: Even without what nobody uses there is no space.
+            NodeFolderError: What was filled is no folder, or too large.
+        """
+        lock.say(f"{self.name}({self.arguments})")
+        entry.tidy(self.max_age)
+        with contextlib.suppress(OSError):
+            forget_earlier_boots()
+        try:
+            return self._once(entry, lock)
+        except DiskFullError:
+            if not evict(None):  # what nobody uses may be what fills the disk
+                raise
+        return self._once(entry, lock)
+
+    def _once(self, entry: Entry, lock: Lock) -> float:
+        began, built = time.perf_counter(), time.time()
+        folder = None
+        try:
+            folder = entry.begin()
+            content = folder / "content"
+            content.mkdir(0o700)
+            self.write(content)
+            sizes = sizes_of(content)
+            seconds, total = time.perf_counter() - began, sum(sizes.values())
+            self._require_possible(content, total)
+            about = {
+                "initialiser": self.name,
+                "arguments": self.arguments,
+                "built": built,
+                "seconds": seconds,
+                "bytes": total,
+                "files": len(sizes),
+            }
+            (folder / "sizes.json").write_text(json.dumps({} if self.mutable else sizes))
+            (folder / "about.json").write_text(json.dumps(about))
+            (folder / "use").touch(0o600)
+            if lock.held:  # else this is a child, forked meanwhile
+                entry.complete(folder)
+        except BaseException as error:
+            if lock.held:
+                self._clean_up(entry, folder, error)
+            raise
+        note({"node_cold_starts": 1, "node_build_seconds": seconds, "node_bytes": total})
+        if self.maxbytes is not None:
+            evict(self.name, self.maxbytes, entry.generations()[0])
+        return seconds
+
+    def _clean_up(self, entry: Entry, folder: Path | None, error: BaseException) -> None:
+        """Leave nothing of what could not be completed; say so if the disk is full."""
+        full = not isinstance(error, NodeFolderError) and _is_full(error, entry.path)
+        written = sum(sizes_of(folder).values()) if full and folder else 0
+        if folder:
+            remove(folder)
+        if full:
+            raise DiskFullError(
+                f"The disk of {entry.path} is full: {self.name} had written {written:,} bytes. "
+                "Nothing of them is left. `gc-warm node list` says what else is there; "
+                "GC_WARM_NODE_DIR chooses another disk."
+            ) from error
+
+    def _require_possible(self, content: Path, total: int) -> None:
+        if not stat.S_ISDIR(content.lstat().st_mode):
+            raise NodeFolderError(f"{self.name} must leave what it fills a folder.")
+        if self.maxbytes is not None and total > self.maxbytes:
+            raise NodeFolderError(
+                f"A folder of {self.name} has {total:,} bytes, but all of its folders together may "
+                f"have only maxbytes={self.maxbytes:,}."
+            )
+
+
+def _is_full(error: BaseException | None, path: Path) -> bool:
+    """Return whether a failure is that of a full disk; some libraries do not say it as such."""
+    with contextlib.suppress(OSError):
+        status = os.statvfs(path)
+        if isinstance(error, Exception) and status.f_bavail * status.f_frsize < _NEARLY_FULL:
+            return True
+    while error is not None:
+        number: Any = getattr(error, "errno", None)
+        if number in FULL or any(f"[Errno {each}]" in str(error) for each in FULL):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
