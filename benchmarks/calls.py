@@ -22,7 +22,7 @@ from globus_compute_endpoint.engines.helper import execute_task
 from benchmarks.executors import htex
 from benchmarks.measure import Ratio, medians
 from gc_warm.local.executor import LocalExecutor
-from gc_warm.local.protocol import ComputeSerializer, serialize_arguments, serialize_function
+from gc_warm.local.messages import ComputeSerializer, serialize_arguments, serialize_function
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -22,7 +22,7 @@ from parsl.providers import LocalProvider
 
 from benchmarks.measure import Ratio, medians
 from gc_warm import LocalExecutor
-from gc_warm.local.protocol import ComputeSerializer, serialize_function
+from gc_warm.local.messages import ComputeSerializer, serialize_function
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

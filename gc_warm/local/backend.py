@@ -2,11 +2,64 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from concurrent.futures import Future
+
+    from gc_warm.errors.client import WorkerLostError, WorkerStartError
     from gc_warm.local.delivery import Delivery
-    from gc_warm.local.dispatch import Job
+
+
+class Loss(NamedTuple):
+    """How an attempt at a job ended with the worker that had it.
+
+    Attributes:
+        error: What became of the worker.
+        rank: Its place in the pool.
+        whole_block: Whether all workers were lost with it.
+    """
+
+    error: WorkerLostError
+    rank: int
+    whole_block: bool = False
+
+
+class Job(ABC):
+    """What a pool is to run: `request`, a frame for a worker, and what becomes of the answer.
+
+    `printed` are the last lines that the worker printed meanwhile.
+
+    Args:
+        future: Tells the pool when the job is done.
+    """
+
+    __slots__ = ("future", "losses", "printed", "request")
+
+    def __init__(self, future: Future[Any]) -> None:
+        self.future = future
+        self.request = b""
+        self.printed = ""
+        self.losses: list[Loss] = []
+
+    @abstractmethod
+    def finish(self, frame: bytes) -> None:
+        """Take a worker's answer."""
+
+    @abstractmethod
+    def lose(self, losses: Sequence[Loss]) -> None:
+        """Learn that each worker that was given the job died, so that it was given up."""
+
+    @abstractmethod
+    def refuse(self, error: WorkerStartError) -> None:
+        """Learn that there are no workers."""
+
+    def cancel(self) -> None:
+        """Cancel the future, if it is not done, and wake who waits for it."""
+        if self.future.cancel():
+            self.future.set_running_or_notify_cancel()
 
 
 class Backend(Protocol):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gc_warm.local.dispatch import Job
+    from gc_warm.local.backend import Job
 
 
 class Delivery:

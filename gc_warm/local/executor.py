@@ -14,7 +14,7 @@ from gc_warm.errors import UsageError
 from gc_warm.local.faults import Faults
 from gc_warm.local.fleet import Fleet, engine_maker, pool_maker
 from gc_warm.local.settings import ExecutorSettings
-from gc_warm.local.surroundings import surroundings_of
+from gc_warm.local.surroundings.options import surroundings_of
 from gc_warm.shipping.versions import key_of
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from gc_warm.local.client import LocalClient
-    from gc_warm.local.protocol import ComputeFuture, ComputeSerializer, Strategylike
-    from gc_warm.local.task import Task
+    from gc_warm.local.messages import ComputeFuture, ComputeSerializer, Strategylike
+    from gc_warm.local.submission import Task
     from gc_warm.local.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
             what only gc-warm needs here, nor editable installs.
         worker_path: Folders that come first on the workers' ``sys.path``.
         worker_env: What workers have in their environment besides
-            `gc_warm.local.template.INHERITED_NAMES`.
+            `gc_warm.local.surroundings.environment.INHERITED_NAMES`.
         worker_packages: Distributions of this interpreter that workers have nevertheless, such as
             ``["gc-warm"]``, or an editable project that the endpoint has installed.
         output: Whether to show on standard error, line by line, what workers print and log, which
@@ -205,7 +205,7 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
             return str(self.client.register_function(fn, **options))
         known = uuid.UUID(str(function_id))
         if not self._services.knows(known):  # the cloud may know it
-            from gc_warm.local.protocol import serialize_function
+            from gc_warm.local.messages import serialize_function
 
             self._services.register(known, fn.__name__, serialize_function(self.serializer, fn))
         return function_id

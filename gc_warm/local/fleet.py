@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gc_warm.errors import UsageError
-from gc_warm.local.pool import WorkerPool
+from gc_warm.local.pool.pool import WorkerPool
 from gc_warm.local.workers import Workers
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def engine_maker(
     Raises:
         UsageError: There is no such config.
     """
-    from gc_warm.local.engine import EngineProcess
+    from gc_warm.local.engine.engine import EngineProcess
 
     path = Path(endpoint_config).resolve()
     if not path.exists():

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 from globus_sdk.services.compute.errors import ComputeAPIError
 
-from gc_warm.local.protocol import ComputeFuture, pack_request, serialize_arguments
+from gc_warm.local.messages import ComputeFuture, pack_request, serialize_arguments
 from gc_warm.local.service.rest.in_process import Web
 from gc_warm.local.service.state.records import Endpoint, Function, Registration
 from gc_warm.local.service.state.refusals import Refusal
 from gc_warm.local.service.state.state import State, Submission
 from gc_warm.local.service.state.tasks import Ended, Kept
-from gc_warm.local.task import Task, future_of
+from gc_warm.local.submission import Task, future_of
 
 if TYPE_CHECKING:
     import uuid
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import requests
 
     from gc_warm.local.executor import LocalExecutor
-    from gc_warm.local.protocol import ComputeSerializer
+    from gc_warm.local.messages import ComputeSerializer
     from gc_warm.local.service.state.records import Task as Record
 
 KEPT = Kept(tasks=4096, size=64 * 2**20)

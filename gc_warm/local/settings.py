@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gc_warm.local.client import LocalClient
-    from gc_warm.local.protocol import ComputeSerializer, Strategylike
+    from gc_warm.local.messages import ComputeSerializer, Strategylike
 
 
 class ExecutorSettings:
@@ -107,7 +107,7 @@ class ExecutorSettings:
 
     @serializer.setter
     def serializer(self, value: ComputeSerializer) -> None:
-        from gc_warm.local.protocol import ComputeSerializer
+        from gc_warm.local.messages import ComputeSerializer
 
         if not isinstance(value, ComputeSerializer):
             raise TypeError(f"Expected ComputeSerializer, got {type(value).__name__}")
@@ -124,7 +124,7 @@ class ExecutorSettings:
 
     @result_serializers.setter
     def result_serializers(self, value: Iterable[Strategylike] | None) -> None:
-        from gc_warm.local.protocol import strategy_paths
+        from gc_warm.local.messages import strategy_paths
 
         self.result_serializer_paths = [] if value is None else strategy_paths(value)
         self._result_serializers = value

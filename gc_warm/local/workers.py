@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from gc_warm.errors import UsageError
 from gc_warm.local.backend import Backend
-from gc_warm.local.pool import WorkerPool
-from gc_warm.local.surroundings import surroundings_of
+from gc_warm.local.pool.pool import WorkerPool
+from gc_warm.local.surroundings.options import surroundings_of
 
 if TYPE_CHECKING:
     import os
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from gc_warm.local.backend import Job
     from gc_warm.local.delivery import Delivery
-    from gc_warm.local.dispatch import Job
 
 
 class Shared(Backend, Protocol):
@@ -134,7 +134,7 @@ class Workers:
     def _make(self) -> Shared:
         if self._endpoint_config is None:
             return WorkerPool(workers=self._count, **self._surroundings)
-        from gc_warm.local.engine import EngineProcess
+        from gc_warm.local.engine.engine import EngineProcess
 
         return EngineProcess(
             endpoint_config=Path(self._endpoint_config).resolve(),

@@ -17,7 +17,7 @@ from globus_compute_endpoint.engines import GlobusComputeEngine
 from globus_compute_endpoint.engines.base import GCFuture
 from parsl.providers import LocalProvider
 
-from gc_warm.local.protocol import ComputeSerializer, serialize_arguments, serialize_function
+from gc_warm.local.messages import ComputeSerializer, serialize_arguments, serialize_function
 
 pytestmark = pytest.mark.slow
 

@@ -38,18 +38,18 @@ LOOP = f"""
     import os, sys, uuid
     import psutil
     from globus_compute_endpoint.engines.helper import execute_task
-    from gc_warm.local import protocol
+    from gc_warm.local import messages
 
     def run(count):
         for _ in range(count):
             task_id = uuid.uuid4()
-            packed = protocol.pack_task(task_id, payload, "")
+            packed = messages.pack_task(task_id, payload, "")
             execute_task(packed, task_id, task_id, run_dir=sys.argv[1])
         return psutil.Process().memory_info().rss
 
-    serializer = protocol.ComputeSerializer()
-    payload = protocol.serialize_function(serializer, bool)
-    payload += protocol.serialize_arguments(serializer, (), {{}})
+    serializer = messages.ComputeSerializer()
+    payload = messages.serialize_function(serializer, bool)
+    payload += messages.serialize_arguments(serializer, (), {{}})
     before = run({FIRST})
     print(run({ALL - FIRST}) - before)
 """

@@ -56,8 +56,8 @@ EXCEPTIONS = {
 }
 # Processes are started with these, so they end one; all others leave that to the command line.
 MAY_EXIT = {
-    *("gc_warm.cli", "gc_warm.__main__", "gc_warm.checks.probe", "gc_warm.local.worker"),
-    *("gc_warm.local.host",),
+    *("gc_warm.cli", "gc_warm.__main__", "gc_warm.checks.probe", "gc_warm.local.remote.worker"),
+    *("gc_warm.local.remote.host",),
     "gc_warm.worker.program.serve",
 }
 MAY_PRINT = {"gc_warm.cli", "gc_warm.local.output"}

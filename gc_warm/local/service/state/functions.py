@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gc_warm.local.hints import TOO_LARGE
+from gc_warm.local.failures import TOO_LARGE
 from gc_warm.local.service.state.records import Function
 from gc_warm.local.service.state.refusals import Forbidden, TooLarge, Unknown
 from gc_warm.local.service.state.store import Table

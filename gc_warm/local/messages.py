@@ -17,7 +17,7 @@ from globus_compute_sdk.serialize import ComputeSerializer, SerializationStrateg
 from globus_compute_sdk.serialize.concretes import DillDataBase64
 from globus_compute_sdk.serialize.facade import Strategylike, validate_strategylike
 
-from gc_warm.local.worker import join_request
+from gc_warm.local.remote.worker import join_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

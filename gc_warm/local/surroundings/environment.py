@@ -1,4 +1,4 @@
-"""What the endpoint agent puts into the environment of a user endpoint process, and so of tasks."""
+"""The environment of workers: what a login sets, and what the endpoint agent adds for tasks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,23 @@ import os
 import platform
 import pwd
 from pathlib import Path
+
+from gc_warm.local.surroundings.python import without_own_programs
+
+INHERITED_NAMES = (
+    "DYLD_LIBRARY_PATH",
+    "HOME",
+    "LANG",
+    "LANGUAGE",
+    "LD_LIBRARY_PATH",
+    "LOGNAME",
+    "PATH",
+    "SHELL",
+    "TMPDIR",
+    "TZ",
+    "USER",
+)
+"""What a worker inherits of the client's environment, besides ``LC_*``: what a login would set."""
 
 UMASK = 0o077
 """The agent's, too: what a task writes is for its user alone."""
@@ -36,3 +53,15 @@ def _sdk_version() -> str:
     from importlib import metadata  # imports much, so not before
 
     return metadata.version("globus-compute-sdk")
+
+
+def variables_of(python: str) -> dict[str, str]:
+    """Return the environment of workers: what they inherit, and their Python's programs first."""
+    variables = {
+        name: value
+        for name, value in os.environ.items()
+        if name in INHERITED_NAMES or name.startswith("LC_")
+    }
+    programs = without_own_programs(variables.get("PATH", os.defpath))
+    variables["PATH"] = os.pathsep.join([str(Path(python).parent), programs])
+    return variables

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import shlex
+import shutil
 import site
 import sys
 import sysconfig
@@ -16,12 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from gc_warm.errors import UsageError
-from gc_warm.local.packages import find_installed, hidden_from_workers, normal
+from gc_warm.errors.client import WorkerStartError
+from gc_warm.local.surroundings.packages import find_installed, hidden_from_workers, normal
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from gc_warm.local.packages import Installed
+    from gc_warm.local.surroundings.packages import Installed
 
 _OWN = {"bin", "lib", "lib64", "pyvenv.cfg"}
 _HEAD_BYTES = 256
@@ -83,6 +85,20 @@ def make_python(folder: Path, packages: Sequence[str] = ()) -> str:
     runner.chmod(0o700)
     _link(programs, dict.fromkeys(plan.scripts, str(runner)))
     return str(programs / "python")
+
+
+def find_python(python: str | os.PathLike[str] | None) -> str | None:
+    """Return the absolute path of the workers' interpreter, if one was named.
+
+    Raises:
+        WorkerStartError: There is no such program.
+    """
+    if python is None:
+        return None
+    found = shutil.which(os.fspath(python))
+    if found is None:
+        raise WorkerStartError(f"worker_python={os.fspath(python)!r} is not a program.")
+    return str(Path(found).absolute())  # not resolved: a virtual environment's python is a link
 
 
 def _link(folder: Path, targets: Mapping[str, str]) -> None:

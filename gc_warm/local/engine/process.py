@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from gc_warm.endpoint_config import own_runtime
 from gc_warm.errors.client import WorkerStartError
-from gc_warm.local import host, watcher
-from gc_warm.local.bare import make_python
-from gc_warm.local.descriptors import above_standard
-from gc_warm.local.endpoint_environment import UMASK, endpoint_environment
-from gc_warm.local.engine_output import EngineOutput
-from gc_warm.local.template import describe_exit, find_python, variables_of
+from gc_warm.local.engine.output import EngineOutput
+from gc_warm.local.remote import host, watcher
+from gc_warm.local.surroundings.environment import UMASK, endpoint_environment, variables_of
+from gc_warm.local.surroundings.process import above_standard, describe_exit
+from gc_warm.local.surroundings.python import find_python, make_python
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

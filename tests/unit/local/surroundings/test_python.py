@@ -10,9 +10,15 @@ import pytest
 from globus_compute_sdk.errors import TaskExecutionFailed
 
 from gc_warm.errors import UsageError
-from gc_warm.local.bare import make_python
 from gc_warm.local.executor import LocalExecutor
-from gc_warm.local.packages import FOR_WORKERS, Installed, Need, find_installed, hidden_from_workers
+from gc_warm.local.surroundings.packages import (
+    FOR_WORKERS,
+    Installed,
+    Need,
+    find_installed,
+    hidden_from_workers,
+)
+from gc_warm.local.surroundings.python import make_python
 
 # Which are hidden
 
@@ -153,8 +159,8 @@ def environment(tmp_path_factory):
     def make(name, packages=()):
         # The code under test is what this environment's own Python runs.
         code = (
-            f"import sys; sys.path.append({str(Path(__file__).parents[3])!r})\n"
-            "from pathlib import Path\nfrom gc_warm.local.bare import make_python\n"
+            f"import sys; sys.path.append({str(Path(__file__).parents[4])!r})\n"
+            "from pathlib import Path\nfrom gc_warm.local.surroundings.python import make_python\n"
             f"print(make_python(Path({str(root / name)!r}), {packages!r}))"
         )
         return run(root / "venv" / "bin" / "python", code).strip()

@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 from gc_warm.errors import UsageError
 from gc_warm.errors.client import UnsupportedFaultError, WorkerStartError
-from gc_warm.local import host
 from gc_warm.local.delivery import Delivery
-from gc_warm.local.host_process import HostProcess
+from gc_warm.local.engine.process import HostProcess
 from gc_warm.local.living import end_with_interpreter
 from gc_warm.local.output import Display
+from gc_warm.local.remote import host
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from gc_warm.local.dispatch import Job
-    from gc_warm.local.task import Task
+    from gc_warm.local.backend import Job
+    from gc_warm.local.submission import Task
 
 log = logging.getLogger(__name__)
 

@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 from globus_compute_sdk.errors import TaskExecutionFailed
 
-from gc_warm.local.endpoint_environment import endpoint_environment
 from gc_warm.local.executor import LocalExecutor
-from gc_warm.local.template import INHERITED_NAMES
-from gc_warm.local.worker import read_frame, write_frame
+from gc_warm.local.remote.worker import read_frame, write_frame
+from gc_warm.local.surroundings.environment import INHERITED_NAMES, endpoint_environment
 
 # Clean
 
@@ -108,8 +107,8 @@ def test_function_of_a_module_that_only_the_client_has(executor, monkeypatch, tm
 
 
 def test_modules_beside_worker_py(executor, tasks):
-    with pytest.raises(TaskExecutionFailed, match="No module named 'dispatch'"):
-        executor.submit(tasks.import_module, "dispatch").result()
+    with pytest.raises(TaskExecutionFailed, match="No module named 'watcher'"):
+        executor.submit(tasks.import_module, "watcher").result()
 
 
 # Given

@@ -1,10 +1,11 @@
-"""Descriptors for programs that are started."""
+"""How programs are started, and how they ended."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
 import os
+import signal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,3 +35,13 @@ def above_standard(*descriptors: int) -> Iterator[list[int]]:
     finally:
         for copy in copies:
             os.close(copy)
+
+
+def describe_exit(code: int) -> str:
+    """Say how a process ended, given its exit code as `subprocess` has it."""
+    if code >= 0:
+        return f"exited with status {code}"
+    try:
+        return f"was killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was killed by signal {-code}"

@@ -8,8 +8,8 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gc_warm.local.member import Member
-    from gc_warm.local.template import Template
+    from gc_warm.local.pool.fork_server import Template
+    from gc_warm.local.pool.handle import Member
 
 
 class BlockLimits:

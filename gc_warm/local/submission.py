@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from globus_compute_sdk.errors import TaskExecutionFailed
 
-from gc_warm.local.dispatch import Job, Loss
-from gc_warm.local.hints import add_hints, add_note
-from gc_warm.local.loss import describe_losses, engine_error
-from gc_warm.local.protocol import ComputeFuture, pack_failure, unpack_result
-from gc_warm.local.worker import FAILURE
+from gc_warm.local.backend import Job, Loss
+from gc_warm.local.failures import add_hints, add_note, describe_losses, engine_error
+from gc_warm.local.messages import ComputeFuture, pack_failure, unpack_result
+from gc_warm.local.remote.worker import FAILURE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
     from gc_warm.errors.client import WorkerStartError
     from gc_warm.local.executor import LocalExecutor
-    from gc_warm.local.protocol import ComputeSerializer
+    from gc_warm.local.messages import ComputeSerializer
     from gc_warm.local.service.state.records import Task as Record
 
     class Finish(Protocol):

@@ -15,30 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gc_warm.errors.client import WorkerStartError
-from gc_warm.local import worker
-from gc_warm.local.bare import make_python, without_own_programs
-from gc_warm.local.descriptors import above_standard
-from gc_warm.local.endpoint_environment import UMASK, endpoint_environment
+from gc_warm.local.remote import worker
+from gc_warm.local.surroundings.environment import UMASK, endpoint_environment, variables_of
+from gc_warm.local.surroundings.process import above_standard, describe_exit
+from gc_warm.local.surroundings.python import make_python
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from gc_warm.local.output import Pipe
-
-INHERITED_NAMES = (
-    "DYLD_LIBRARY_PATH",
-    "HOME",
-    "LANG",
-    "LANGUAGE",
-    "LD_LIBRARY_PATH",
-    "LOGNAME",
-    "PATH",
-    "SHELL",
-    "TMPDIR",
-    "TZ",
-    "USER",
-)
-"""What a worker inherits of the client's environment, besides ``LC_*``: what a login would set."""
 
 _STDERR_TAIL_BYTES = 4000
 
@@ -192,30 +177,6 @@ class Template:
             os.close(self._control.detach())
 
 
-def find_python(python: str | os.PathLike[str] | None) -> str | None:
-    """Return the absolute path of the workers' interpreter, if one was named.
-
-    Raises:
-        WorkerStartError: There is no such program.
-    """
-    if python is None:
-        return None
-    found = shutil.which(os.fspath(python))
-    if found is None:
-        raise WorkerStartError(f"worker_python={os.fspath(python)!r} is not a program.")
-    return str(Path(found).absolute())  # not resolved: a virtual environment's python is a link
-
-
-def describe_exit(code: int) -> str:
-    """Say how a process ended, given its exit code as `subprocess` has it."""
-    if code >= 0:
-        return f"exited with status {code}"
-    try:
-        return f"was killed by {signal.Signals(-code).name}"
-    except ValueError:
-        return f"was killed by signal {-code}"
-
-
 def tail(path: Path) -> str:
     """Return the end of a text file, or nothing if there is none."""
     try:
@@ -224,18 +185,6 @@ def tail(path: Path) -> str:
             return file.read().decode(errors="replace").strip()
     except OSError:
         return ""
-
-
-def variables_of(python: str) -> dict[str, str]:
-    """Return the environment of workers: what they inherit, and their Python's programs first."""
-    variables = {
-        name: value
-        for name, value in os.environ.items()
-        if name in INHERITED_NAMES or name.startswith("LC_")
-    }
-    programs = without_own_programs(variables.get("PATH", os.defpath))
-    variables["PATH"] = os.pathsep.join([str(Path(python).parent), programs])
-    return variables
 
 
 def _line(message: Mapping[str, Any]) -> bytes:

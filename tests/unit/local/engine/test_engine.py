@@ -17,7 +17,7 @@ from globus_compute_sdk.errors import TaskExecutionFailed
 
 from gc_warm.errors import WorkerStartError
 from gc_warm.local.executor import LocalExecutor
-from gc_warm.local.on_this_machine import with_local_provider
+from gc_warm.local.remote.on_this_machine import with_local_provider
 
 HTEX = """
 engine:

@@ -11,13 +11,13 @@ import threading
 from typing import TYPE_CHECKING
 
 from gc_warm.errors.client import WorkerLostError, WorkerStartError
-from gc_warm.local.dispatch import Loss
-from gc_warm.local.worker import read_frame, write_frame
+from gc_warm.local.backend import Loss
+from gc_warm.local.remote.worker import read_frame, write_frame
 
 if TYPE_CHECKING:
-    from gc_warm.local.dispatch import Job
+    from gc_warm.local.backend import Job
     from gc_warm.local.output import Pipe
-    from gc_warm.local.template import Template
+    from gc_warm.local.pool.fork_server import Template
 
 
 class Member:

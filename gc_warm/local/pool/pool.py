@@ -13,20 +13,22 @@ from typing import TYPE_CHECKING, Any
 
 from gc_warm.errors import UsageError
 from gc_warm.errors.client import WorkerStartError
-from gc_warm.local.dispatch import Dispatcher
-from gc_warm.local.limits import BlockLimits
+from gc_warm.local.failures import engine_error
 from gc_warm.local.living import end_with_interpreter
-from gc_warm.local.loss import engine_error
-from gc_warm.local.member import Member
 from gc_warm.local.output import Display, Pipe
-from gc_warm.local.template import Template, describe_exit, find_python
-from gc_warm.local.worker import GRACE_SECONDS
+from gc_warm.local.pool.dispatch import Dispatcher
+from gc_warm.local.pool.fork_server import Template
+from gc_warm.local.pool.handle import Member
+from gc_warm.local.pool.limits import BlockLimits
+from gc_warm.local.remote.worker import GRACE_SECONDS
+from gc_warm.local.surroundings.process import describe_exit
+from gc_warm.local.surroundings.python import find_python
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from gc_warm.local.backend import Job
     from gc_warm.local.delivery import Delivery
-    from gc_warm.local.dispatch import Job
 
 log = logging.getLogger(__name__)
 

@@ -134,7 +134,7 @@ class Host:
         os._exit(0)
 
     def _start(self) -> None:
-        self._config = _load("on_this_machine").load(_load("../endpoint_config"), self._settings)
+        self._config = _load("on_this_machine").load(_load("../../endpoint_config"), self._settings)
         run_command("endpoint_setup", self._config.endpoint_setup)
         self._config.engine.start(endpoint_id=uuid.uuid4(), run_dir=self._settings["run_dir"])
 

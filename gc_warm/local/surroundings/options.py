@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gc_warm.errors import UsageError
-from gc_warm.local.bare import check_packages
 from gc_warm.local.output import Display
+from gc_warm.local.surroundings.python import check_packages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -1,0 +1,1 @@
+"""A real endpoint engine, in a process of its own."""

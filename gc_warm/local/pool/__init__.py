@@ -1,0 +1,1 @@
+"""Our own worker processes, forked from one that starts clean."""

@@ -1,0 +1,1 @@
+"""What runs in other processes, started by path: imports nothing of ours."""

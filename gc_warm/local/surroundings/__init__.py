@@ -1,0 +1,1 @@
+"""What workers find around them: a Python, packages, an environment."""
