@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from gc_warm.commands.command import Command
+from gc_warm.commands.shared.command import Command
 
 
 @click.command(
