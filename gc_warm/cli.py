@@ -8,7 +8,6 @@ import click
 
 from gc_warm import __version__
 from gc_warm.commands.check import check
-from gc_warm.commands.command import Exit
 from gc_warm.commands.demo import demo
 from gc_warm.commands.doctor import doctor
 from gc_warm.commands.functions import functions
@@ -19,7 +18,8 @@ from gc_warm.commands.register import register
 from gc_warm.commands.report import show_report
 from gc_warm.commands.run import run
 from gc_warm.commands.serve import serve
-from gc_warm.commands.show import KEPT, printable
+from gc_warm.commands.shared.command import Exit
+from gc_warm.commands.shared.show import KEPT, printable
 from gc_warm.commands.submit import submit
 from gc_warm.errors import GcWarmError, UsageError
 

@@ -11,10 +11,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gc_warm.checks.endpoint_rules.rule import RULES, Needs, Rule
+from gc_warm.checks.findings import LOADING, Findings
 from gc_warm.checks.loading import SECONDS, load
 from gc_warm.checks.reading import Document, Keywords, read_text, read_yaml
-from gc_warm.checks.report import LOADING, Report
+from gc_warm.checks.rules.rule import RULES, Needs, Rule
 from gc_warm.checks.template_check import TemplateCheck
 from gc_warm.endpoint_config import SCHEMA, TEMPLATES
 from gc_warm.errors import UsageError
@@ -55,8 +55,8 @@ def check_endpoint(
     Raises:
         UsageError: There is nothing at the path that can be read.
     """
-    report = Report(needs or Needs())
-    check = _Check(report, options, timeout, execute)
+    findings = Findings(needs or Needs())
+    check = _Check(findings, options, timeout, execute)
     try:
         if not path.exists():
             raise UsageError(f"There is no {path}.")
@@ -72,7 +72,7 @@ def check_endpoint(
         if isinstance(error, UsageError):
             raise
         raise UsageError(f"Cannot read {path}: {error}.") from error
-    return report.sorted()
+    return findings.sorted()
 
 
 def _is_template(path: Path) -> bool:
@@ -83,7 +83,7 @@ def _is_template(path: Path) -> bool:
 class _Check:
     """Looks at each kind of thing that can be checked."""
 
-    report: Report
+    findings: Findings
     options: Mapping[str, Any] | None
     timeout: float
     execute: bool
@@ -94,21 +94,21 @@ class _Check:
         has_python = python.is_file()
         if has_python:
             self.python(python)
-        document = self.report.yaml(core) if core.is_file() else Document()
+        document = self.findings.yaml(core) if core.is_file() else Document()
         settings = document.data if document else {}
         if "engine" in settings and document is not None:
-            self.report.misplaced_engine(core, document.lines.get(("engine",), 1))
+            self.findings.misplaced_engine(core, document.lines.get(("engine",), 1))
             self.rendered(core)
             return
         if document and core.is_file() and not has_python:
             [answer] = load(folder=folder, timeout=self.timeout)
-            self.report.failed(core, answer, 1)
+            self.findings.failed(core, answer, 1)
         if (template := _template_in(folder, settings)) is not None:
             self.template(template, _schema_in(folder, settings))
         elif not has_python:
             reason = f"{folder} has neither an engine in config.yaml nor {TEMPLATES[0]}."
             fix = f"Copy {TEMPLATES[0]} from one of the endpoint_configs."
-            self.report.found("GW007", folder, 1, reason, fix)
+            self.findings.found("GW007", folder, 1, reason, fix)
 
     def python(self, path: Path) -> None:
         """Check a config that is a program, by what it makes."""
@@ -116,34 +116,34 @@ class _Check:
         if path.name != "config.py":
             raise UsageError(f"An endpoint loads config.py, and no {path.name}.")
         if not self.execute:
-            self.report.not_executed(path, "run, so nothing of it is checked")
+            self.findings.not_executed(path, "run, so nothing of it is checked")
             return
         [answer] = load(folder=path.parent, timeout=self.timeout)
-        self.report.failed(path, answer, 1)
+        self.findings.failed(path, answer, 1)
         if answer.settings:
             if "engine" in answer.settings:
-                self.report.misplaced_engine(path, 1)
-            self.report.settings(answer.settings, path, Keywords(text))
+                self.findings.misplaced_engine(path, 1)
+            self.findings.settings(answer.settings, path, Keywords(text))
 
     def rendered(self, path: Path) -> None:
         """Check a config as a template would render it."""
         text = read_text(path)
         document = read_yaml(text)
         if document.failure:
-            self.report.unreadable(path, document)
+            self.findings.unreadable(path, document)
             return
         if "engine" not in document.data:
             reason = f"{path} has no engine: it says who may use an endpoint, not how it runs."
-            self.report.found("GW007", path, 1, reason, "Check its folder, or its template.")
+            self.findings.found("GW007", path, 1, reason, "Check its folder, or its template.")
             return
         [answer] = load(text=text, timeout=self.timeout)
-        self.report.failed(path, answer, document.lines.get(("engine",), 1))
-        self.report.settings(document.data, path, document.lines)
+        self.findings.failed(path, answer, document.lines.get(("engine",), 1))
+        self.findings.settings(document.data, path, document.lines)
 
     def template(self, path: Path, schema: Path | None = None) -> None:
         """Check a template, and what it renders to."""
         schema = schema or path.with_name(SCHEMA)
-        check = TemplateCheck(self.report, path, schema, self.options, self.timeout, self.execute)
+        check = TemplateCheck(self.findings, path, schema, self.options, self.timeout, self.execute)
         check.run()
 
 

@@ -7,28 +7,23 @@ worker unpacks it, or when it is called, or to what is left of its state at the 
 
 from __future__ import annotations
 
-import ast
-import builtins
-import dis
 import inspect
 import json
-import re
-import symtable
 import sys
 import textwrap
 import types
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
+from gc_warm.checks.names import globals_used, imports_within, names_in, read_first, unknown
 from gc_warm.errors import ShippingError
 from gc_warm.shipping.origin import find_origin
 from gc_warm.shipping.script import MAIN
 from gc_warm.shipping.sources import distributions_of, follow, is_installed
-from gc_warm.worker.code import codes_in
 from gc_warm.worker.task import SelfContained
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 Verdict = Literal["WARM", "COLD", "BROKEN"]
 
@@ -46,7 +41,6 @@ _FIX = "Put @self_contained above it, outermost."
 _FIX_OF_OTHERS = (
     "It is not yours to decorate: call it in a function of yours, under @self_contained."
 )
-_AT_ONCE = {"listcomp", "setcomp", "dictcomp", "genexpr"}
 _MUTABLE = (list, dict, set, bytearray)
 
 
@@ -194,14 +188,14 @@ def _by_value(function: Callable[..., Any]) -> _Outcome:
     """Follow a function whose code is pickled, with its defaults and closure."""
     if type(function) is not types.FunctionType:
         return _Outcome("COLD", f"a {type(function).__name__} is copied anew for every task")
-    missing = _globals_used(function)
+    missing = globals_used(function)
     if isinstance(inspect.unwrap(function), SelfContained) and not missing:
         return _Outcome("WARM", "it is copied anew, with what it wraps, which is self-contained")
     if hasattr(function, "__wrapped__"):
         return _Outcome("COLD", "its decorator's wrapper is copied anew for every task")
     if missing:
         return _Outcome("BROKEN", f"NameError: the worker has no {_listed(missing)}")
-    return _what_it_keeps(function)
+    return what_it_keeps(function)
 
 
 # By text
@@ -227,57 +221,23 @@ def _by_text(function: Callable[..., Any], *, dedented: bool) -> _Outcome:
     if name is None or not name.isidentifier():
         return _Outcome("BROKEN", "KeyError: its text defines no name", unpacks=False)
     try:
-        names = _names_in(text)
+        names = names_in(text)
     except IndentationError:
         return _Outcome("BROKEN", "IndentationError: it is not at the top level", unpacks=False)
     except SyntaxError:
         return _Outcome("BROKEN", "SyntaxError: its text is only part of a line", unpacks=False)
-    first = _unknown(names.now - {name})
+    first = unknown(names.now - {name})
     if first:
         return _Outcome(
             "BROKEN", f"NameError: its text alone has no {_listed(first)}", unpacks=False
         )
-    written = names.writes - _read_first(getattr(inner, "__code__", None), names.writes)
-    later = _unknown(names.later - {name} - written)
+    written = names.writes - read_first(getattr(inner, "__code__", None), names.writes)
+    later = unknown(names.later - {name} - written)
     if later:
         return _Outcome("BROKEN", f"NameError: its text alone has no {_listed(later)}")
     if names.writes:
         return _Outcome("COLD", f"global {', '.join(sorted(names.writes))} is new in every task")
-    return _what_it_keeps(inner)
-
-
-class _Names(NamedTuple):
-    """The global names that a text uses when it runs, and that its functions use and bind."""
-
-    now: set[str]
-    later: set[str]
-    writes: set[str]
-
-
-def _names_in(text: str) -> _Names:
-    tree = ast.parse(text)
-    for node in ast.walk(tree):  # the SDK unpacks texts where annotations are not evaluated
-        if isinstance(node, ast.arg):
-            node.annotation = None
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            node.returns = None
-    names = _Names(set(), set(), set())
-    tables = [(symtable.symtable(ast.unparse(tree), "text", "exec"), False)]
-    while tables:
-        table, later = tables.pop()
-        top = table.get_type() == "module"
-        for symbol in table.get_symbols():
-            if symbol.is_referenced() and (top or symbol.is_global()):
-                (names.later if later else names.now).add(symbol.get_name())
-            if not top and symbol.is_declared_global() and symbol.is_assigned():
-                names.writes.add(symbol.get_name())
-                names.later.add(symbol.get_name())
-        # What a class body or a comprehension does, it does at once.
-        tables += [
-            (child, later or (child.get_type() == "function" and child.get_name() not in _AT_ONCE))
-            for child in table.get_children()
-        ]
-    return names
+    return what_it_keeps(inner)
 
 
 def _own_source(function: Callable[..., Any]) -> str:
@@ -289,120 +249,19 @@ def _first_line(function: Callable[..., Any]) -> int:
     return inspect.findsource(function)[1]
 
 
-def _what_it_keeps(function: Callable[..., Any]) -> _Outcome:
-    """Say what is left of a function that works, at the next call."""
+def what_it_keeps(function: Callable[..., Any]) -> _Outcome:
+    """Return what is left of a function that works, at the next call."""
     defaults = [*(getattr(function, "__defaults__", None) or ())]
     defaults += (getattr(function, "__kwdefaults__", None) or {}).values()
     if any(isinstance(each, _MUTABLE) for each in defaults):
         return _Outcome("COLD", "its default arguments are made anew for every task")
     if getattr(function, "__closure__", None):
         return _Outcome("COLD", "its closure is copied anew for every task")
-    modules = _imports_within(function)
+    modules = imports_within(function)
     if modules:
         return _Outcome("WARM", f"what it keeps in {', '.join(modules)} stays; nothing else does")
     return _Outcome("COLD", "nothing that it makes is kept for the next task")
 
 
-def _imports_within(function: Callable[..., Any]) -> list[str]:
-    code = function.__code__
-    return sorted({i.argval for i in dis.get_instructions(code) if i.opname == "IMPORT_NAME"})
-
-
-def _globals_used(function: types.FunctionType) -> set[str]:
-    found: set[str] = set()
-    for code in codes_in(function.__code__):
-        used = {i.argval for i in dis.get_instructions(code) if i.opname == "LOAD_GLOBAL"}
-        stored = {i.argval for i in dis.get_instructions(code) if i.opname == "STORE_GLOBAL"}
-        found |= used - (stored - _read_first(code, stored))
-    return _unknown(found)
-
-
-def _read_first(code: types.CodeType | None, names: set[str]) -> set[str]:
-    """Return those global names that a function reads before it writes them."""
-    seen: dict[str, str] = {}
-    for instruction in dis.get_instructions(code) if code else ():
-        if instruction.opname.endswith("_GLOBAL") and instruction.argval in names:
-            seen.setdefault(instruction.argval, instruction.opname)
-    return {name for name, opname in seen.items() if opname == "LOAD_GLOBAL"}
-
-
-def _unknown(names: set[str]) -> set[str]:
-    known = {"__name__", "__builtins__"}
-    return {name for name in names if not hasattr(builtins, name) and name not in known}
-
-
 def _listed(names: set[str]) -> str:
     return ", ".join(repr(name) for name in sorted(names))
-
-
-# Proof, by running it
-
-_PROBE = """
-def probe(payload, args, kwargs):
-    import inspect, sys
-    from globus_compute_sdk.serialize import ComputeSerializer
-    places = []
-    for _ in range(2):
-        try:
-            function = ComputeSerializer().deserialize(payload)
-            ComputeSerializer().serialize_from_list(function(*args, **kwargs), ())
-        except (Exception, SystemExit) as error:
-            return ["BROKEN", f"{type(error).__name__}: {error}"]
-        inner = inspect.unwrap(function)
-        inner = inspect.unwrap(getattr(inner, "function", inner))
-        inner = getattr(inner, "__func__", getattr(inner, "func", inner))
-        places.append(getattr(inner, "__globals__", None))
-    modules = [vars(module) for module in list(sys.modules.values()) if hasattr(module, "__dict__")]
-    kept = places[0] is places[1] and any(places[0] is each for each in modules)
-    kept = kept and places[0] is not vars(sys.modules["__main__"])
-    return ["WARM" if kept else "COLD", "as measured in a worker"]
-"""
-
-
-def observe(
-    function: Callable[..., Any],
-    submit: Callable[..., Any],
-    *args: Any,
-    **kwargs: Any,
-) -> Mapping[str, tuple[Verdict, str]]:
-    """Run a function under each strategy in a real worker; return what became of it.
-
-    It counts as warm if two tasks find one and the same module, or if it imports its state itself.
-
-    Args:
-        function: The function.
-        submit: The ``submit`` of an executor with one worker.
-        args: What to call it with.
-        kwargs: The same, by name.
-    """
-    from globus_compute_sdk import serialize
-
-    names: dict[str, Any] = {"__name__": "__main__"}
-    exec(_PROBE, names)  # noqa: S102  (written above; a worker gets it by value)
-    found: dict[str, tuple[Verdict, str]] = {}
-    for name in STRATEGIES:
-        serializer = serialize.ComputeSerializer(strategy_code=getattr(serialize, name))
-        try:
-            payload = serializer.serialize(function)
-        except Exception as error:  # noqa: BLE001  (whatever it is, it is not sent)
-            found[name] = "BROKEN", str(error.__cause__ or error)
-            continue
-        try:
-            verdict, reason = submit(names["probe"], payload, args, kwargs).result()
-        except Exception as error:  # noqa: BLE001  (it took its worker along, for example)
-            found[name] = "BROKEN", _in_a_line(error)
-            continue
-        if verdict == "COLD" and _keeps_in_modules(function):
-            verdict = "WARM"
-        found[name] = verdict, reason
-    return found
-
-
-def _in_a_line(error: Exception) -> str:
-    """Return what a lost task says: the line that names the error, without the worker's number."""
-    lines = [line.strip() for line in str(error).splitlines() if "Error: " in line]
-    return re.sub(r"process \d+", "process", lines[-1] if lines else str(error).strip())
-
-
-def _keeps_in_modules(function: Callable[..., Any]) -> bool:
-    return type(function) is types.FunctionType and _what_it_keeps(function).verdict == "WARM"

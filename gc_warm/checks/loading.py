@@ -20,7 +20,7 @@ SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class Answer:
+class Loaded:
     """What came of rendering and loading.
 
     Attributes:
@@ -51,7 +51,7 @@ def load(
     options: Sequence[Mapping[str, Any]] = ({},),
     environment: Mapping[str, str] | None = None,
     timeout: float = SECONDS,
-) -> list[Answer]:
+) -> list[Loaded]:
     """Render a template and load what comes of it; or load a folder's config, or a text.
 
     Args:
@@ -81,12 +81,12 @@ def load(
         with suppress(OSError, ValueError):
             return [_answer(each) for each in json.loads(answered.read_text(encoding="utf-8"))]
     step = "render" if template else "load"
-    return [Answer(kind="NoAnswer", failure=printed, step=step)] * len(options)
+    return [Loaded(kind="NoAnswer", failure=printed, step=step)] * len(options)
 
 
-def _answer(data: dict[str, Any]) -> Answer:
+def _answer(data: dict[str, Any]) -> Loaded:
     failure = data["failure"] or {"kind": "", "text": "", "here": False}
-    return Answer(
+    return Loaded(
         text=data["text"],
         settings=data["settings"],
         kind=failure["kind"],
@@ -102,7 +102,7 @@ def _run_probe(asked: Path, answered: Path, timeout: float) -> str:
     errors = asked.with_name("errors")  # a file, whose size is limited, and no pipe that fills
     with errors.open("wb") as stderr:
         process = subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-m", "gc_warm.checks.probe", str(asked), str(answered)],
+            [sys.executable, "-m", "gc_warm.checks.loader", str(asked), str(answered)],
             cwd=asked.parent,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

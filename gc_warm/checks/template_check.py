@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 
-from gc_warm.checks.endpoint_rules.template import Template
-from gc_warm.checks.loading import Answer, load
+from gc_warm.checks.loading import Loaded, load
 from gc_warm.checks.reading import original_lines, read_text, read_yaml
+from gc_warm.checks.rules.template import Template
 from gc_warm.endpoint_config import ENVIRONMENT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from gc_warm.checks.report import Report
+    from gc_warm.checks.findings import Findings
 
 EXAMPLE = "options.example.json"
 # Stands for options that a template needs and nobody gave, so that its other settings are checked.
@@ -32,7 +32,7 @@ class TemplateCheck:
     """Checks one template.
 
     Attributes:
-        report: Where findings go.
+        findings: Where they go.
         path: The template's file.
         schema: Its schema's file, which need not exist.
         options: What a user would give; None for the example beside it.
@@ -40,7 +40,7 @@ class TemplateCheck:
         execute: Whether the template may be rendered, which runs what stands in it.
     """
 
-    report: Report
+    findings: Findings
     path: Path
     schema: Path
     options: Mapping[str, Any] | None
@@ -50,7 +50,7 @@ class TemplateCheck:
     def run(self) -> None:
         """Look at the template, render it, and look at what comes of it."""
         has_schema = self.schema.is_file()
-        schema_text = self.report.text(self.schema) if has_schema else ""
+        schema_text = self.findings.text(self.schema) if has_schema else ""
         template = Template(
             str(self.path),
             read_text(self.path),
@@ -61,13 +61,13 @@ class TemplateCheck:
         )
         if template.failure:
             reason = f"It is no template: {template.failure}."
-            self.report.found("GW001", self.path, template.failure_line, reason, "Fix it.")
+            self.findings.found("GW001", self.path, template.failure_line, reason, "Fix it.")
             return
-        self.report.template(template)
+        self.findings.template(template)
         if self.execute:
             self._render(template)
         else:
-            self.report.not_executed(self.path, "rendered, so what it renders to is not checked")
+            self.findings.not_executed(self.path, "rendered, so what it renders to is not checked")
 
     def _parsed(self, text: str) -> Any:
         """Read a schema; None if there is none that can be used."""
@@ -76,11 +76,11 @@ class TemplateCheck:
             jsonschema.validators.validator_for(schema).check_schema(schema)
         except jsonschema.SchemaError as error:
             reason = f"It is no JSON schema: {error.message}."
-            self.report.found("GW006", self.schema, 1, reason, "Fix it.")
+            self.findings.found("GW006", self.schema, 1, reason, "Fix it.")
         except (ValueError, RecursionError) as error:
-            self.report.found("GW001", self.schema, 1, f"It is not JSON: {error}.", "Fix it.")
+            self.findings.found("GW001", self.schema, 1, f"It is not JSON: {error}.", "Fix it.")
         except Exception as error:  # noqa: BLE001 - schemas can refer to anything
-            self.report.found("GW006", self.schema, 1, f"It cannot be used: {error}.", "Fix it.")
+            self.findings.found("GW006", self.schema, 1, f"It cannot be used: {error}.", "Fix it.")
         else:
             return schema
         return None
@@ -98,21 +98,21 @@ class TemplateCheck:
             timeout=self.timeout,
         )
         if bare.step == "render" and bare.kind not in {"", "ValidationError"}:
-            self.report.failed(self.path, bare, _line_of_missing(template, bare.failure))
+            self.findings.failed(self.path, bare, _line_of_missing(template, bare.failure))
         if options and answer.step == "render" and answer.kind:
             given = self.path if self.options else example
             reason = f"With options {json.dumps(dict(options))[:500]}: {answer.failure}"
-            self.report.found("GW005", given, 1, reason, "Fix the options.")
+            self.findings.found("GW005", given, 1, reason, "Fix the options.")
         elif answer.step != "render":
-            self._loaded(template, answer)
+            self._look_at(template, answer)
         elif not options and answer.kind == "ValidationError":
             self._stand_in(template, answer)
 
-    def _stand_in(self, template: Template, refused: Answer) -> None:
+    def _stand_in(self, template: Template, refused: Loaded) -> None:
         """Look at what does not depend on the options that the schema demands."""
         reason = f"Not verified without options. {refused.failure.partition(chr(10))[0]}."
         fix = f"Give --options, or put an example into {EXAMPLE} beside it."
-        self.report.found("GW004", self.path, 1, reason, fix)
+        self.findings.found("GW004", self.path, 1, reason, fix)
         [answer] = load(
             template=self.path,
             options=[dict.fromkeys(template.unset(), PLACEHOLDER)],
@@ -120,9 +120,9 @@ class TemplateCheck:
             timeout=self.timeout,
         )
         if answer.step != "render":
-            self._loaded(template, replace(answer, kind=""))
+            self._look_at(template, replace(answer, kind=""))
 
-    def _loaded(self, template: Template, answer: Answer) -> None:
+    def _look_at(self, template: Template, answer: Loaded) -> None:
         """Look at a rendered template."""
         text = answer.text or ""
         document = read_yaml(text)
@@ -130,26 +130,26 @@ class TemplateCheck:
         if document.failure:
             line = origin[min(document.failure_line, len(origin)) - 1] if origin else 1
             reason = f"It renders to invalid YAML: {document.failure}."
-            self.report.found("GW002", self.path, line, reason, "Quote what is printed there.")
+            self.findings.found("GW002", self.path, line, reason, "Quote what is printed there.")
         elif "engine" not in document.data:
-            self.report.found("GW007", self.path, 1, "It renders to no engine.", "Add `engine:`.")
+            self.findings.found("GW007", self.path, 1, "It renders to no engine.", "Add `engine:`.")
         else:
             lines = {
                 place: origin[line - 1]
                 for place, line in document.lines.items()
                 if line <= len(origin)
             }
-            self.report.failed(self.path, answer, lines.get(("engine",), 1))
-            self.report.settings(document.data, self.path, lines)
+            self.findings.failed(self.path, answer, lines.get(("engine",), 1))
+            self.findings.settings(document.data, self.path, lines)
 
     def _example(self, path: Path) -> dict[str, Any]:
         """Read the example options, if there are any."""
         if not path.is_file():
             return {}
         try:
-            options = json.loads(self.report.text(path) or "{}")
+            options = json.loads(self.findings.text(path) or "{}")
         except (ValueError, RecursionError) as error:
-            self.report.found("GW001", path, 1, f"It is not JSON: {error}.", "Fix it.")
+            self.findings.found("GW001", path, 1, f"It is not JSON: {error}.", "Fix it.")
             return {}
         return options if isinstance(options, dict) else {}
 
@@ -157,7 +157,7 @@ class TemplateCheck:
     def _variables(self) -> dict[str, str]:
         """The variables that the endpoint gives its processes."""
         path = self.path.with_name(ENVIRONMENT)
-        document = self.report.yaml(path) if path.is_file() else None
+        document = self.findings.yaml(path) if path.is_file() else None
         named = ((str(k), _shown(v)) for k, v in document.data.items()) if document else ()
         return {key: value for key, value in named if _is_variable(key, value)}
 

@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from gc_warm.client.strategies import DEFAULT_CODE, require_code
-from gc_warm.commands.arguments import (
+from gc_warm.commands.shared.arguments import (
     ARGS,
     AS_JSON,
     KWARGS,
@@ -28,9 +28,10 @@ from gc_warm.commands.arguments import (
     parse_value,
     strategy_option,
 )
-from gc_warm.commands.command import Command, Exit
-from gc_warm.commands.show import KEPT, counted, printable
+from gc_warm.commands.shared.command import Command, Exit
+from gc_warm.commands.shared.show import KEPT, printable
 from gc_warm.errors import UsageError
+from gc_warm.units import counted
 
 if TYPE_CHECKING:
     from gc_warm.checks.finding import Finding
@@ -160,7 +161,7 @@ def _check_function(
     run_it: bool,
     as_json: bool,
 ) -> int:
-    from gc_warm.checks.functions import check_function, observe
+    from gc_warm.checks.functions import check_function
 
     args, kwargs = parse_arguments(args_text, kwargs_text)
     function = find_callable(target)
@@ -169,6 +170,7 @@ def _check_function(
     predictions = check_function(function)
     measured: dict[str, tuple[str, str]] = {}
     if run_it:
+        from gc_warm.checks.measuring import observe
         from gc_warm.local.executor import LocalExecutor
 
         with LocalExecutor(workers=1, output=False) as executor:

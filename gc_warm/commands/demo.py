@@ -11,9 +11,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from gc_warm.commands.arguments import AS_JSON
-from gc_warm.commands.command import Command
-from gc_warm.commands.show import counted, printable, seconds
+from gc_warm.commands.shared.arguments import AS_JSON
+from gc_warm.commands.shared.command import Command
+from gc_warm.commands.shared.show import printable
+from gc_warm.units import counted, duration
 
 if TYPE_CHECKING:
     from gc_warm.demo import Report
@@ -120,8 +121,8 @@ def _workers_table(report: Report) -> Table:
             f"pid {pid}",
             f"{figures['tasks']:,}",
             str(worker.cold_starts),
-            seconds(worker.build_seconds),
-            seconds(figures["warm_seconds_median"]),
+            duration(worker.build_seconds),
+            duration(figures["warm_seconds_median"]),
         )
     return table
 
@@ -131,13 +132,13 @@ def _show_gain(report: Report) -> None:
 
     cold = median(report.cold_seconds)
     click.echo(
-        f"{counted(report.tasks, 'call')} took {seconds(report.seconds_spent)} of worker time."
+        f"{counted(report.tasks, 'call')} took {duration(report.seconds_spent)} of worker time."
     )
     if cold is None or report.speedup is None:
         return
     click.echo(
-        f"A cold call takes {seconds(cold)} (median of {len(report.cold_seconds)}, each measured "
+        f"A cold call takes {duration(cold)} (median of {len(report.cold_seconds)}, each measured "
         "in a fresh worker that was already running).\n"
-        f"Cold every time, the same calls would take {seconds(report.cold_estimate)}: "
+        f"Cold every time, the same calls would take {duration(report.cold_estimate)}: "
         f"{report.speedup:.1f} times as long."
     )

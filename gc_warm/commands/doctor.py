@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gc_warm.commands.arguments import (
+from gc_warm.commands.shared.arguments import (
     AS_JSON,
     find_self_contained,
     options_option,
     parse_value,
 )
-from gc_warm.commands.command import Command, Exit
-from gc_warm.commands.show import printable
+from gc_warm.commands.shared.command import Command, Exit
+from gc_warm.commands.shared.show import printable
 
 if TYPE_CHECKING:
     from uuid import UUID

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gc_warm.commands.arguments import AS_JSON, MANIFEST
-from gc_warm.commands.command import Exit
+from gc_warm.commands.shared.arguments import AS_JSON, MANIFEST
+from gc_warm.commands.shared.command import Exit
 from gc_warm.errors import UsageError
 
 if TYPE_CHECKING:

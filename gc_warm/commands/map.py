@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gc_warm.commands.arguments import find_callable
-from gc_warm.commands.command import Command, Exit
+from gc_warm.commands.shared.arguments import find_callable
+from gc_warm.commands.shared.command import Command, Exit
 from gc_warm.errors import UsageError
 from gc_warm.shipping.parcel import fingerprint
 from gc_warm.worker.task import SelfContained, self_contained
@@ -159,7 +159,7 @@ def _executor(
     stack: contextlib.ExitStack, endpoint_id: UUID | None, workers: int, *, service: bool
 ) -> concurrent.futures.Executor:
     if service:
-        from gc_warm.commands.on_service import executor_on_service
+        from gc_warm.commands.shared.on_service import executor_on_service
 
         made = executor_on_service("laptop", {"workers": workers}, amqp=None)
         running: concurrent.futures.Executor = stack.enter_context(made)

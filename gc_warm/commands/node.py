@@ -7,9 +7,9 @@ import time
 
 import click
 
-from gc_warm.commands.arguments import AS_JSON
-from gc_warm.commands.command import Exit
-from gc_warm.commands.show import printable
+from gc_warm.commands.shared.arguments import AS_JSON
+from gc_warm.commands.shared.command import Exit
+from gc_warm.commands.shared.show import printable
 from gc_warm.errors import UsageError
 from gc_warm.worker.node import place
 from gc_warm.worker.node.stats import clear, node_stats

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gc_warm.commands.arguments import parse_value
-from gc_warm.commands.command import Command, Exit
-from gc_warm.commands.show import seconds
+from gc_warm.commands.shared.arguments import parse_value
+from gc_warm.commands.shared.command import Command, Exit
 from gc_warm.errors import GcWarmError, UsageError
+from gc_warm.units import duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,7 +99,7 @@ def _converse(command: tuple[str, ...], framing: Framing, timeout: float, *, pty
         begin = time.perf_counter()
         with _hint_if_silent(process):
             process.start()
-        click.echo(f"started {process.command} in {seconds(time.perf_counter() - begin)}")
+        click.echo(f"started {process.command} in {duration(time.perf_counter() - begin)}")
         for line in click.get_binary_stream("stdin"):
             text = line.decode(errors="surrogateescape").rstrip("\n")
             begin = time.perf_counter()
@@ -109,7 +109,7 @@ def _converse(command: tuple[str, ...], framing: Framing, timeout: float, *, pty
             except GcWarmError as error:
                 answer = f"{type(error).__name__}: {error}"
                 failures += 1
-            took = seconds(time.perf_counter() - begin)
+            took = duration(time.perf_counter() - begin)
             shown = answer.rstrip("\n") if isinstance(answer, str) else json.dumps(answer)
             told = f"> {text}\n{shown}\n  [{took}]"
             click.echo(told.encode(errors="backslashreplace"))

@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gc_warm.commands.arguments import AS_JSON, MANIFEST, find_self_contained, strategy_option
-from gc_warm.commands.command import Command, Exit
+from gc_warm.commands.shared.arguments import (
+    AS_JSON,
+    MANIFEST,
+    find_self_contained,
+    strategy_option,
+)
+from gc_warm.commands.shared.command import Command, Exit
 from gc_warm.errors import UsageError
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from gc_warm.commands.arguments import AS_JSON
-from gc_warm.commands.command import Command
+from gc_warm.commands.shared.arguments import AS_JSON
+from gc_warm.commands.shared.command import Command
 
 
 @click.command(

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from gc_warm.commands.arguments import (
+from gc_warm.commands.shared.arguments import (
     ARGS,
     AS_JSON,
     KWARGS,
@@ -20,8 +20,9 @@ from gc_warm.commands.arguments import (
     parse_arguments,
     parse_value,
 )
-from gc_warm.commands.command import Command, Exit
-from gc_warm.commands.show import KEPT, as_json_text, printable, seconds, shown
+from gc_warm.commands.shared.command import Command, Exit
+from gc_warm.commands.shared.show import KEPT, as_json_text, printable, shown
+from gc_warm.units import duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,7 +84,7 @@ def run(  # noqa: PLR0917  (click passes all by name)
 
     chosen: Any
     if service:
-        from gc_warm.commands.on_service import executor_on_service
+        from gc_warm.commands.shared.on_service import executor_on_service
 
         options = {"workers": workers}
         if options_text is not None:
@@ -131,11 +132,11 @@ def show_calls(calls: list[Receipted[Any]], *, as_json: bool) -> None:
     table.add_column("result", overflow="fold")
     for number, call in enumerate(calls, start=1):
         receipt = call.receipt
-        cold = f"{receipt.cold_starts} ({seconds(receipt.build_seconds)})"
+        cold = f"{receipt.cold_starts} ({duration(receipt.build_seconds)})"
         table.add_row(
             str(number),
             f"pid {receipt.pid}",
-            seconds(receipt.seconds),
+            duration(receipt.seconds),
             cold if receipt.cold_starts else "0",
             str(receipt.hits),
             escape(shown(call.value)),

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from gc_warm.commands.command import Command, Exit
-from gc_warm.commands.on_service import local_service
-from gc_warm.commands.show import printable
+from gc_warm.commands.shared.command import Command, Exit
+from gc_warm.commands.shared.on_service import local_service
+from gc_warm.commands.shared.show import printable
 from gc_warm.errors import GcWarmError
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gc_warm.client.strategies import DATA_STRATEGIES, DEFAULT_CODE, DEFAULT_DATA
-from gc_warm.commands.arguments import (
+from gc_warm.commands.run import failed_call, show_calls
+from gc_warm.commands.shared.arguments import (
     ARGS,
     AS_JSON,
     KWARGS,
@@ -20,9 +21,8 @@ from gc_warm.commands.arguments import (
     parse_value,
     strategy_option,
 )
-from gc_warm.commands.command import Command, Exit
-from gc_warm.commands.run import failed_call, show_calls
-from gc_warm.commands.show import as_json_text, shown
+from gc_warm.commands.shared.command import Command, Exit
+from gc_warm.commands.shared.show import as_json_text, shown
 from gc_warm.errors import UsageError
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from parsl.jobs.states import JobState
 from parsl.jobs.strategy import Strategy
 
 from gc_warm import endpoint_config
-from gc_warm.checks.endpoint_rules import blocks, starting
 from gc_warm.checks.engine import describe
 from gc_warm.checks.harmless import REMEMBERED
+from gc_warm.checks.rules import blocks, starting
 
 PROVIDERS = {
     name: kind

@@ -27,18 +27,19 @@ ARROWS = {
     "shipping": {"errors", "worker"},
     "functions": set(),
     "endpoint_config": set(),
-    "client": {"errors", "worker", "shipping"},
+    "units": set(),
+    "client": {"errors", "worker", "shipping", "units"},
     "local": {"errors", "worker", "shipping", "endpoint_config"},
-    "checks": {"errors", "worker", "shipping", "endpoint_config"},
-    "demo": {"errors", "worker", "functions", "client", "local", "endpoint_config"},
+    "checks": {"errors", "worker", "shipping", "endpoint_config", "units"},
+    "demo": {"errors", "worker", "functions", "client", "local", "endpoint_config", "units"},
     "commands": {
         *("errors", "worker", "shipping", "functions", "client", "local", "checks", "demo"),
-        "endpoint_config",
+        *("endpoint_config", "units"),
     },
-    "cli": {"errors", "client", "commands"},
+    "cli": {"errors", "client", "commands", "units"},
     "pytest_plugin": {
         *("errors", "worker", "shipping", "functions", "client", "local", "checks"),
-        "endpoint_config",
+        *("endpoint_config", "units"),
     },
     "__main__": {"cli"},
 }
@@ -56,7 +57,7 @@ EXCEPTIONS = {
 }
 # Processes are started with these, so they end one; all others leave that to the command line.
 MAY_EXIT = {
-    *("gc_warm.cli", "gc_warm.__main__", "gc_warm.checks.probe", "gc_warm.local.remote.worker"),
+    *("gc_warm.cli", "gc_warm.__main__", "gc_warm.checks.loader", "gc_warm.local.remote.worker"),
     *("gc_warm.local.remote.host",),
     "gc_warm.worker.program.serve",
 }

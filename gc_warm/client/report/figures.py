@@ -242,31 +242,6 @@ def _slowest(records: Iterable[TaskRecord]) -> list[SlowCall]:
     return heapq.nlargest(SHOWN, calls, key=lambda call: call.seconds)
 
 
-def duration(seconds: float | None) -> str:
-    """Write a time as people do: ``3.2 ms``, ``1.4 s``, ``12 min``."""
-    if seconds is None:
-        return "-"
-    for limit, factor, unit in (
-        (1e-3, 1e6, "µs"),
-        (1, 1e3, "ms"),
-        (120, 1, "s"),
-        (7200, 1 / 60, "min"),
-    ):
-        if seconds < limit:
-            value = seconds * factor
-            return f"{value:.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"  # noqa: PLR2004
-    return f"{seconds / 3600:.1f} h"
-
-
-def amount(size: float) -> str:
-    """Write a number of bytes as people do: ``1.2 MB``."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:  # noqa: PLR2004
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} TB"
-
-
 def share(part: float | None) -> str:
     """Write a share in per cent."""
     if part is None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from gc_warm.client.report.figures import amount, duration, share
+from gc_warm.client.report.figures import share
+from gc_warm.units import amount, duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gc_warm.client.report.figures import duration
+from gc_warm.units import duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from gc_warm import LocalExecutor
-from gc_warm.checks.functions import STRATEGIES, check_function, observe
+from gc_warm.checks.functions import STRATEGIES, check_function
+from gc_warm.checks.measuring import observe
 from gc_warm.cli import commands
 
 FUNCTIONS = """
@@ -133,7 +134,8 @@ COMPARE = """
 if __name__ == "__main__":
     import sys
     from gc_warm import LocalExecutor
-    from gc_warm.checks.functions import check_function, observe
+    from gc_warm.checks.functions import check_function
+    from gc_warm.checks.measuring import observe
 
     found = {}
     with LocalExecutor(workers=1, worker_python=WORKER) as executor:

@@ -3,7 +3,7 @@
 import pytest
 
 from gc_warm.cli import commands
-from gc_warm.commands.command import Command, Exit
+from gc_warm.commands.shared.command import Command, Exit
 
 NAMES = sorted(commands.commands)
 

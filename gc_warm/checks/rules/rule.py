@@ -13,7 +13,7 @@ from gc_warm.checks.reading import Place, line_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from gc_warm.checks.endpoint_rules.template import Template
+    from gc_warm.checks.rules.template import Template
 
 
 @dataclass(frozen=True)
@@ -102,14 +102,6 @@ class Settings:
         if isinstance(value, list | tuple):
             return len(value)
         return int(self.number("engine", "available_accelerators", default=0))
-
-
-def duration(seconds: float) -> str:
-    """Say how long something is, in the largest unit that is not rounded."""
-    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * length and not seconds % length:
-            return f"{seconds / length:,.0f} {unit}"
-    return f"{seconds:,.10g} seconds"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from gc_warm.checks.endpoint_rules.blocks import (
+from gc_warm.checks.finding import Severity
+from gc_warm.checks.rules.blocks import (
     LIMITED,
     POLLING,
     PROVIDER,
@@ -14,9 +15,8 @@ from gc_warm.checks.endpoint_rules.blocks import (
     strategy,
     walltime_seconds,
 )
-from gc_warm.checks.endpoint_rules.rule import Settings, Trouble, rule
-from gc_warm.checks.endpoint_rules.workers import WORKERS
-from gc_warm.checks.finding import Severity
+from gc_warm.checks.rules.rule import Settings, Trouble, rule
+from gc_warm.checks.rules.workers import WORKERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,27 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gc_warm.commands.run import show_calls
-from gc_warm.commands.show import as_json_text, counted, printable, seconds, shown
+from gc_warm.commands.shared.show import as_json_text, printable, shown
 from gc_warm.worker.receipt import Receipt, Receipted
-
-
-@pytest.mark.parametrize(
-    ("number", "told"), [(0, "0 calls"), (1, "1 call"), (2, "2 calls"), (1000, "1,000 calls")]
-)
-def test_a_number_has_its_noun(number, told):
-    assert told == counted(number, "call")
-
-
-def test_another_plural_may_be_given():
-    assert ["1 process", "2 processes"] == [counted(n, "process", "processes") for n in (1, 2)]
-
-
-@pytest.mark.parametrize(
-    ("value", "told"),
-    [(None, "-"), (2e-5, "20 µs"), (0.5, "500.0 ms"), (2, "2.0 s"), (300, "5.0 min")],
-)
-def test_a_time_has_a_unit_that_suits_it(value, told):
-    assert told == seconds(value)
 
 
 @given(st.text())

@@ -34,22 +34,6 @@ def _repr(value: Any) -> str:
         return f"<a {type(value).__name__}, whose repr raises {type(error).__name__}>"
 
 
-def counted(number: int, one: str, more: str | None = None) -> str:
-    """Return a number with its noun, such as ``1 call`` or ``2,000 calls``."""
-    return f"{number:,} {one if number == 1 else more or one + 's'}"
-
-
-def seconds(value: float | None) -> str:
-    """Return a time with a unit that suits it; ``-`` if there is none."""
-    if value is None:
-        return "-"
-    if value < 0.001:  # noqa: PLR2004
-        return f"{value * 1e6:.0f} µs"
-    if value < 1:
-        return f"{value * 1000:.1f} ms"
-    return f"{value:.1f} s" if value < 120 else f"{value / 60:.1f} min"  # noqa: PLR2004
-
-
 def as_json_text(rows: list[dict[str, Any]]) -> str:
     """Return rows as JSON; a field that JSON cannot express is shown as Python would."""
     return json.dumps([{k: _plain(v) for k, v in row.items()} for row in rows], indent=2)

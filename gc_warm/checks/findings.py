@@ -1,22 +1,22 @@
-"""Gather what a check finds: what loading says, and what every rule says of what was loaded."""
+"""What a check finds: what loading says, and what every rule says of what was loaded."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from gc_warm.checks.endpoint_rules import blocks, containers, starting, templates, workers
-from gc_warm.checks.endpoint_rules.rule import RULES, Needs, Settings
 from gc_warm.checks.finding import Finding, Severity
 from gc_warm.checks.reading import Document, Place, read_text, read_yaml
+from gc_warm.checks.rules import blocks, containers, starting, templates, workers
+from gc_warm.checks.rules.rule import RULES, Needs, Settings
 from gc_warm.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from gc_warm.checks.endpoint_rules.template import Template
-    from gc_warm.checks.loading import Answer
+    from gc_warm.checks.loading import Loaded
+    from gc_warm.checks.rules.template import Template
 
 _RULES = (blocks, containers, starting, templates, workers)  # imported to register their rules
 
@@ -37,20 +37,20 @@ MAX_REASON = 2000
 
 
 @dataclass
-class Report:
+class Findings:
     """What is found, as it is found.
 
     Attributes:
         needs: What warmth is worth.
-        findings: What there is so far.
+        all: What there is so far.
     """
 
     needs: Needs
-    findings: list[Finding] = field(default_factory=list)
+    all: list[Finding] = field(default_factory=list)
 
     def sorted(self) -> list[Finding]:
         """Return each finding once, by file and line."""
-        unique = dict.fromkeys(self.findings)
+        unique = dict.fromkeys(self.all)
         if any(found.code.startswith("GW50") for found in unique):  # they say why, and what to do
             unique = {found: None for found in unique if found.code != "GW008"}
         return sorted(unique, key=lambda found: (found.file, found.line, found.code))
@@ -59,7 +59,7 @@ class Report:
         """Remember what loading found."""
         severity = Severity.NOTE if code == "GW004" else Severity.ERROR
         short = reason if len(reason) <= MAX_REASON else reason[:MAX_REASON] + "..."
-        self.findings.append(Finding(code, severity, str(path), line, short, fix))
+        self.all.append(Finding(code, severity, str(path), line, short, fix))
 
     def text(self, path: Path) -> str:
         """Read a file beside what is checked; nothing if that fails, which is a finding."""
@@ -82,7 +82,7 @@ class Report:
         reason = f"It cannot be read: {document.failure}."
         self.found("GW001", path, document.failure_line, reason, "Fix it.")
 
-    def failed(self, path: Path, answer: Answer, line: int) -> None:
+    def failed(self, path: Path, answer: Loaded, line: int) -> None:
         """Say that the endpoint would not load something, or that this machine cannot."""
         for note in answer.notes:
             fix = "Run the check where the endpoint will run, or look at this yourself."
@@ -118,10 +118,10 @@ class Report:
         settings = Settings(data, str(path), lines, self.needs)
         for rule in RULES.values():
             if not rule.of_templates:
-                self.findings += rule.check(settings)
+                self.all += rule.check(settings)
 
     def template(self, template: Template) -> None:
         """Apply the rules for templates."""
         for rule in RULES.values():
             if rule.of_templates:
-                self.findings += rule.check(template)
+                self.all += rule.check(template)

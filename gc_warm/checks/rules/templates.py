@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from jinja2 import nodes
 
-from gc_warm.checks.endpoint_rules.rule import Trouble, rule
-from gc_warm.checks.endpoint_rules.template import (
+from gc_warm.checks.finding import Severity
+from gc_warm.checks.rules.rule import Trouble, rule
+from gc_warm.checks.rules.template import (
     DEFAULT,
     MAX_LINE,
     Output,
@@ -21,7 +22,6 @@ from gc_warm.checks.endpoint_rules.template import (
     key_before,
     walk,
 )
-from gc_warm.checks.finding import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

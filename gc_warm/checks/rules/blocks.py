@@ -6,7 +6,8 @@ import math
 import re
 from typing import TYPE_CHECKING
 
-from gc_warm.checks.endpoint_rules.rule import Settings, Trouble, duration, rule
+from gc_warm.checks.rules.rule import Settings, Trouble, rule
+from gc_warm.units import duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gc_warm.commands.arguments import MAX_BYTES, find_callable, parse_arguments, parse_value
+from gc_warm.commands.shared.arguments import MAX_BYTES, find_callable, parse_arguments, parse_value
 from gc_warm.errors import UsageError
 
 JSON = st.recursive(

@@ -6,10 +6,10 @@ import pytest
 import yaml
 
 from gc_warm.checks.endpoint import RULES, Needs
-from gc_warm.checks.endpoint_rules.blocks import walltime_seconds
-from gc_warm.checks.endpoint_rules.rule import Settings, duration
-from gc_warm.checks.endpoint_rules.shell import unguarded
-from gc_warm.checks.endpoint_rules.template import Template
+from gc_warm.checks.rules.blocks import walltime_seconds
+from gc_warm.checks.rules.rule import Settings
+from gc_warm.checks.rules.shell import unguarded
+from gc_warm.checks.rules.template import Template
 
 LOCAL = "engine: {type: GlobusComputeEngine, provider: {type: LocalProvider}}"
 SLURM = "engine: {type: GlobusComputeEngine, provider: {type: SlurmProvider}}"
@@ -386,21 +386,6 @@ def test_finds_in_templates(code, text, schema):
 )
 def test_lets_templates_pass(text, schema):
     assert set() == look(text, schema) - {"GW402"}
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [
-        (3456000, "40 days"),
-        (86400, "24 hours"),
-        (120, "2 minutes"),
-        (90, "90 seconds"),
-        (0.5, "0.5 seconds"),
-        (1234567, "1,234,567 seconds"),
-    ],
-)
-def test_durations_are_said_in_full(seconds, said):
-    assert said == duration(seconds)
 
 
 def test_a_queue_for_trying_out_is_named():

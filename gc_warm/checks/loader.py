@@ -25,7 +25,7 @@ _OF_THIS_MACHINE = ("OSError", "ImportError", "OptionalModuleMissing")
 
 
 def main() -> None:
-    """Answer one request: ``python -m gc_warm.checks.probe REQUEST ANSWER``."""
+    """Answer one request: ``python -m gc_warm.checks.loader REQUEST ANSWER``."""
     _limit()
     request = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     os.environ.update(request["environment"])

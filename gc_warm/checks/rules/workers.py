@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from gc_warm.checks.endpoint_rules.rule import Settings, Trouble, rule
-from gc_warm.checks.endpoint_rules.shell import unguarded
 from gc_warm.checks.finding import Severity
+from gc_warm.checks.rules.rule import Settings, Trouble, rule
+from gc_warm.checks.rules.shell import unguarded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

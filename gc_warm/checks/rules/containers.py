@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from gc_warm.checks.endpoint_rules.rule import Settings, Trouble, rule
-from gc_warm.checks.endpoint_rules.workers import CONTAINER
+from gc_warm.checks.rules.rule import Settings, Trouble, rule
+from gc_warm.checks.rules.workers import CONTAINER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
