@@ -21,11 +21,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from gc_warm.errors import ShippingError
-from gc_warm.shipping.definitions import codes_in
+from gc_warm.shipping.definitions.definitions import codes_in
+from gc_warm.shipping.definitions.script import MAIN
 from gc_warm.shipping.origin import find_origin
-from gc_warm.shipping.script import MAIN
 from gc_warm.shipping.sources import distributions_of, follow, is_installed
-from gc_warm.worker.task import SelfContained
+from gc_warm.worker.self_contained import SelfContained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

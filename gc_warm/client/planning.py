@@ -8,8 +8,8 @@ from typing import Any
 from gc_warm.client.manifest import Entry, Version
 from gc_warm.client.strategies import require_code
 from gc_warm.errors import UsageError
-from gc_warm.shipping.parcel import fingerprint
-from gc_warm.worker.task import SelfContained
+from gc_warm.shipping.payload import fingerprint
+from gc_warm.worker.self_contained import SelfContained
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from gc_warm.errors.client import UnknownFunctionError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from gc_warm.worker.task import SelfContained
+    from gc_warm.worker.self_contained import SelfContained
 
 __all__ = [
     "Entry",

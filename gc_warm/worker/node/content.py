@@ -277,7 +277,7 @@ def _codes_in(code: types.CodeType) -> Iterable[types.CodeType]:
 def _of_ours(value: Any) -> Any:
     """Return the function behind one of our decorators; None for anything else."""
     kind = type(value)
-    if any(each.__module__ == "gc_warm.worker.task" for each in kind.__mro__):
+    if any(each.__module__ == "gc_warm.worker.self_contained" for each in kind.__mro__):
         return value.function
     if kind.__module__ == "gc_warm.worker.node.folder":
         return value.__wrapped__

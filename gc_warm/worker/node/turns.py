@@ -11,7 +11,7 @@ from gc_warm.worker.node.bill import charge
 from gc_warm.worker.node.lock import Lock, describe_holder, is_inside, wait_for
 
 if TYPE_CHECKING:
-    from gc_warm.worker.state.build import Builder
+    from gc_warm.worker.state.initialiser import Builder
     from gc_warm.worker.state.slot import Slot
 
 
