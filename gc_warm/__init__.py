@@ -6,8 +6,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from gc_warm.errors import GcWarmError as GcWarmError
-from gc_warm.worker.task import SelfContained as SelfContained
-from gc_warm.worker.task import self_contained as self_contained
+from gc_warm.worker.self_contained import SelfContained as SelfContained
+from gc_warm.worker.self_contained import self_contained as self_contained
 
 if TYPE_CHECKING:
     from gc_warm.client.calls.receipts import CallReceipt as CallReceipt
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from gc_warm.worker.state.stats import WarmEntry as WarmEntry
     from gc_warm.worker.state.stats import WarmInfo as WarmInfo
     from gc_warm.worker.state.stats import stats as stats
-    from gc_warm.worker.state.sweep import sweep as sweep
     from gc_warm.worker.state.switch import disable as disable
     from gc_warm.worker.state.switch import enable as enable
+    from gc_warm.worker.state.switch import sweep as sweep
     from gc_warm.worker.state.warm import Warm as Warm
     from gc_warm.worker.state.warm import group as group
     from gc_warm.worker.state.warm import warm as warm
@@ -71,12 +71,11 @@ _ON_FIRST_USE = {
         "worker.program.framing": "JsonLines",
         "worker.state.group": "Group",
         "worker.state.stats": "WarmEntry WarmInfo stats",
-        "worker.state.sweep": "sweep",
         "worker.program.process": "ProgramInfo WarmProcess",
         "worker.receipt": "Build Receipt Receipted",
         "worker.program.restarts": "RestartPolicy",
         "worker.program.serve": "serve serve_command",
-        "worker.state.switch": "disable enable",
+        "worker.state.switch": "disable enable sweep",
         "worker.state.warm": "Warm group warm",
     }.items()
     for name in names.split()

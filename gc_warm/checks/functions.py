@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from gc_warm.checks.names import globals_used, imports_within, names_in, read_first, unknown
 from gc_warm.errors import ShippingError
+from gc_warm.shipping.definitions.script import MAIN
 from gc_warm.shipping.origin import find_origin
-from gc_warm.shipping.script import MAIN
 from gc_warm.shipping.sources import distributions_of, follow, is_installed
-from gc_warm.worker.task import SelfContained
+from gc_warm.worker.self_contained import SelfContained
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,8 +13,8 @@ from gc_warm.client.service import ServiceClient, connect, explaining, register
 from gc_warm.client.strategies import DEFAULT_CODE, require_code
 from gc_warm.errors import UsageError
 from gc_warm.errors.client import UnknownFunctionError
-from gc_warm.shipping.parcel import fingerprint
-from gc_warm.worker.task import SelfContained
+from gc_warm.shipping.payload import fingerprint
+from gc_warm.worker.self_contained import SelfContained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

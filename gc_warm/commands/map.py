@@ -12,8 +12,8 @@ import click
 from gc_warm.commands.shared.arguments import find_callable
 from gc_warm.commands.shared.command import Command, Exit
 from gc_warm.errors import UsageError
-from gc_warm.shipping.parcel import fingerprint
-from gc_warm.worker.task import SelfContained, self_contained
+from gc_warm.shipping.payload import fingerprint
+from gc_warm.worker.self_contained import SelfContained, self_contained
 
 if TYPE_CHECKING:
     import concurrent.futures

@@ -15,7 +15,7 @@ from gc_warm.local.faults import Faults
 from gc_warm.local.fleet import Fleet, engine_maker, pool_maker
 from gc_warm.local.settings import ExecutorSettings
 from gc_warm.local.surroundings.options import surroundings_of
-from gc_warm.shipping.versions import key_of
+from gc_warm.shipping.disguise.executor_keys import key_of
 
 if TYPE_CHECKING:
     import os

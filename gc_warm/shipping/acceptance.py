@@ -6,9 +6,10 @@ import functools
 import inspect
 from typing import TYPE_CHECKING, Any
 
+import gc_warm.shipping.disguise.function_class  # noqa: F401  (__class__ asks it once it is here)
 from gc_warm.errors import UsageError
-from gc_warm.shipping.disguise import ModuleName
-from gc_warm.worker.task import SelfContained
+from gc_warm.shipping.disguise.dill_module import ModuleName
+from gc_warm.worker.self_contained import SelfContained
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,10 +11,10 @@ one that carries a changed one gets its own, and `sys.modules` shows each call i
 older version is let go when it was not asked for during `PATIENCE` calls of the newer, or when
 there are more than `VERSIONS`.
 
-Of a script or notebook, names are carried, each with what makes it: see `gc_warm.worker.remake`.
-They are put into an empty module. The names that another function of the same script needs are
-added to it, if both agree on every name that either binds or looks up; otherwise they get a module
-of their own, like another version.
+Of a script or notebook, names are carried, each with what makes it: see
+`gc_warm.worker.definitions`. They are put into an empty module. The names that another function of
+the same script needs are added to it, if both agree on every name that either binds or looks up;
+otherwise they get a module of their own, like another version.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def load(names: dict[str, Any]) -> Any:
             compressed: the text of this module, a zero byte, and JSON; ``boot`` is the name of
             this module, and ``run`` what runs its text, evaluated with these names; ``target`` says
             which function is meant, and ``made`` holds it if it is no attribute of a module: see
-            `gc_warm.worker.arrival`.
+            `gc_warm.worker.resolve`.
     """
     bundle = _bundles.get(names["digest"])
     if bundle is not None and bundle is _active and not bundle.rivals and not _leaving:
@@ -77,7 +77,7 @@ def load(names: dict[str, Any]) -> Any:
             return CarriedPath(PLACE)
         function = bundle.functions.get(names["target"])
         if function is None:
-            arrival = importlib.import_module("gc_warm.worker.arrival")
+            arrival = importlib.import_module("gc_warm.worker.resolve")
             function = arrival.find(names["target"], names.get("made"))
             if "made" in names or names["target"].partition(":")[0] in bundle.carried:
                 function.arrived = {**bundle.payload, **names, "data": bundle.payload["data"]}
@@ -240,7 +240,7 @@ class Bundle:
             (self.carried[n], m) for n, m in modules.items() if "names" in m and n in self.carried
         ]
         if scripts:
-            importlib.import_module("gc_warm.worker.remake").fill(scripts)
+            importlib.import_module("gc_warm.worker.definitions.remake").fill(scripts)
 
     def drop(self) -> None:
         """Let go of the modules that no other bundle uses."""

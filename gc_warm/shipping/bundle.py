@@ -20,7 +20,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 import gc_warm
 from gc_warm.errors import ShippingError
-from gc_warm.shipping.runtime import shrink
+from gc_warm.shipping.shrink import shrink
 from gc_warm.shipping.sources import (
     Source,
     carried_sources,
@@ -33,7 +33,7 @@ from gc_warm.shipping.sources import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from gc_warm.shipping.definitions import Slice
+    from gc_warm.shipping.definitions.definitions import Slice
     from gc_warm.shipping.origin import Origin
 
 LIMIT = 10 * 1024 * 1024
@@ -173,7 +173,7 @@ def _source_of(part: Slice, modules: Iterable[str]) -> Source:
 
 def _runtime(origin: Origin, sources: dict[str, Source]) -> dict[str, Source]:
     """Take our own modules from what is carried, and return all of them that a worker needs."""
-    roots = ["gc_warm", "gc_warm.worker.arrival"]
+    roots = ["gc_warm", "gc_warm.worker.resolve"]
     for name in [name for name in sources if name.partition(".")[0] == "gc_warm"]:
         if not name.startswith("gc_warm.functions"):
             roots.append(name)
@@ -185,7 +185,7 @@ def _imported_late(origin: Origin, sources: dict[str, Source]) -> Iterator[str]:
     """Yield those modules of ours that only some functions need, and no import shows."""
     texts = [_whole_text(source) for source in sources.values()]
     if origin.made is not None or origin.slices:
-        yield "gc_warm.worker.remake"
+        yield "gc_warm.worker.definitions.remake"
     if any("receipted" in text for text in [origin.target, origin.made or "", *texts]):
         yield "gc_warm.worker.receipted"
     if origin.target.endswith("!batched"):

@@ -10,12 +10,12 @@ import types
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gc_warm.shipping import script
-from gc_warm.shipping.definitions import Definitions, Slice
+from gc_warm.shipping.definitions import script
+from gc_warm.shipping.definitions.definitions import Definitions, Slice
 from gc_warm.shipping.sources import follow
 
 if TYPE_CHECKING:
-    from gc_warm.worker.task import SelfContained
+    from gc_warm.worker.self_contained import SelfContained
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class Origin:
         home: The module that it belongs to.
         modules: The modules that it refers to.
         needed: Those that a worker must have before it makes anything, carried or installed.
-        made: What it is made of, as JSON: see `gc_warm.worker.remake`. None if it has a name there.
+        made: What it is made of, as JSON: see `gc_warm.worker.definitions`. None if it
+            has a name there.
         slices: What is carried of scripts.
         inner: The self-contained functions that it carries, with what these require.
     """

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from importlib.machinery import ModuleSpec
 
-    from gc_warm.shipping.definitions import Slice
+    from gc_warm.shipping.definitions.definitions import Slice
 
 
 # Names of modules, each with whether it is only imported in a ``try``.

@@ -10,7 +10,7 @@ from gc_warm.worker.scope import task_scope
 from gc_warm.worker.wrapped import Wrapped
 
 if TYPE_CHECKING:
-    from gc_warm.worker.task import SelfContained
+    from gc_warm.worker.self_contained import SelfContained
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
-from gc_warm.worker.task import SelfContained
+from gc_warm.worker.self_contained import SelfContained
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +17,7 @@ class Wrapped(SelfContained[P, T], Generic[P, T]):
     """A self-contained function that calls another, its ``plain`` one.
 
     Its `form`, such as ``!receipted``, follows the function's name when it travels: it names a
-    module of `gc_warm.worker`, where `gc_warm.worker.arrival` finds the class as ``Form``.
+    module of `gc_warm.worker`, where `gc_warm.worker.resolve` finds the class as ``Form``.
     """
 
     def __init__(self, plain: SelfContained[..., Any]) -> None:

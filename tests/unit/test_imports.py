@@ -52,7 +52,10 @@ THIRD_PARTY = {"": set(), "errors": set(), "worker": set(), "shipping": {"packag
 
 # Imports inside functions that do not follow the arrows, each with its reason.
 EXCEPTIONS = {
-    ("gc_warm.worker.task", "shipping"): "a function is made self-contained on the client",
+    (
+        "gc_warm.worker.self_contained",
+        "shipping",
+    ): "a function is made self-contained on the client",
     ("gc_warm.worker.state.warm", "shipping"): "an initialiser is checked on the client",
 }
 # Processes are started with these, so they end one; all others leave that to the command line.
@@ -254,7 +257,7 @@ def allowed(module: str, found: Import) -> bool:
 
 
 # A receipt is made of a self-contained function, by that function.
-MAY_GO_BACK = {("gc_warm.worker.task", "gc_warm.worker.receipted")}
+MAY_GO_BACK = {("gc_warm.worker.self_contained", "gc_warm.worker.receipted")}
 
 
 def test_what_travels_has_no_circles_of_imports():
@@ -307,7 +310,7 @@ def calls(module: str, names: set[str]) -> list[str]:
         ("gc_warm.worker.state", "def f():\n import numpy"),
         ("gc_warm.worker.state", "from gc_warm.shipping import bundle"),
         ("gc_warm.worker.scope", "from .. import local"),
-        ("gc_warm.worker.task", "from gc_warm.shipping.bundle import pack"),
+        ("gc_warm.worker.self_contained", "from gc_warm.shipping.bundle import pack"),
         ("gc_warm.shipping.bundle", "from gc_warm.local.executor import LocalExecutor"),
         ("gc_warm.functions.counter", "from gc_warm.worker.state import warm"),
         ("gc_warm.functions.counter", "from gc_warm import errors"),
@@ -330,7 +333,7 @@ def test_a_wrong_import_is_found(module, source):
     [
         ("gc_warm.worker.state", "import threading\nfrom gc_warm.errors import GcWarmError"),
         ("gc_warm.worker.state", "if TYPE_CHECKING:\n from typing_extensions import Self"),
-        ("gc_warm.worker.task", "def f():\n from gc_warm.shipping.bundle import pack"),
+        ("gc_warm.worker.self_contained", "def f():\n from gc_warm.shipping.bundle import pack"),
         ("gc_warm.functions.onnx", "import numpy\nfrom gc_warm import warm, self_contained"),
         ("gc_warm.commands.run", "from gc_warm.local.executor import LocalExecutor"),
     ],

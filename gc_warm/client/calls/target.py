@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from gc_warm.errors import UsageError
 from gc_warm.worker.batched import Batched, ByDill
 from gc_warm.worker.receipted import WithReceipt
-from gc_warm.worker.task import SelfContained, self_contained
+from gc_warm.worker.self_contained import SelfContained, self_contained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

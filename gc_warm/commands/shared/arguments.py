@@ -15,7 +15,7 @@ import click
 
 from gc_warm.client.strategies import CODE_STRATEGIES
 from gc_warm.errors import UsageError
-from gc_warm.worker.task import SelfContained
+from gc_warm.worker.self_contained import SelfContained
 
 if TYPE_CHECKING:
     from collections.abc import Callable

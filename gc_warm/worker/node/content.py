@@ -274,7 +274,7 @@ def _name(value: Any) -> str:
 def _of_ours(value: Any) -> Any:
     """Return the function behind one of our decorators; None for anything else."""
     kind = type(value)
-    if any(each.__module__ == "gc_warm.worker.task" for each in kind.__mro__):
+    if any(each.__module__ == "gc_warm.worker.self_contained" for each in kind.__mro__):
         return value.function
     if kind.__module__ == "gc_warm.worker.node.folder":
         return value.__wrapped__

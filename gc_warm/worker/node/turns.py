@@ -13,7 +13,7 @@ from gc_warm.worker.node.lock import Lock, describe_holder, held_by_this_thread,
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from gc_warm.worker.state.build import Builder
+    from gc_warm.worker.state.initialiser import Builder
     from gc_warm.worker.state.slot import Slot
 
 

@@ -24,11 +24,11 @@ from gc_warm.worker.state.slot import (
     GOING,
     READY,
     Slot,
-    Token,
     is_injected,
     nobody,
     release,
 )
+from gc_warm.worker.state.token import Token
 from gc_warm.worker.weak import WeakBag
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
     from gc_warm.worker.scope import Holder, Scope
+    from gc_warm.worker.state.token import Token
 
     class Owner(Protocol):
         """The initialiser of a slot, as its group sees it."""
@@ -54,36 +55,6 @@ if TYPE_CHECKING:
 
 BUILDING, READY, GOING = "building", "ready", "going"
 _clock = itertools.count()
-
-
-class Token:
-    """Lives as long as the frame of whoever builds or tears down, which makes it.
-
-    Attributes:
-        thread: Where that is; 0 until it begins.
-    """
-
-    __slots__ = ("__weakref__", "_frame", "thread")
-
-    def __init__(self) -> None:
-        self.take()
-
-    def take(self) -> None:
-        """Let it stand for the caller's caller from now on."""
-        self.thread = threading.get_ident()
-        # Its identity will do: as long as the token lives, nothing else can have it.
-        self._frame = id(sys._getframe(2))  # noqa: SLF001
-
-    def at_work(self) -> bool:
-        """Say whether the frame that holds it is still running, or has yet to begin."""
-        if not self.thread:
-            return True
-        frame = sys._current_frames().get(self.thread)  # noqa: SLF001
-        while frame is not None:
-            if id(frame) == self._frame:
-                return True
-            frame = frame.f_back
-        return False
 
 
 class Slot:

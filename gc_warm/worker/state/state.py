@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from gc_warm.errors import UsageError
 from gc_warm.worker import scope
 from gc_warm.worker.state import lifetime, waiting
-from gc_warm.worker.state.build import builder
 from gc_warm.worker.state.group import Group, all_owners
+from gc_warm.worker.state.initialiser import builder
 from gc_warm.worker.state.keys import ATOMS, KeyMaker
 from gc_warm.worker.state.slot import READY, is_injected
 from gc_warm.worker.state.versions import (
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
 
     from gc_warm.worker.scope import Holder
-    from gc_warm.worker.state.options import Options
+    from gc_warm.worker.state.initialiser import Options
     from gc_warm.worker.state.slot import Slot
 
 # What answers every call while warmth is disabled: see `gc_warm.worker.state.switch`.

@@ -1,4 +1,4 @@
-"""Warmth switched off, and on again: for tests of one's own code."""
+"""States released on demand: those past their time, or all while warmth is switched off."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from gc_warm.errors.states import RecursiveBuildError
 from gc_warm.worker.state import state as states
+from gc_warm.worker.state.group import all_groups, all_owners
 from gc_warm.worker.state.slot import Slot, end_leases, release
-from gc_warm.worker.state.sweep import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -91,3 +91,24 @@ def _build_once(state: states.State, holder: Holder | None, key: Hashable, argum
         holder.leftovers.append(slot)
     state.count_build(slot)
     return slot.value
+
+
+def sweep(*, everything: bool = False) -> int:
+    """Release the states that are past their time and not in use.
+
+    Args:
+        everything: Release also those that are not.
+
+    Returns:
+        How many states that were.
+    """
+    swept = 0
+    times = {owner: owner.now() for owner in all_owners() if owner.expires}
+    slots = [slot for group in all_groups for slot in list(group.slots)]
+    for slot in sorted(slots, key=lambda slot: slot.order, reverse=True):
+        owner: Any = slot.owner
+        if everything or (owner in times and owner.expired(slot, times[owner])):
+            swept += slot.group.dismiss(lambda other, slot=slot: other is slot)  # type: ignore[attr-defined]
+    for group in all_groups:
+        group.trim()
+    return swept

@@ -19,7 +19,7 @@ from typing import (
 
 from gc_warm.errors import UsageError
 from gc_warm.worker.state.group import Group
-from gc_warm.worker.state.options import DEFAULT_WAIT, Options, require_count
+from gc_warm.worker.state.initialiser import DEFAULT_WAIT, Options, require_count
 from gc_warm.worker.state.state import State
 
 if TYPE_CHECKING:

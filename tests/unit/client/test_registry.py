@@ -18,7 +18,7 @@ from gc_warm.client.manifest import Entry, Manifest, Version
 from gc_warm.client.registry import FunctionRegistry, registered
 from gc_warm.errors import RegistryError, ShippingError, UnknownFunctionError, UsageError
 from gc_warm.functions.counter import increase_count, reset_count
-from gc_warm.shipping.parcel import fingerprint
+from gc_warm.shipping.payload import fingerprint
 
 SOURCE = '''"""A user's module."""
 

@@ -12,7 +12,7 @@ import pytest
 
 from gc_warm import LocalExecutor, self_contained
 from gc_warm.errors import ShippingError
-from gc_warm.shipping.script import is_in_script, space_of
+from gc_warm.shipping.definitions.script import is_in_script, space_of
 
 START = "LocalExecutor(workers=1, worker_python=WORKER)"
 PROGRAMS = {

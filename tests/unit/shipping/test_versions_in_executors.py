@@ -9,7 +9,7 @@ import pytest
 from globus_compute_sdk import Executor
 
 from gc_warm import LocalExecutor, self_contained
-from gc_warm.shipping.versions import Version
+from gc_warm.shipping.disguise.executor_keys import Version
 
 
 class Client:

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from gc_warm import self_contained
 from gc_warm.errors import ShippingError, UsageError
-from gc_warm.worker.task import SelfContained
+from gc_warm.worker.self_contained import SelfContained
 
 from . import answers
 

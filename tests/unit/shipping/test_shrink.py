@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import gc_warm
-from gc_warm.shipping.runtime import shrink
+from gc_warm.shipping.shrink import shrink
 
 WORKER = Path(gc_warm.__file__).parent / "worker"
 

@@ -11,23 +11,21 @@ the function (defaults, closure, attributes) are values again.
 from __future__ import annotations
 
 import abc
-import ast
 import base64
 import collections
 import contextlib
-import dataclasses
 import functools
 import importlib
-import inspect
-import linecache
 import types
 from typing import TYPE_CHECKING, Any
+
+from gc_warm.worker.definitions.classes import make_dataclass, quietly
+from gc_warm.worker.definitions.code import compiled, show
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _CONTAINERS = {"list", "set", "dict"}
-ANNOTATIONS = 0x1000000  # a code's flag, and compile's: `from __future__ import annotations`
 
 
 def fill(scripts: list[tuple[Any, dict[str, Any]]]) -> None:
@@ -89,74 +87,6 @@ def make(graph: Any) -> Any:
     made = remaker.graph(None, graph)
     remaker.finish_all()
     return made
-
-
-def compiled(  # noqa: PLR0917  (a node's own parts, in order)
-    text: str,
-    file: str,
-    line: int,
-    name: str,
-    outer: str,
-    free: list[str],
-    *,
-    annotations: bool,
-    imported: Iterable[str] = (),
-) -> types.CodeType:
-    """Return the code of a function, from the text of its definition alone.
-
-    The text is never changed, however it is indented; what it needs around it is added to its tree.
-    Decorators, defaults and annotations are dropped: they have run where the function was defined.
-
-    Args:
-        text: Its lines, from ``def`` on; or a lambda expression.
-        file: Where it is written, shown in tracebacks.
-        line: Number of its first line.
-        name: Its name in its code.
-        outer: Name of the class around it, if any: ``super()`` and names like ``__x`` need it.
-        free: The local variables around it that it uses.
-        annotations: Whether ``from __future__ import annotations`` holds for it.
-        imported: Names that are imported around it: some Pythons compile their use differently.
-    """
-    node: Any
-    indented = len(text) - len(text.lstrip())
-    text = text[text.rfind("\f", 0, indented) + 1 :]  # where a form feed stands, a line begins
-    if name == "<lambda>":
-        node = ast.parse(f"({text}\n)", mode="eval").body
-        inner: Any = ast.Expr(node)
-    elif text[0].isspace():
-        inner = node = ast.parse("if 1:\n" + text).body[0].body[0]  # type: ignore[attr-defined]
-    else:
-        inner = node = ast.parse(text).body[0]
-    ast.increment_lineno(node, line - node.lineno)
-    arguments = node.args
-    arguments.defaults, arguments.kw_defaults = [], [None] * len(arguments.kwonlyargs)
-    node.decorator_list, node.returns = [], None
-    for each in ast.walk(arguments):
-        if isinstance(each, ast.arg):
-            each.annotation = None
-    parameters = ",".join(each for each in free if not (outer and each == "__class__"))
-    shell: Any = ast.parse(f"def _({parameters}):\n class {outer or '_'}:0")
-    function = shell.body[0]
-    if outer:
-        function.body[0].body = [inner]
-    else:
-        function.body = [inner]
-    bound = outer or name
-    if bound not in free and bound != "<lambda>":  # where it is used within, it is a global name
-        function.body.insert(0, ast.Global([bound]))
-    shell.body += [ast.Import([ast.alias(each)]) for each in imported]
-    flags = ANNOTATIONS if annotations else 0
-    code = compile(ast.fix_missing_locations(shell), file, "exec", flags, dont_inherit=True)
-    found = _codes_in(_codes_in(code)[0])
-    if outer:
-        found = _codes_in(found[0])
-    while found[0].co_name != name:  # def name[T](...): is in a scope of its own
-        found = _codes_in(found[-1])
-    return found[0]
-
-
-def _codes_in(code: types.CodeType) -> list[types.CodeType]:
-    return [each for each in code.co_consts if isinstance(each, types.CodeType)]
 
 
 class _NotYetError(Exception):
@@ -357,7 +287,7 @@ class _Remaker:
             *(text, what["file"], what["line"], what["code"], what["outer"], what["free"]),
             annotations=what["annotations"],
         )
-        _show(what["file"], what["line"], text)
+        show(what["file"], what["line"], text)
         cells = tuple(self._values(what["cells"]))
         made = types.FunctionType(code, vars(home), what["name"], None, cells)
         made.__module__ = what["module"]
@@ -391,7 +321,7 @@ class _Remaker:
             maker, bases = self._value(what["maker"]), tuple(self._values(what["bases"]))
             silent = self._values(what["silent"])
             self.finish()
-            made = _quietly(silent, maker, what["name"], bases, first)
+            made = quietly(silent, maker, what["name"], bases, first)
         self._made[place] = made
 
         def fill_functions() -> None:
@@ -401,7 +331,7 @@ class _Remaker:
         def fill_fields() -> None:
             if "fields" in what:
                 fields = [(*each, self._table(settings)) for *each, settings in what["fields"]]
-                _make_dataclass(made, what["options"], fields)
+                make_dataclass(made, what["options"], fields)
 
         def fill_values() -> None:
             for name, code in what["values"].items():
@@ -422,19 +352,6 @@ class _Remaker:
         self._later(fill)
 
 
-def _quietly(silent: list[type], maker: Any, name: str, bases: Any, first: dict[str, Any]) -> Any:
-    """Make a class, without what some of its bases do when a class is derived from them."""
-    hooks = [(base, vars(base)["__init_subclass__"]) for base in silent]
-    for base, _ in hooks:
-        type.__delattr__(base, "__init_subclass__")
-    try:
-        new = abc.ABCMeta.__new__ if issubclass(maker, abc.ABCMeta) else type.__new__
-        return new(maker, name, bases, first)
-    finally:
-        for base, hook in hooks:
-            type.__setattr__(base, "__init_subclass__", hook)
-
-
 def _set_state(made: Any, state: Any, setter: Any) -> None:
     """Give an object its state, as pickle would."""
     if setter is not None:
@@ -448,58 +365,3 @@ def _set_state(made: Any, state: Any, setter: Any) -> None:
         made.__dict__.update(state or {}) if state else None
         for name, value in (slots or {}).items():
             object.__setattr__(made, name, value)
-
-
-def _make_dataclass(made: Any, options: dict[str, Any], fields: list[tuple[Any, ...]]) -> None:
-    """Let `dataclasses` write the methods that it wrote for the original."""
-    hints = inspect.get_annotations(made)
-    slots = {name: vars(made)[name] for name, *_ in fields if name in vars(made)}
-    made.__annotations__ = {}
-    for name, is_init_var, settings in fields:
-        made.__annotations__[name] = dataclasses.InitVar if is_init_var else object
-        if not is_init_var:
-            type.__setattr__(made, name, dataclasses.field(**settings))
-        elif "default" in settings:
-            type.__setattr__(made, name, settings["default"])
-    dataclasses.dataclass(**options)(made)
-    made.__annotations__ = hints
-    for name, slot in slots.items():
-        type.__setattr__(made, name, slot)
-    for field in dataclasses.fields(made):
-        field.type = hints.get(field.name, field.type)
-
-
-def dispatching(implementations: list[tuple[type, Any]]) -> Any:
-    """Make a `functools.singledispatch` function again, with all that was registered."""
-    (_, default), *others = implementations
-    made: Any = functools.singledispatch(default)
-    for each, implementation in others:
-        made.register(each, implementation)
-    return made
-
-
-def enumeration(
-    maker: Any,
-    bases: tuple[Any, ...],
-    names: dict[str, Any],
-    methods: dict[str, Any],
-    members: dict[str, Any],
-) -> Any:
-    """Make an enumeration again."""
-    name = names["__qualname__"].rpartition(".")[2]
-
-    def body(space: Any) -> None:
-        for each in (names, methods, members):
-            for key, value in each.items():
-                space[key] = value
-
-    return types.new_class(name, bases, {"metaclass": maker}, body)
-
-
-def _show(file: str, line: int, text: str) -> None:
-    """Let tracebacks show a function's lines, whatever a file of that name holds here."""
-    lines = [*linecache.cache[file][2]] if len(linecache.cache.get(file, ())) > 1 else []  # type: ignore[misc]
-    new = [each + "\n" for each in text.split("\n")]
-    lines += ["\n"] * (line - 1 + len(new) - len(lines))
-    lines[line - 1 : line - 1 + len(new)] = new
-    linecache.cache[file] = (len(lines), None, lines, file)

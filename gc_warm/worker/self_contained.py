@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _OPTIONS = ("modules", "requires", "data", "home")
 _running_lock = threading.Lock()
-# Found in `gc_warm.shipping.parcel`, which workers do not have.
+# Found in `gc_warm.shipping.payload`, which workers do not have.
 _ON_CLIENT = {
     *("_reduce", "_version", "source", "payload_size", "requirements", "__signature__", "__code__"),
     *("__wrapped__", "__defaults__", "__kwdefaults__", "__closure__", "__globals__"),
@@ -115,7 +115,7 @@ class SelfContained(Generic[P, T]):
         return SelfContained(types.MethodType(self.function, instance), **options)
 
     def __hash__(self) -> int:
-        """Differ where what travels differs: see `gc_warm.shipping.versions`."""
+        """Differ where what travels differs: see `gc_warm.shipping.disguise.executor_keys`."""
         if self.arrived is None:
             with contextlib.suppress(ShippingError):
                 return cast("int", self._version())
@@ -129,7 +129,7 @@ class SelfContained(Generic[P, T]):
         made: SelfContained[P, Receipted[T]] = module.WithReceipt(self)
         return made
 
-    if TYPE_CHECKING:  # these are `gc_warm.shipping.parcel`'s, found by __getattr__
+    if TYPE_CHECKING:  # these are `gc_warm.shipping.payload`'s, found by __getattr__
 
         def source(self) -> str:
             """Return it as source text, for ``Client.register_source_code``.
@@ -178,7 +178,7 @@ class SelfContained(Generic[P, T]):
         if name not in _ON_CLIENT:
             raise AttributeError(f"{self!r} has no attribute {name!r}")
         try:
-            from gc_warm.shipping.parcel import attribute
+            from gc_warm.shipping.payload import attribute
         except ImportError as error:
             if name[:2] == "__":  # on a worker, it is what it wraps
                 return self.function if name == "__wrapped__" else getattr(self.function, name)
@@ -189,7 +189,7 @@ class SelfContained(Generic[P, T]):
 
     @property
     def __class__(self) -> type:
-        disguise = sys.modules.get("gc_warm.shipping.disguise")
+        disguise = sys.modules.get("gc_warm.shipping.disguise.function_class")
         return disguise.class_of(self) if disguise else type(self)
 
     @__class__.setter

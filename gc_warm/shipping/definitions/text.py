@@ -11,7 +11,7 @@ import types
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gc_warm.errors import ShippingError
-from gc_warm.worker.remake import ANNOTATIONS, compiled
+from gc_warm.worker.definitions.code import ANNOTATIONS, compiled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

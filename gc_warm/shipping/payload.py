@@ -29,14 +29,14 @@ from typing import TYPE_CHECKING, Any
 from gc_warm.errors import ShippingError
 from gc_warm.shipping import boot
 from gc_warm.shipping.bundle import Bundle, check_size, make_bundle, requirements_of
+from gc_warm.shipping.disguise.executor_keys import tell_executors
 from gc_warm.shipping.origin import find_origin
-from gc_warm.shipping.versions import tell_executors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from gc_warm.shipping.origin import Origin
-    from gc_warm.worker.task import SelfContained
+    from gc_warm.worker.self_contained import SelfContained
 
 BOOT = f"_gc_warm_boot_{boot.FORMAT}"
 

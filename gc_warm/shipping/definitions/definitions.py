@@ -4,9 +4,9 @@ What a name is bound to *now* decides. Functions are taken apart into their sour
 closure and attributes; classes into their methods and attributes; everything else is a value, taken
 apart as pickle would. No statement of the script is looked at, and none ever runs again.
 
-Each name becomes a graph of its own, which `gc_warm.worker.remake` makes again. Where an object is
-known by a name of the script, graphs refer to it by that name, so that it is one object there, too.
-The hash of a graph tells whether two functions mean the same by a name.
+Each name becomes a graph of its own, which `gc_warm.worker.definitions` makes again. Where an
+object is known by a name of the script, graphs refer to it by that name, so that it is one object
+there, too. The hash of a graph tells whether two functions mean the same by a name.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, ForwardRef, NamedTuple, NewType, ParamSpec, TypeVar
 
 from gc_warm.errors import ShippingError
-from gc_warm.shipping import script
 from gc_warm.shipping.boot import PLACE
-from gc_warm.shipping.classes import (
+from gc_warm.shipping.definitions import script
+from gc_warm.shipping.definitions.classes import (
     Unsendable,
     is_enumeration,
     parts_of,
     parts_of_enumeration,
 )
+from gc_warm.shipping.definitions.text import text_of
 from gc_warm.shipping.sources import carried_needs, follow, imports_of, late
-from gc_warm.shipping.text import text_of
 from gc_warm.worker.code import codes_in, is_empty
-from gc_warm.worker.task import SelfContained
+from gc_warm.worker.self_contained import SelfContained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from gc_warm.shipping.script import Space
+    from gc_warm.shipping.definitions.script import Space
 
 LIMIT = 1024 * 1024
 """How large the value of one name may be, in bytes."""
@@ -465,7 +465,7 @@ class Definitions:
             return self._call(ref, getattr, (plain, value.form[1:]))
         name = self.name_of(value)
         home = value.home if name is None else name.space
-        make = _Imported("gc_warm.worker.task", "SelfContained")
+        make = _Imported("gc_warm.worker.self_contained", "SelfContained")
         return self._call(
             ref, make, (value.function,), {} if home in script.MAIN else {"home": home}
         )
@@ -543,7 +543,7 @@ class Definitions:
         self._adopt(value)
         if is_enumeration(value):
             self._open.add(ref)
-            enumeration = _Imported("gc_warm.worker.remake", "enumeration")
+            enumeration = _Imported("gc_warm.worker.definitions.classes", "enumeration")
             return self._call(ref, enumeration, parts_of_enumeration(value))
         parts = parts_of(value)
         hints = parts["first"].get("__annotations__", {})
@@ -637,7 +637,12 @@ def _dispatch_again(value: types.FunctionType) -> Any:
     if value.__globals__ is not vars(functools) or type(registry) is not types.MappingProxyType:
         return None
     given = _given(value, {"registry", "dispatch", "register", "_clear_cache", "__wrapped__"})
-    return _Imported("gc_warm.worker.remake", "dispatching"), ([*registry.items()],), {}, given
+    return (
+        _Imported("gc_warm.worker.definitions.classes", "dispatching"),
+        ([*registry.items()],),
+        {},
+        given,
+    )
 
 
 def _given(value: Any, its_own: set[str]) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ import importlib
 import json
 from typing import Any, cast
 
-from gc_warm.worker.task import SelfContained
+from gc_warm.worker.self_contained import SelfContained
 
 
 def find(target: str, made: str | None) -> SelfContained[..., Any]:
@@ -15,7 +15,7 @@ def find(target: str, made: str | None) -> SelfContained[..., Any]:
     Args:
         target: ``module:qualified.name``, or any name if the function is made here; followed by
             ``!`` and the name of a form (see `gc_warm.worker.wrapped`) where that was sent.
-        made: What makes it if it is no attribute of a module: see `gc_warm.worker.remake`.
+        made: What makes it if it is no attribute of a module: see `gc_warm.worker.definitions`.
     """
     place, _, form = target.partition("!")
     if made is None:
@@ -24,7 +24,9 @@ def find(target: str, made: str | None) -> SelfContained[..., Any]:
         for name in path.split("."):
             function = getattr(function, name)
     else:
-        function = importlib.import_module("gc_warm.worker.remake").make(json.loads(made))
+        function = importlib.import_module("gc_warm.worker.definitions.remake").make(
+            json.loads(made)
+        )
     found: Any = function
     if not isinstance(found, SelfContained):
         found = SelfContained(found)

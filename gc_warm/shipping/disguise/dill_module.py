@@ -9,7 +9,10 @@ module of that name.
 from __future__ import annotations
 
 import sys
-import types
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import types
 
 
 class ModuleName(str):
@@ -25,19 +28,6 @@ class ModuleName(str):
         if asker.f_code.co_name == "getmodule" and asker.f_back is not None:
             return ~super().__hash__() if _is_dill(asker.f_back) else super().__hash__()
         return super().__hash__()
-
-
-def class_of(function: object) -> type:
-    """Return the class that a self-contained function says it has.
-
-    Source strategies ask whether it is a function before they read its text. cloudpickle asks, too,
-    and would take apart one that it does not find in its module.
-    """
-    asker = sys._getframe(2)  # noqa: SLF001  (documented for this use)
-    picklers = {"reducer_override", "_should_pickle_by_reference"}
-    if asker.f_code.co_name in picklers and "cloudpickle" in asker.f_globals["__name__"]:
-        return type(function)
-    return types.FunctionType
 
 
 def _is_dill(frame: types.FrameType) -> bool:

@@ -13,7 +13,7 @@ import sys
 import threading
 from typing import Any
 
-from gc_warm.worker.task import SelfContained
+from gc_warm.worker.self_contained import SelfContained
 
 # What a thread asked for last: to submit a new function, an executor asks twice, and must get the
 # same key, whatever other threads do meanwhile.

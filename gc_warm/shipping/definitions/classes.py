@@ -36,7 +36,7 @@ _STANDARD = {"builtins", "typing", "abc", "enum", "typing_extensions"}
 
 
 def parts_of(value: type) -> dict[str, Any]:
-    """Return what a class consists of: see `gc_warm.worker.remake`, which puts it together.
+    """Return what a class consists of: see `gc_warm.worker.definitions`, which puts it together.
 
     Raises:
         Unsendable: It cannot be made again from its parts.
@@ -167,7 +167,7 @@ def _fields_of(value: Any) -> list[list[Any]]:
 
 
 def parts_of_enumeration(value: Any) -> tuple[Any, ...]:
-    """Return what `gc_warm.worker.remake.enumeration` makes an enumeration of.
+    """Return what `gc_warm.worker.definitions.classes.enumeration` makes an enumeration of.
 
     Raises:
         Unsendable: It has more than methods and members.

@@ -1,0 +1,1 @@
+"""What libraries must believe of a self-contained function so that they send it whole."""

@@ -1,0 +1,90 @@
+"""The code of a function, from the text of its definition alone."""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import types
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+ANNOTATIONS = 0x1000000  # a code's flag, and compile's: `from __future__ import annotations`
+
+
+def compiled(  # noqa: PLR0917  (a node's own parts, in order)
+    text: str,
+    file: str,
+    line: int,
+    name: str,
+    outer: str,
+    free: list[str],
+    *,
+    annotations: bool,
+    imported: Iterable[str] = (),
+) -> types.CodeType:
+    """Return the code of a function, from the text of its definition alone.
+
+    The text is never changed, however it is indented; what it needs around it is added to its tree.
+    Decorators, defaults and annotations are dropped: they have run where the function was defined.
+
+    Args:
+        text: Its lines, from ``def`` on; or a lambda expression.
+        file: Where it is written, shown in tracebacks.
+        line: Number of its first line.
+        name: Its name in its code.
+        outer: Name of the class around it, if any: ``super()`` and names like ``__x`` need it.
+        free: The local variables around it that it uses.
+        annotations: Whether ``from __future__ import annotations`` holds for it.
+        imported: Names that are imported around it: some Pythons compile their use differently.
+    """
+    node: Any
+    indented = len(text) - len(text.lstrip())
+    text = text[text.rfind("\f", 0, indented) + 1 :]  # where a form feed stands, a line begins
+    if name == "<lambda>":
+        node = ast.parse(f"({text}\n)", mode="eval").body
+        inner: Any = ast.Expr(node)
+    elif text[0].isspace():
+        inner = node = ast.parse("if 1:\n" + text).body[0].body[0]  # type: ignore[attr-defined]
+    else:
+        inner = node = ast.parse(text).body[0]
+    ast.increment_lineno(node, line - node.lineno)
+    arguments = node.args
+    arguments.defaults, arguments.kw_defaults = [], [None] * len(arguments.kwonlyargs)
+    node.decorator_list, node.returns = [], None
+    for each in ast.walk(arguments):
+        if isinstance(each, ast.arg):
+            each.annotation = None
+    parameters = ",".join(each for each in free if not (outer and each == "__class__"))
+    shell: Any = ast.parse(f"def _({parameters}):\n class {outer or '_'}:0")
+    function = shell.body[0]
+    if outer:
+        function.body[0].body = [inner]
+    else:
+        function.body = [inner]
+    bound = outer or name
+    if bound not in free and bound != "<lambda>":  # where it is used within, it is a global name
+        function.body.insert(0, ast.Global([bound]))
+    shell.body += [ast.Import([ast.alias(each)]) for each in imported]
+    flags = ANNOTATIONS if annotations else 0
+    code = compile(ast.fix_missing_locations(shell), file, "exec", flags, dont_inherit=True)
+    found = _codes_in(_codes_in(code)[0])
+    if outer:
+        found = _codes_in(found[0])
+    while found[0].co_name != name:  # def name[T](...): is in a scope of its own
+        found = _codes_in(found[-1])
+    return found[0]
+
+
+def _codes_in(code: types.CodeType) -> list[types.CodeType]:
+    return [each for each in code.co_consts if isinstance(each, types.CodeType)]
+
+
+def show(file: str, line: int, text: str) -> None:
+    """Let tracebacks show a function's lines, whatever a file of that name holds here."""
+    lines = [*linecache.cache[file][2]] if len(linecache.cache.get(file, ())) > 1 else []  # type: ignore[misc]
+    new = [each + "\n" for each in text.split("\n")]
+    lines += ["\n"] * (line - 1 + len(new) - len(lines))
+    lines[line - 1 : line - 1 + len(new)] = new
+    linecache.cache[file] = (len(lines), None, lines, file)
