@@ -12,13 +12,13 @@ import click
 from gc_warm.commands.shared.arguments import find_callable
 from gc_warm.commands.shared.command import Command, Exit
 from gc_warm.errors import UsageError
-from gc_warm.shipping.payload import fingerprint
-from gc_warm.worker.self_contained import SelfContained, self_contained
 
 if TYPE_CHECKING:
     import concurrent.futures
     from collections.abc import Callable
     from uuid import UUID
+
+    from gc_warm.worker.self_contained import SelfContained
 
 
 @click.command(
@@ -92,6 +92,7 @@ def map_lines(  # noqa: PLR0917  (click passes all by name)
     from gc_warm.client.executor import WarmExecutor
     from gc_warm.client.lines import LinesFile
     from gc_warm.client.report.report import format_of
+    from gc_warm.worker.self_contained import SelfContained, self_contained
 
     if sum([endpoint_id is not None, local is not None, service]) > 1:
         raise UsageError("Give one of --endpoint, --local and --service.")
@@ -135,6 +136,8 @@ def map_lines(  # noqa: PLR0917  (click passes all by name)
 
 def _mark(function: SelfContained[..., Any], *, spread: bool) -> str:
     """Return what tells a function, its version, and how it is called, from others."""
+    from gc_warm.shipping.payload import fingerprint
+
     target, content = fingerprint(function)
     return hashlib.sha256(f"{target} {content} {spread}".encode()).hexdigest()[:16]
 
