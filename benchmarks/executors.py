@@ -63,7 +63,7 @@ class Engine:
     def submit(self, *args: Any, code: str | None = None) -> Future[bytes]:
         """Send a task, of `plain` unless another function's code is given."""
         task_id = uuid.uuid4()
-        # By the SDK's own code: protocol.py has short cuts, which nobody else does.
+        # By the SDK's own code: messages.py has short cuts, which nobody else does.
         packed_args = [self._serializer.serialize(args), self._serializer.serialize({})]
         body = (code or self._code) + self._serializer.pack_buffers(packed_args)
         future = GCFuture(gc_task_id=task_id)

@@ -1,104 +1,214 @@
-"""What runs an executor's tasks: a pool of ours, or a real engine."""
+"""What runs an executor's tasks: worker processes of ours, or a real engine."""
 
 from __future__ import annotations
 
+import atexit
+import os
+import threading
+import weakref
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any
+
+from gc_warm.errors.client import UnsupportedFaultError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from concurrent.futures import Future
+    from collections.abc import Callable
 
-    from gc_warm.errors.client import WorkerLostError, WorkerStartError
-    from gc_warm.local.delivery import Delivery
+    from gc_warm.local.submission import Task
 
 
-class Loss(NamedTuple):
-    """How an attempt at a job ended with the worker that had it.
+class Backend(ABC):
+    """Runs tasks.
+
+    Its processes end before the interpreter exits, and a fork of the client leaves them alone.
 
     Attributes:
-        error: What became of the worker.
-        rank: Its place in the pool.
-        whole_block: Whether all workers were lost with it.
+        delivery: How answers come to their tasks.
+        max_retries: How often a task is tried again after its worker died.
+        usable: Whether it can still run tasks.
     """
 
-    error: WorkerLostError
-    rank: int
-    whole_block: bool = False
+    def __init__(self, *, max_retries: int = 0) -> None:
+        self.delivery = Delivery()
+        self.max_retries = max_retries
+        self.usable = True
 
-
-class Job(ABC):
-    """What a pool is to run: `request`, a frame for a worker, and what becomes of the answer.
-
-    `printed` are the last lines that the worker printed meanwhile.
-
-    Args:
-        future: Tells the pool when the job is done.
-    """
-
-    __slots__ = ("future", "losses", "printed", "request")
-
-    def __init__(self, future: Future[Any]) -> None:
-        self.future = future
-        self.request = b""
-        self.printed = ""
-        self.losses: list[Loss] = []
-
-    @abstractmethod
-    def finish(self, frame: bytes) -> None:
-        """Take a worker's answer."""
-
-    @abstractmethod
-    def lose(self, losses: Sequence[Loss]) -> None:
-        """Learn that each worker that was given the job died, so that it was given up."""
-
-    @abstractmethod
-    def refuse(self, error: WorkerStartError) -> None:
-        """Learn that there are no workers."""
-
-    def cancel(self) -> None:
-        """Cancel the future, if it is not done, and wake who waits for it."""
-        if self.future.cancel():
-            self.future.set_running_or_notify_cancel()
-
-
-class Backend(Protocol):
-    """Runs jobs."""
-
-    @property
-    def delivery(self) -> Delivery:
-        """How its answers come."""
+    def end_with_interpreter(self) -> None:
+        """End the processes, now that there are any, before the interpreter exits."""
+        _BACKENDS.add(self)
 
     @property
     def worker_pids(self) -> list[int]:
-        """The process ids of the workers that are up."""
+        """The process ids of the workers that are up, by rank; none if an engine keeps them."""
+        return []
 
-    def refusal(self, resource_specification: dict[str, Any]) -> str | None:
-        """Say why it cannot run such a task, or None if it can or will say so itself."""
+    def refusal(self, resource_specification: dict[str, Any]) -> str | None:  # noqa: ARG002
+        """Return why it cannot run such a task, or None if it can or will say so itself."""
+        return None
 
-    def submit(self, job: Job) -> None:
-        """Run a job."""
+    @abstractmethod
+    def submit(self, task: Task) -> None:
+        """Run a task."""
 
-    def finish(self) -> None:
-        """Wait until all jobs are done, then end the workers and wait for that, too."""
+    def cancel_pending(self) -> None:  # noqa: B027 - it may keep none
+        """Cancel the tasks that no worker has been given yet, if it keeps any back."""
 
-    def stop(self) -> None:
-        """End the workers, without waiting for it."""
+    @abstractmethod
+    def wait(self) -> None:
+        """Wait until all tasks of now are done."""
 
-    def abandon(self) -> bool:
-        """Lose the jobs that run, and cancel the others; say whether it can be used afterwards."""
+    def close(self) -> None:
+        """Wait until all tasks are done, then end the workers and wait for that, too."""
+        try:
+            self.wait()
+            self.prepare_to_end()
+        finally:  # at once when interrupted
+            self.kill()
+        self.join()
+        self.delivery.cancel_lost()
 
+    def prepare_to_end(self) -> None:  # noqa: B027 - it may make none
+        """Let the workers know that they are to end in good order, if that makes a difference."""
+
+    @abstractmethod
+    def kill(self) -> None:
+        """End the workers now, without waiting for it: SIGTERM, and SIGKILL about a second later.
+
+        Tasks that are running are lost, those that are pending are cancelled. It takes no lock, so
+        that a finalizer may call it.
+        """
+
+    @abstractmethod
+    def join(self, timeout: float | None = None) -> None:
+        """Wait until the killed workers have ended and all is cleared up.
+
+        Args:
+            timeout: How long to wait for callbacks of futures, in seconds; None is for ever.
+        """
+
+    @abstractmethod
+    def lose_tasks(self) -> None:
+        """Lose the tasks that run, and cancel the others."""
+
+    def renew(self) -> bool:
+        """Replace the workers by new ones; return False if that takes a new backend."""
+        return False
+
+    @abstractmethod
     def is_own_thread(self) -> bool:
-        """Return whether the caller is a callback of a job's future, and so must not wait."""
+        """Return whether the caller is a callback of a task's future, and so must not wait."""
 
+    @abstractmethod
     def kill_worker(self, pid: int | None) -> int:
         """Kill a worker, one that runs a task if there is any; return its process id."""
 
+    @abstractmethod
     def lose_block(self) -> None:
         """Kill all workers at once."""
 
     def set_walltime(self, seconds: float | None) -> None:
-        """End each block so long after it has begun, or from now on."""
+        """End each block so long after it has begun, or from now on.
+
+        Raises:
+            UnsupportedFaultError: `seconds` is given, and the config says it.
+        """
+        if seconds is not None:
+            raise UnsupportedFaultError("a real engine's walltime is set in its config.")
 
     def set_memory_limit(self, limit: int | None) -> None:
-        """Limit the memory of each worker, present and future."""
+        """Limit the address space of each worker, present and future, in bytes.
+
+        Raises:
+            UnsupportedFaultError: `limit` is given, and the config says it.
+        """
+        if limit is not None:
+            raise UnsupportedFaultError("a real engine's memory is limited in its config.")
+
+    @abstractmethod
+    def after_fork(self) -> None:
+        """Let go of everything, in a fork of the client: it all belongs to the parent."""
+
+
+_BACKENDS: weakref.WeakSet[Backend] = weakref.WeakSet()
+
+
+def _end_all() -> None:
+    every = list(_BACKENDS)
+    for each in every:
+        each.kill()
+    for each in every:
+        each.join(timeout=0)
+
+
+def _after_fork() -> None:
+    for each in list(_BACKENDS):
+        each.after_fork()
+    _BACKENDS.clear()
+
+
+atexit.register(_end_all)
+os.register_at_fork(after_in_child=_after_fork)
+
+
+class Delivery:
+    """How answers come to their tasks: at once, unless they are to be lost or late.
+
+    Attributes:
+        disturbed: Whether they are; so that nobody pays who did not ask.
+    """
+
+    def __init__(self) -> None:
+        self.disturbed = False
+        self._lock = threading.Lock()
+        self._drops = 0
+        self._delays = 0
+        self._seconds = 0.0
+        self._lost: list[Task] = []
+
+    def drop(self, count: int) -> None:
+        """Lose the next answers."""
+        with self._lock:
+            self._drops += count
+            self.disturbed = True
+
+    def delay(self, seconds: float, count: int) -> None:
+        """Bring the next answers late."""
+        with self._lock:
+            self._seconds, self._delays = seconds, count
+            self.disturbed = True
+
+    def clear(self) -> None:
+        """Bring all further answers at once."""
+        with self._lock:
+            self._drops = self._delays = 0
+            self.disturbed = False
+
+    def bring(self, task: Task, settle: Callable[[], None]) -> bool:
+        """Bring an answer at once or late, or lose it; return False if it is lost."""
+        if not self.disturbed:
+            settle()
+            return True
+        with self._lock:
+            lose, delay = self._drops > 0, self._delays > 0
+            if lose:
+                self._drops -= 1
+                self._lost.append(task)
+            elif delay:
+                self._delays -= 1
+            self.disturbed = self._drops > 0 or self._delays > 0
+        if lose:
+            return False
+        if delay:
+            timer = threading.Timer(self._seconds, settle)
+            timer.daemon = True
+            timer.start()
+        else:
+            settle()
+        return True
+
+    def cancel_lost(self) -> None:
+        """Cancel the tasks whose answers were lost, for nobody will ever bring them."""
+        with self._lock:
+            lost, self._lost = self._lost, []
+        for task in lost:
+            task.cancel()

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
 import logging
 import threading
 import uuid
-import weakref
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gc_warm.errors import UsageError
+from gc_warm.local.endpoint import LocalEndpoint
 from gc_warm.local.faults import Faults
-from gc_warm.local.fleet import Fleet, engine_maker, pool_maker
-from gc_warm.local.settings import ExecutorSettings
-from gc_warm.local.surroundings.options import surroundings_of
-from gc_warm.shipping.disguise.executor_keys import key_of
+from gc_warm.local.registration import FunctionRegistration
+from gc_warm.local.surroundings.options import Surroundings
+from gc_warm.local.workers import Supply, Workers, check_count, engine_options
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from gc_warm.local.client import LocalClient
     from gc_warm.local.messages import ComputeFuture, ComputeSerializer, Strategylike
-    from gc_warm.local.submission import Task
-    from gc_warm.local.workers import Workers
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +32,7 @@ No endpoint_id set.  Did you forget to set it at construction?
     gce.endpoint_id = <ep_id>    # alternative"""
 
 
-class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
+class LocalExecutor(FunctionRegistration, concurrent.futures.Executor):
     """Run functions in real worker processes of this machine, as an endpoint would.
 
     It is used as ``globus_compute_sdk.Executor`` is, and a task takes the same way: function and
@@ -112,7 +108,6 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
         user_runtime: dict[str, Any] | None = None,
         local_provider: bool = False,
     ) -> None:
-        self.home_id = uuid.UUID(str(endpoint_id)) if endpoint_id else uuid.uuid4()
         self.resource_specification = resource_specification
         self.user_endpoint_config = user_endpoint_config
         self.label = label
@@ -121,43 +116,43 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
         self.api_burst_limit = min(8, max(1, api_burst_limit))
         self.api_burst_window_s = min(32, max(1, api_burst_window_s))
         self.task_count_submitted = 0
-        self._functions: dict[Callable[..., Any] | str, str] = {}
-        self._registering = threading.RLock()  # serializing runs users' code, which may come back
         self._lock = threading.Lock()
-        self._stopped = False
-        surroundings = surroundings_of(
-            worker_python, worker_path, worker_env, worker_packages, output
-        )
+        check_count("max_retries_on_system_failure", max_retries_on_system_failure, 0)
+        around = Surroundings.of(worker_python, worker_path, worker_env, worker_packages, output)
         if endpoint_config is not None:
-            make = engine_maker(
-                endpoint_config,
-                user_runtime=user_runtime,
-                local_provider=local_provider,
-                **surroundings,
+            engine = engine_options(
+                endpoint_config, user_runtime=user_runtime, local_provider=local_provider
             )
+            supply = Supply(1, around, engine)
         elif user_runtime is not None or local_provider:
             raise UsageError("user_runtime= and local_provider= need endpoint_config=.")
+        elif not isinstance(workers, Workers):
+            supply = Supply(workers, around)
+        elif around != Surroundings():
+            raise UsageError("With Workers, the options worker_*= and output= are for these.")
         else:
-            make = pool_maker(workers, max_retries_on_system_failure, **surroundings)
-        self._fleet = Fleet(make, user_endpoint_config)
-        # The workers end themselves when the interpreter exits.
-        weakref.finalize(self, self._fleet.stop).atexit = False
+            supply = workers
+        self._endpoint = LocalEndpoint(
+            uuid.UUID(str(endpoint_id)) if endpoint_id else uuid.uuid4(),
+            label or "local",
+            supply,
+            max_retries=max_retries_on_system_failure,
+            config=user_endpoint_config,
+        )
         try:
             # Imports the SDK. Meanwhile the workers, started before, import what they need.
             super().__init__(
-                endpoint_id=self.home_id,
+                endpoint_id=self._endpoint.id,
                 client=client,
                 task_group_id=task_group_id,
                 serializer=serializer,
                 result_serializers=result_serializers,
             )
-            from gc_warm.local.services import SERVICES
         except BaseException:
-            self._fleet.finish()
+            self._endpoint.close()
             raise
-        self.faults = Faults(self._fleet)
-        self._services = SERVICES
-        self._services.connect(self)
+        self.faults = Faults(self._endpoint)
+        self._services.connect(self._endpoint)
 
     def __repr__(self) -> str:
         label = self.label and f"{self.label}; "
@@ -168,83 +163,7 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
     @property
     def worker_pids(self) -> list[int]:
         """The process ids of the workers that are up, by rank; none of a real engine's."""
-        return [pid for backend in self._fleet.all() for pid in backend.worker_pids]
-
-    def register_function(
-        self, fn: Callable[..., Any], function_id: str | None = None, **func_register_kwargs: Any
-    ) -> str:
-        """Serialize a function, once for all its tasks, and remember it by its id.
-
-        Args:
-            fn: The function.
-            function_id: The id to know it by, as with one that was registered before.
-            func_register_kwargs: What else ``Client.register_function`` takes.
-
-        Returns:
-            The function's id.
-
-        Raises:
-            ValueError: The function is registered already, with another id.
-            RuntimeError: The executor is shut down.
-            SerializationError: It cannot be serialized. As the SDK's, the executor then shuts down.
-        """
-        key = key_of(fn)
-        with self._registering:
-            self._check_registering()
-            if key in self._functions:
-                return _check_same(self._functions[key], function_id)
-            func_register_kwargs.pop("function", None)
-            with self._shut_down_on_error(fn):
-                self._functions[key] = self._register(fn, function_id, func_register_kwargs)
-            return self._functions[key]
-
-    def _register(
-        self, fn: Callable[..., Any], function_id: str | None, options: dict[str, Any]
-    ) -> str:
-        if function_id is None:
-            return str(self.client.register_function(fn, **options))
-        known = uuid.UUID(str(function_id))
-        if not self._services.knows(known):  # the cloud may know it
-            from gc_warm.local.messages import serialize_function
-
-            self._services.register(known, fn.__name__, serialize_function(self.serializer, fn))
-        return function_id
-
-    def register_source_code(
-        self, source: str, function_name: str, **registration_kwargs: Any
-    ) -> str:
-        """Register source text, of which one function is to be called.
-
-        Args:
-            source: The text; it runs anew in every task.
-            function_name: The function's name.
-            registration_kwargs: What else ``Client.register_source_code`` takes.
-
-        Returns:
-            The function's id.
-
-        Raises:
-            ValueError: The text is registered already.
-            RuntimeError: The executor is shut down.
-        """
-        with self._registering:
-            self._check_registering()
-            if source in self._functions:
-                return _check_same(self._functions[source], None)
-            with self._shut_down_on_error(function_name):
-                self._functions[source] = self.client.register_source_code(
-                    source, function_name, **registration_kwargs
-                )
-            return self._functions[source]
-
-    @contextlib.contextmanager
-    def _shut_down_on_error(self, fn: object) -> Iterator[None]:
-        try:
-            yield
-        except Exception:
-            log.error("unable to register function %r", fn)  # noqa: TRY400 - it is raised
-            self.shutdown(wait=False)
-            raise
+        return [pid for backend in self._endpoint.backends for pid in backend.worker_pids]
 
     def submit(  # type: ignore[override]
         self, fn: Callable[..., Any], *args: Any, **kwargs: Any
@@ -267,21 +186,6 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
         """
         self._check_running()
         return self._send(self._id_of(fn), args, kwargs)
-
-    def _id_of(self, fn: Callable[..., Any]) -> str:
-        """Return the id of a function, which is registered if it was not."""
-        key = key_of(fn)
-        if key in self._functions:
-            return self._functions[key]
-        with self._registering:
-            if key in self._functions:
-                return self._functions[key]
-            self._check_registering()
-            with self._shut_down_on_error(fn):
-                registered = self._register(fn, None, {})
-            if key_of(fn) == key:  # what it uses has not changed meanwhile
-                self._functions[key] = registered
-            return registered
 
     def submit_to_registered_function(
         self,
@@ -311,24 +215,45 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
     def _send(
         self, function_id: str, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> ComputeFuture:
+        from gc_warm.local.messages import serialize_arguments
+        from gc_warm.local.submission import failed_future
+
         if self.endpoint_id is None:
             self.shutdown(wait=False)
             raise ValueError(_NO_ENDPOINT)
-        return self._services.send(self, uuid.UUID(str(function_id)), args, kwargs)
+        key = uuid.UUID(str(function_id))
+        try:
+            arguments = serialize_arguments(self.serializer, args, kwargs)
+        except Exception as error:  # noqa: BLE001 - it is the future's
+            return failed_future(error)
+        return self._submit(self.endpoint_id, key, arguments)
 
-    def run(self, task: Task, user_endpoint_config: dict[str, Any]) -> None:
-        """Run a task that was sent to this executor's endpoint, `home_id`, by whomever.
+    def _submit(
+        self, endpoint_id: uuid.UUID, function_id: uuid.UUID, arguments: str
+    ) -> ComputeFuture:
+        from globus_sdk import GlobusAPIError
 
-        Args:
-            task: The task.
-            user_endpoint_config: The config of the workers to run it.
-        """
-        backend = self._fleet.of(user_endpoint_config)
-        refusal = task.resource_specification and backend.refusal(task.resource_specification)
-        if refusal:
-            task.fail_remotely(refusal)
-        else:
-            backend.submit(task)
+        from gc_warm.local.service.state.state import Submission
+        from gc_warm.local.submission import failed_future
+
+        submission = Submission(
+            tasks={function_id: [arguments]},
+            task_group_id=self.task_group_id,
+            user_endpoint_config=self.user_endpoint_config,
+            resource_specification=self.resource_specification,
+            result_serializers=self.result_serializer_paths or None,
+        )
+        try:
+            future, group = self._services.submit(
+                endpoint_id, submission, self.serializer, self._endpoint
+            )
+        except GlobusAPIError as error:
+            # A submission that the services refuse ends the SDK's executor, too.
+            self.shutdown(wait=False)
+            return failed_future(error)
+        self.task_group_id = self.task_group_id or group
+        self.task_count_submitted += 1
+        return future
 
     def reload_tasks(self, task_group_id: uuid.UUID | str | None = None) -> Iterable[ComputeFuture]:
         """Return a future for each task of a group that has none waiting for it.
@@ -402,12 +327,12 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
             if self._stopped:
                 return
             self._stopped = True
-        self._services.disconnect(self)
-        if wait and not any(backend.is_own_thread() for backend in self._fleet.all()):
-            concurrent.futures.wait(self._services.sent_elsewhere(self))
-            self._fleet.finish()
+        self._services.disconnect(self._endpoint)
+        if wait and not self._endpoint.is_own_thread():
+            concurrent.futures.wait(self._services.sent_elsewhere(self._endpoint))
+            self._endpoint.close()
         else:
-            threading.Thread(target=self._fleet.finish, name="gc-warm-shutdown").start()
+            threading.Thread(target=self._endpoint.close, name="gc-warm-shutdown").start()
 
     def abandon(self) -> None:
         """Shut down without waiting for tasks: those that are running are lost.
@@ -415,24 +340,9 @@ class LocalExecutor(ExecutorSettings, concurrent.futures.Executor):
         It is for tests: a task that never ends does not hold them up. It also helps a `shutdown`
         that waits in another thread.
         """
-        for backend in self._fleet.all():
-            backend.abandon()
-        self.shutdown(wait=not self._services.sent_elsewhere(self))
-
-    def _check_registering(self) -> None:
-        if self._stopped:
-            raise RuntimeError(f"{self!r} is shutdown; refusing to register function")
+        self._endpoint.lose_tasks()
+        self.shutdown(wait=not self._services.sent_elsewhere(self._endpoint))
 
     def _check_running(self) -> None:
         if self._stopped:
             raise RuntimeError(f"{self!r} is shutdown; no new functions may be executed")
-
-
-def _check_same(registered: str, wanted: str | None) -> str:
-    message = f"Function already registered as function id: {registered}"
-    if wanted is None:
-        raise ValueError(message)
-    if wanted != registered:
-        raise ValueError(f"{message} (attempted id: {wanted})")
-    log.warning("function already registered as function id: %s", registered)
-    return registered

@@ -11,12 +11,12 @@ import platform
 import re
 import sys
 import traceback
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gc_warm.local.backend import Loss
+    from gc_warm.errors.client import WorkerLostError
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +32,22 @@ _RULE = "+" * 68
 _END = "-" * 68
 
 
+class Loss(NamedTuple):
+    """How an attempt at a task ended with the worker that had it.
+
+    Attributes:
+        error: What became of the worker.
+        rank: Its place in the pool.
+        whole_block: Whether all workers were lost with it.
+    """
+
+    error: WorkerLostError
+    rank: int
+    whole_block: bool = False
+
+
 def describe_losses(losses: Sequence[Loss]) -> str:
-    """Say what became of each attempt at a task."""
+    """Return what became of each attempt at a task."""
     texts = [_describe(loss) for loss in losses]
     if len(texts) == 1:
         return engine_error(texts[0])
@@ -45,7 +59,7 @@ def describe_losses(losses: Sequence[Loss]) -> str:
 
 
 def engine_error(text: str) -> str:
-    """Write an error as an engine does that could not run the task."""
+    """Return an error as an engine writes it that could not run the task."""
     return f"{_RULE}\n{text}{_END}"
 
 
@@ -101,7 +115,7 @@ def add_note(error: BaseException, note: str) -> None:
 
 
 def _place(name: str) -> str | None:
-    """Say where this process has a module from, if it has it."""
+    """Return where this process has a module from, if it has it."""
     for each in [name, *(other for other in list(sys.modules) if other.startswith(f"{name}."))]:
         if (module := sys.modules.get(each)) is not None:
             return getattr(module, "__file__", None) or "made by this process"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gc_warm.errors import UsageError
 
 if TYPE_CHECKING:
-    from gc_warm.local.fleet import Fleet
+    from gc_warm.local.endpoint import LocalEndpoint
 
 
 class Faults:
@@ -18,11 +18,11 @@ class Faults:
     ``user_endpoint_config``, a fault that lasts concerns the workers of all that it has used.
 
     Args:
-        fleet: What runs the executor's tasks.
+        endpoint: What runs the executor's tasks.
     """
 
-    def __init__(self, fleet: Fleet) -> None:
-        self._fleet = fleet
+    def __init__(self, endpoint: LocalEndpoint) -> None:
+        self._endpoint = endpoint
 
     def kill_worker(self, pid: int | None = None) -> int:
         """Kill a worker with SIGKILL, as the kernel does when memory runs out.
@@ -38,18 +38,18 @@ class Faults:
         Raises:
             UsageError: No worker has this process id.
         """
-        *others, last = self._fleet.all()
-        for backend in others:
-            if pid in backend.worker_pids:
-                return backend.kill_worker(pid)
-        return last.kill_worker(pid)
+        backends = self._endpoint.backends
+        if not backends:
+            raise UsageError("There are no workers: they have been stopped.")
+        chosen = next((each for each in backends if pid in each.worker_pids), backends[-1])
+        return chosen.kill_worker(pid)
 
     def lose_block(self) -> None:
         """Kill all workers at once, as when a node is lost or a batch job is cancelled.
 
         Their tasks fail with ``ManagerLost``, or are tried again. Another block is started.
         """
-        for backend in self._fleet.all():
+        for backend in self._endpoint.backends:
             backend.lose_block()
 
     def drop_result(self, count: int = 1) -> None:
@@ -65,7 +65,7 @@ class Faults:
         """
         if count < 1:
             raise UsageError(f"count={count!r} should be at least 1.")
-        for backend in self._fleet.all():
+        for backend in self._endpoint.backends:
             backend.delivery.drop(count)
 
     def delay(self, seconds: float, count: int = sys.maxsize) -> None:
@@ -80,7 +80,7 @@ class Faults:
         """
         if seconds < 0 or count < 1:
             raise UsageError(f"seconds={seconds!r}, count={count!r}: wants at least 0 and 1.")
-        for backend in self._fleet.all():
+        for backend in self._endpoint.backends:
             backend.delivery.delay(seconds, count)
 
     def walltime(self, seconds: float | None) -> None:
@@ -97,7 +97,7 @@ class Faults:
         """
         if seconds is not None and seconds <= 0:
             raise UsageError(f"seconds={seconds!r} should be positive, or None.")
-        for backend in self._fleet.all():
+        for backend in self._endpoint.backends:
             backend.set_walltime(seconds)
 
     def memory_limit(self, limit: int | None) -> None:
@@ -113,12 +113,12 @@ class Faults:
         """
         if sys.platform != "linux":
             raise UsageError("memory_limit() needs Linux.")
-        for backend in self._fleet.all():
+        for backend in self._endpoint.backends:
             backend.set_memory_limit(limit)
 
     def clear(self) -> None:
         """End all faults that last: delays, lost results, walltime and memory limit."""
-        for backend in self._fleet.all():
+        for backend in self._endpoint.backends:
             backend.delivery.clear()
             backend.set_walltime(None)
             backend.set_memory_limit(None)

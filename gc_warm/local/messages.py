@@ -17,21 +17,18 @@ from globus_compute_sdk.serialize import ComputeSerializer, SerializationStrateg
 from globus_compute_sdk.serialize.concretes import DillDataBase64
 from globus_compute_sdk.serialize.facade import Strategylike, validate_strategylike
 
-from gc_warm.local.remote.worker import join_request
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
 _PLAIN_TYPES = frozenset({bool, bytes, float, int, str, type(None)})
 _RESULT_AS_EVER = b'\x01{"message_type":"result","data":{'
 
 __all__ = [
-    "Answer",
     "ComputeFuture",
     "ComputeSerializer",
     "Strategylike",
     "pack_failure",
-    "pack_request",
+    "pack_task",
     "serialize_arguments",
     "serialize_function",
     "strategy_paths",
@@ -92,25 +89,6 @@ def _no_kwargs(strategy: SerializationStrategy) -> str:
     return strategy.serialize({})
 
 
-def pack_request(
-    *,
-    task_id: uuid.UUID,
-    endpoint_id: uuid.UUID,
-    code: str,
-    arguments: str,
-    result_serializers: Sequence[str] = (),
-    resource_specification: dict[str, Any] | None = None,
-) -> bytes:
-    """Pack what a worker needs to run a task: the service's message, and an engine's options."""
-    body = pack_task(task_id, code, arguments)
-    options: dict[str, Any] = {}
-    if result_serializers:
-        options["result_serializers"] = list(result_serializers)
-    if resource_specification:
-        options["resource_specification"] = resource_specification
-    return join_request(task_id=task_id, endpoint_id=endpoint_id, options=options, body=body)
-
-
 def pack_task(task_id: uuid.UUID, code: str, arguments: str) -> bytes:
     """Pack the service's message of a task, as ``messagepack.pack`` does, but cheaper.
 
@@ -148,14 +126,14 @@ def pack_failure(task_id: uuid.UUID, text: str) -> str:
     return packed.decode()
 
 
-class Answer(NamedTuple):
+class Unpacked(NamedTuple):
     """What a user gets of a packed result."""
 
     is_error: bool
     data: str
 
 
-def unpack_result(frame: bytes) -> Answer:
+def unpack_result(frame: bytes) -> Unpacked:
     """Unpack what ``execute_task`` returned.
 
     Raises:
@@ -164,11 +142,11 @@ def unpack_result(frame: bytes) -> Answer:
     if frame.startswith(_RESULT_AS_EVER):
         # To validate all the details that nobody asks for would take a tenth of a round trip.
         fields = json.loads(frame[1:])["data"]
-        return Answer(fields.get("error_details") is not None, fields["data"])
+        return Unpacked(fields.get("error_details") is not None, fields["data"])
     result = messagepack.unpack(frame)
     if not isinstance(result, Result):
         raise TypeError(f"Expected a result, got a {type(result).__name__}.")
-    return Answer(result.is_error, result.data)
+    return Unpacked(result.is_error, result.data)
 
 
 def strategy_paths(strategies: Iterable[Strategylike]) -> list[str]:

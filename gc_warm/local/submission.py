@@ -1,25 +1,24 @@
-"""One task: what an endpoint is given, and what its future gets."""
+"""One task: from the request to what an endpoint is given, and to what its future gets."""
 
 from __future__ import annotations
 
 import logging
 import time
 from concurrent.futures import InvalidStateError
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from globus_compute_sdk.errors import TaskExecutionFailed
 
-from gc_warm.local.backend import Job, Loss
 from gc_warm.local.failures import add_hints, add_note, describe_losses, engine_error
-from gc_warm.local.messages import ComputeFuture, pack_failure, unpack_result
-from gc_warm.local.remote.worker import FAILURE
+from gc_warm.local.messages import ComputeFuture, pack_failure, pack_task, unpack_result
+from gc_warm.local.remote.channel import FAILURE, join_request
 
 if TYPE_CHECKING:
+    import uuid
     from collections.abc import Callable, Sequence
-    from uuid import UUID
 
     from gc_warm.errors.client import WorkerStartError
-    from gc_warm.local.executor import LocalExecutor
+    from gc_warm.local.failures import Loss
     from gc_warm.local.messages import ComputeSerializer
     from gc_warm.local.service.state.records import Task as Record
 
@@ -32,32 +31,66 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Task(Job):
-    """A job whose answer becomes a future's result, or its exception, as the SDK has it.
+class TaskRequest(NamedTuple):
+    """What an endpoint is asked to run.
+
+    Attributes:
+        task_id: The task's id.
+        endpoint_id: The endpoint's, which the task is told.
+        code: The function, serialized and packed.
+        arguments: Its arguments, likewise.
+        user_endpoint_config: The config of the workers to run it.
+        resource_specification: What it needs; only MPI engines know what to do with it.
+        result_serializers: The import paths of strategies to try in turn on its result.
+    """
+
+    task_id: uuid.UUID
+    endpoint_id: uuid.UUID
+    code: str
+    arguments: str
+    user_endpoint_config: dict[str, Any] | None = None
+    resource_specification: dict[str, Any] | None = None
+    result_serializers: Sequence[str] | None = None
+
+    def pack(self) -> bytes:
+        """Return the frame that a worker gets: the service's message, and an engine's options."""
+        options: dict[str, Any] = {}
+        if self.result_serializers:
+            options["result_serializers"] = list(self.result_serializers)
+        if self.resource_specification:
+            options["resource_specification"] = self.resource_specification
+        body = pack_task(self.task_id, self.code, self.arguments)
+        return join_request(self.task_id, self.endpoint_id, options, body)
+
+
+class Task:
+    """What a backend runs; its answer becomes a future's result or exception, as the SDK has it.
 
     Args:
         key: Its id.
         note: Notes how it ended.
         serializer: Deserializes the result; None if nobody has the future.
-        executor: Who sent it. Later, whose workers run it: kept alive by its unfinished tasks,
-            because its end is theirs, too.
+
+    Attributes:
+        future: Tells the backend when the task is done.
+        frame: What a worker gets.
+        printed: The last lines that the worker printed meanwhile.
+        losses: How former attempts ended.
     """
 
-    __slots__ = ("_note", "_serializer", "executor", "key", "resource_specification", "sender")
-
-    future: ComputeFuture
+    __slots__ = ("_note", "_serializer", "frame", "future", "key", "losses", "printed")
 
     def __init__(
         self,
-        key: UUID,
+        key: uuid.UUID,
         note: Finish,
         serializer: ComputeSerializer | None = None,
-        executor: LocalExecutor | None = None,
     ) -> None:
-        super().__init__(ComputeFuture(str(key)))
         self.key = key
-        self.executor = self.sender = executor
-        self.resource_specification: dict[str, Any] | None = None
+        self.future = ComputeFuture(str(key))
+        self.frame = b""
+        self.printed = ""
+        self.losses: list[Loss] = []
         self._note = note
         self._serializer = serializer
 
@@ -85,9 +118,9 @@ class Task(Job):
         self._note(self, pack_failure(self.key, text), is_error=True)
         self._fail(text)
 
-    def lose(self, losses: Sequence[Loss]) -> None:
+    def lose(self) -> None:
         """Fail as a task does whose worker was lost, naming what became of each attempt."""
-        self.fail_remotely(describe_losses(losses))
+        self.fail_remotely(describe_losses(self.losses))
 
     def refuse(self, error: WorkerStartError) -> None:
         """Fail because there are no workers. It is this machine's fault, not the task's."""
@@ -95,9 +128,17 @@ class Task(Job):
         self._set(self.future.set_exception, error)
 
     def cancel(self) -> None:
-        """Cancel it because its endpoint is gone."""
+        """Cancel it because its endpoint is gone, and wake who waits for it."""
         self._note(self, pack_failure(self.key, "The endpoint has ended."), is_error=True)
-        super().cancel()
+        if self.future.cancel():
+            self.future.set_running_or_notify_cancel()
+
+    def settle(self, how: Callable[[], None]) -> None:
+        """Do one of the above, whatever comes of it: our thread must go on."""
+        try:
+            how()
+        except Exception:
+            log.exception("cannot settle the future of a task")
 
     def _succeed(self, data: str) -> None:
         if self._serializer is None:
@@ -141,4 +182,11 @@ def future_of(record: Record, serializer: ComputeSerializer) -> ComputeFuture:
         error = TaskExecutionFailed("Failed to set result or exception")
         error.__cause__ = cause
         future.set_exception(error)
+    return future
+
+
+def failed_future(error: Exception) -> ComputeFuture:
+    """Return the future of a task that cannot be sent."""
+    future = ComputeFuture()
+    future.set_exception(error)
     return future

@@ -1,42 +1,66 @@
-"""Worker processes that several executors use, one after the other."""
+"""Worker processes: an executor's own, or those that several use, one after the other."""
 
 from __future__ import annotations
 
+import json
+import os
 import threading
+from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from gc_warm.errors import UsageError
-from gc_warm.local.backend import Backend
 from gc_warm.local.pool.pool import WorkerPool
-from gc_warm.local.surroundings.options import surroundings_of
+from gc_warm.local.surroundings.options import Surroundings
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Mapping, Sequence
 
     from typing_extensions import Self
 
-    from gc_warm.local.backend import Job
-    from gc_warm.local.delivery import Delivery
+    from gc_warm.local.backend import Backend
 
 
-class Shared(Backend, Protocol):
-    """A backend that can be used by one executor after the other."""
+class Supply:
+    """Where an executor has its backends from: here, they are made for it, and end with it.
 
-    max_retries: int
+    Args:
+        count: How many workers each has; with `engine`, its config says so.
+        surroundings: What these find around them.
+        engine: What `engine_options` returned, if a real engine is to run the tasks.
+    """
 
-    def cancel_pending(self) -> None:
-        """Cancel the jobs that no worker has been given yet."""
+    def __init__(
+        self, count: int, surroundings: Surroundings, engine: dict[str, Any] | None = None
+    ) -> None:
+        check_count("workers", count, 1)
+        self._count = count
+        self._surroundings = surroundings
+        self._engine = engine
 
-    def wait(self) -> None:
-        """Wait until all jobs of now are done."""
+    def take(self, config: dict[str, Any], *, max_retries: int) -> Backend:
+        """Return a backend that nobody uses.
 
-    def renew(self) -> bool:
-        """Drop all state of the workers; return False if that takes new ones."""
+        Args:
+            config: The ``user_endpoint_config``.
+            max_retries: How often a task is tried again after its worker died.
+        """
+        if self._engine is None:
+            return WorkerPool(self._count, self._surroundings, max_retries=max_retries)
+        from gc_warm.local.engine.backend import EngineBackend
+
+        return EngineBackend({**self._engine, "user_endpoint_config": config}, self._surroundings)
+
+    def give_back(self, backend: Backend) -> None:
+        """Take a backend back when all of its tasks are done."""
+        backend.close()
+
+    def reclaim(self, backend: Backend) -> None:
+        """Take a backend back at once, without waiting for it, so that a finalizer may call it."""
+        backend.kill()
 
 
-class Workers:
+class Workers(Supply):
     """Worker processes to share: ``LocalExecutor(workers=workers)``.
 
     To start the first ones takes most of a second, and to start new ones from there a twentieth.
@@ -68,15 +92,15 @@ class Workers:
         endpoint_config: str | os.PathLike[str] | None = None,
         keep_state: bool = False,
     ) -> None:
-        self._count = count
-        self._surroundings = surroundings_of(
-            worker_python, worker_path, worker_env, worker_packages, output
-        )
-        self._endpoint_config = endpoint_config
+        engine = None
+        if endpoint_config is not None:
+            engine = engine_options(endpoint_config)
+        around = Surroundings.of(worker_python, worker_path, worker_env, worker_packages, output)
+        super().__init__(count, around, engine)
         self._keep_state = keep_state
         self._lock = threading.Lock()
-        self._free: list[Shared] = []
-        self._all: list[Shared] = []
+        self._free: dict[str, list[Backend]] = defaultdict(list)
+        self._lent: dict[Backend, str] = {}
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -85,132 +109,86 @@ class Workers:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def borrow(self, *, max_retries: int) -> BorrowedPool:
-        """Return a pool that nobody uses.
-
-        Args:
-            max_retries: How often a job is tried again after its worker died.
+    def take(self, config: dict[str, Any], *, max_retries: int) -> Backend:
+        """Return a backend that nobody uses.
 
         Raises:
             UsageError: They have been closed.
         """
+        key = json.dumps(config, sort_keys=True) if self._engine else ""
         with self._lock:
             if self._closed:
                 raise UsageError("These workers have been closed.")
-            pool = self._free.pop() if self._free else None
-        if pool is None:
-            pool = self._make()
-            with self._lock:
-                self._all.append(pool)
-        pool.max_retries = max_retries
-        return BorrowedPool(pool, self)
+            backend = self._free[key].pop() if self._free[key] else None
+        if backend is None:
+            backend = super().take(config, max_retries=max_retries)
+        backend.max_retries = max_retries
+        with self._lock:
+            self._lent[backend] = key
+        return backend
 
-    def give_back(self, pool: Shared, *, usable: bool = True) -> None:
-        """Take a pool back, and renew its workers.
+    def give_back(self, backend: Backend) -> None:
+        """Take a backend back when all of its tasks are done, and renew its workers."""
+        try:
+            backend.wait()
+        finally:
+            self._renew(backend)
 
-        Args:
-            pool: The pool.
-            usable: Whether it can run jobs.
-        """
-        pool.delivery.clear()
-        pool.set_walltime(None)
-        pool.set_memory_limit(None)
-        if usable and (self._keep_state or pool.renew()):
+    def reclaim(self, backend: Backend) -> None:
+        """Take a backend back at once, without waiting for it."""
+        threading.Thread(target=self._renew, args=[backend], name="gc-warm-renew").start()
+
+    def _renew(self, backend: Backend) -> None:
+        with self._lock:
+            key = self._lent.pop(backend, None)
+        if key is None:
+            return
+        backend.cancel_pending()
+        backend.delivery.cancel_lost()
+        backend.delivery.clear()
+        backend.set_walltime(None)
+        backend.set_memory_limit(None)
+        if backend.usable and (self._keep_state or backend.renew()):
             with self._lock:
-                self._free.append(pool)
+                self._free[key].append(backend)
         else:
-            with self._lock:
-                self._all.remove(pool)
-            pool.finish()
+            backend.close()
 
     def close(self) -> None:
         """End all workers."""
         with self._lock:
             self._closed = True
-            pools = list(self._all)
-        for pool in pools:
-            pool.finish()
-
-    def _make(self) -> Shared:
-        if self._endpoint_config is None:
-            return WorkerPool(workers=self._count, **self._surroundings)
-        from gc_warm.local.engine.engine import EngineProcess
-
-        return EngineProcess(
-            endpoint_config=Path(self._endpoint_config).resolve(),
-            user_endpoint_config={},
-            user_runtime=None,
-            local_provider=False,
-            **self._surroundings,
-        )
+            every = [*self._lent, *(each for free in self._free.values() for each in free)]
+        for backend in every:
+            backend.close()
 
 
-class BorrowedPool:
-    """A pool that outlives the executor that uses it."""
+def engine_options(
+    endpoint_config: str | os.PathLike[str],
+    *,
+    user_runtime: dict[str, Any] | None = None,
+    local_provider: bool = False,
+) -> dict[str, Any]:
+    """Return what an engine's process is told.
 
-    def __init__(self, pool: Shared, owner: Workers) -> None:
-        self._pool = pool
-        self._owner: Workers | None = owner
-        self._usable = True
+    Raises:
+        UsageError: There is no such config.
+    """
+    path = Path(endpoint_config).resolve()
+    if not path.exists():
+        raise UsageError(f"endpoint_config={os.fspath(endpoint_config)!r} does not exist.")
+    return {
+        "endpoint_config": str(path),
+        "user_runtime": user_runtime,
+        "local_provider": local_provider,
+    }
 
-    @property
-    def delivery(self) -> Delivery:
-        """How answers come to their jobs."""
-        return self._pool.delivery
 
-    @property
-    def worker_pids(self) -> list[int]:
-        """The process ids of the workers that are up, by rank."""
-        return self._pool.worker_pids
+def check_count(name: str, value: int, at_least: int) -> None:
+    """Refuse what is not a whole number, or too small.
 
-    def refusal(self, resource_specification: dict[str, Any]) -> str | None:
-        """Say why it cannot run such a task, or None if it can or will say so itself."""
-        return self._pool.refusal(resource_specification)
-
-    def submit(self, job: Job) -> None:
-        """Run a job on the next worker that is idle."""
-        self._pool.submit(job)
-
-    def finish(self) -> None:
-        """Wait until all jobs are done, then give the pool back."""
-        try:
-            self._pool.wait()
-        finally:
-            self._give_back()
-
-    def stop(self) -> None:
-        """Give the pool back, without waiting for it, so that a finalizer may call it."""
-        if self._owner is not None:
-            threading.Thread(target=self._give_back, name="gc-warm-give-back").start()
-
-    def _give_back(self) -> None:
-        owner, self._owner = self._owner, None
-        if owner is not None:
-            self._pool.cancel_pending()
-            self._pool.delivery.cancel_lost()
-            owner.give_back(self._pool, usable=self._usable)
-
-    def abandon(self) -> bool:
-        """Lose the jobs that run, and cancel the others; the pool's owner makes up for it."""
-        self._usable = self._pool.abandon()
-        return self._usable
-
-    def is_own_thread(self) -> bool:
-        """Return whether the caller is a callback of a job's future, and so must not wait."""
-        return self._pool.is_own_thread()
-
-    def kill_worker(self, pid: int | None) -> int:
-        """Kill a worker, one that runs a task if there is any; return its process id."""
-        return self._pool.kill_worker(pid)
-
-    def lose_block(self) -> None:
-        """Kill all workers at once."""
-        self._pool.lose_block()
-
-    def set_walltime(self, seconds: float | None) -> None:
-        """End each block so long after it has begun, or from now on."""
-        self._pool.set_walltime(seconds)
-
-    def set_memory_limit(self, limit: int | None) -> None:
-        """Limit the memory of each worker, present and future."""
-        self._pool.set_memory_limit(limit)
+    Raises:
+        UsageError: It is.
+    """
+    if not isinstance(value, int) or value < at_least:
+        raise UsageError(f"{name}={value!r} should be a whole number, at least {at_least}.")

@@ -60,8 +60,8 @@ EXCEPTIONS = {
 }
 # Processes are started with these, so they end one; all others leave that to the command line.
 MAY_EXIT = {
-    *("gc_warm.cli", "gc_warm.__main__", "gc_warm.checks.loader", "gc_warm.local.remote.worker"),
-    *("gc_warm.local.remote.host",),
+    *("gc_warm.cli", "gc_warm.__main__", "gc_warm.checks.loader"),
+    *(f"gc_warm.local.remote.{name}" for name in ("fork_server", "host", "worker")),
     "gc_warm.worker.program.serve",
 }
 MAY_PRINT = {"gc_warm.cli", "gc_warm.local.output"}

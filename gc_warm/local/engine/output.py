@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import select
 import threading
 from typing import TYPE_CHECKING
@@ -83,8 +82,6 @@ class EngineOutput:
             self._pipe.close()
         return self._last
 
-    def forget(self) -> None:
-        """Drop this process's copies of the pipe, in a fork of the client."""
-        for descriptor in (self._pipe.reader, self._pipe.writer):
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
+    def after_fork(self) -> None:
+        """Close this process's copies of the pipe, in a fork of the client."""
+        self._pipe.close()

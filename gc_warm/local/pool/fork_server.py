@@ -1,4 +1,4 @@
-"""The template process, from which workers are forked, as the client sees it."""
+"""The process that workers are forked from, as the client sees it."""
 
 from __future__ import annotations
 
@@ -8,103 +8,75 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gc_warm.errors.client import WorkerStartError
-from gc_warm.local.remote import worker
-from gc_warm.local.surroundings.environment import UMASK, endpoint_environment, variables_of
-from gc_warm.local.surroundings.process import above_standard, describe_exit
-from gc_warm.local.surroundings.python import make_python
+from gc_warm.local.remote.channel import Channel
+from gc_warm.local.surroundings.process import describe_exit, start
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from gc_warm.local.output import Pipe
+    from gc_warm.local.surroundings.options import Surroundings
 
-_STDERR_TAIL_BYTES = 4000
+_TAIL_BYTES = 4000
 
 
-class Template:
-    """Start the template and talk with it.
+class ForkServerHandle:
+    """Starts the fork server and talks with it.
 
     Args:
-        python: The workers' interpreter; None for this one's packages as an endpoint has them.
-        path: Folders that come first on the workers' ``sys.path``.
-        environment: What workers have in their environment besides `INHERITED_NAMES`.
-        packages: What `make_python` is told.
+        surroundings: What workers find around them.
 
     Raises:
-        WorkerStartError: `python` cannot be run.
+        WorkerStartError: The workers' Python cannot be run.
+
+    Attributes:
+        ready: Whether it has come up.
+        ending: Whether it was told to end.
+        dead: Whether it has ended.
     """
 
-    def __init__(
-        self,
-        *,
-        python: str | None,
-        path: Sequence[str],
-        environment: Mapping[str, str],
-        packages: Sequence[str],
-    ) -> None:
+    def __init__(self, surroundings: Surroundings) -> None:
         self.dead = False
         self.ending = False
         self.ready = False
-        self._python = python or sys.executable
+        self._named = surroundings.python or sys.executable
         self._printed = ""
         self._reaped = False
-        # Private, and removed by the template at its end, or by us if it was killed.
+        # Private, and removed by the process at its end, or by us if it was killed.
         self._run_dir = Path(tempfile.mkdtemp(prefix="gc-warm-"))
+        self._log = self._run_dir / "fork_server.err"
         self._control, theirs = socket.socketpair()
-        settings: dict[str, Any] = {
-            "path": list(path),
+        settings = {
+            "path": surroundings.path,
             "run_dir": str(self._run_dir),
             "tasks_dir": str(self._run_dir / "tasks_working_dir"),
         }
         try:
-            with theirs:
-                made = python or make_python(self._run_dir / "python", packages)
-                inherited = {**endpoint_environment(self._run_dir), **variables_of(made)}
-                variables = {**inherited, **environment}
-                with above_standard(theirs.fileno()) as [control]:
-                    settings["control"] = control
-                    self._process = self._start(made, settings, variables)
+            with theirs, self._log.open("wb") as log:
+                python, environment = surroundings.make(self._run_dir)
+                self._process = start(
+                    *("fork_server", [theirs.fileno()], json.dumps(settings)),
+                    python=python,
+                    environment=environment,
+                    folder=self._run_dir,
+                    output=log,
+                )
         except BaseException:
             self._control.close()
             shutil.rmtree(self._run_dir, ignore_errors=True)
             raise
 
-    def _start(
-        self, python: str, settings: dict[str, Any], variables: dict[str, str]
-    ) -> subprocess.Popen[bytes]:
-        command = [python, str(Path(worker.__file__).resolve()), json.dumps(settings)]
-        try:
-            with self._log.open("wb") as log:
-                return subprocess.Popen(  # noqa: S603 - running the user's Python is the purpose
-                    command,
-                    cwd=self._run_dir,
-                    env=variables,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    pass_fds=[settings["control"]],
-                    umask=UMASK,
-                    start_new_session=True,  # so that Ctrl-C in a terminal does not reach workers
-                )
-        except OSError as error:
-            raise WorkerStartError(f"Cannot run {self._python!r} for workers: {error}.") from error
-
-    @property
-    def _log(self) -> Path:
-        return self._run_dir / "template.err"
-
-    def fork(self, number: int, environment: Mapping[str, str], output: Pipe) -> socket.socket:
+    def fork(self, number: int, environment: Mapping[str, str], output: Pipe) -> Channel:
         """Ask for one more worker, which prints into a pipe; return this side of its channel.
 
         Raises:
-            OSError: The template has gone, or there are no descriptors left.
+            OSError: The process has gone, or there are no descriptors left.
         """
         ours, theirs = socket.socketpair()
         with theirs:
@@ -118,15 +90,15 @@ class Template:
                 ours.close()
                 raise
         output.close_writer()
-        return ours
+        return Channel(ours)
 
-    def kill(self, number: int) -> None:
+    def kill_worker(self, number: int) -> None:
         """Have a worker killed that does not end by itself in about a second."""
-        with contextlib.suppress(OSError):  # the template has gone, and the worker with it
+        with contextlib.suppress(OSError):  # the process has gone, and the worker with it
             self._control.sendall(_line({"kill": number}))
 
-    def hang_up(self) -> None:
-        """Have the template end its workers and then itself; do not wait for it.
+    def close(self) -> None:
+        """Have it end its workers and then itself; do not wait for it.
 
         Takes no lock, so that finalizers may call it.
         """
@@ -135,7 +107,7 @@ class Template:
             self._control.shutdown(socket.SHUT_WR)
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """Yield what the template reports, until it ends."""
+        """Yield what it reports, until it ends."""
         received = b""
         with contextlib.suppress(ConnectionError):
             while data := self._control.recv(1 << 16):
@@ -145,44 +117,41 @@ class Template:
                     self.ready = self.ready or "ready" in event
                     yield event
 
-    def destroy(self) -> None:
-        """Kill the template's process group at once: itself, workers, what tasks left running."""
+    def kill(self) -> None:
+        """Kill its process group now: itself, workers, what tasks left running."""
         # Until it is reaped its number cannot be someone else's.
         with contextlib.suppress(OSError):
             if not self._reaped:
                 os.killpg(self._process.pid, signal.SIGKILL)
 
-    def bury(self) -> str:
-        """Clear up after the template has gone, and say how it ended."""
-        self.destroy()
+    def reap(self) -> str:
+        """Clear up after it has gone, and return how it ended."""
+        self.kill()
         self._reaped = True
         reason = describe_exit(self._process.wait())
         self._control.close()
-        self._printed = tail(self._log)
+        self._printed = _tail(self._log)
         shutil.rmtree(self._run_dir, ignore_errors=True)
         return reason
 
     def start_error(self, reason: str) -> WorkerStartError:
-        """Explain why no worker can be started."""
+        """Return why no worker can be started."""
         return WorkerStartError(
-            f"The interpreter for workers, {self._python}, {reason} before it could run tasks. "
+            f"The interpreter for workers, {self._named}, {reason} before it could run tasks. "
             "It needs globus-compute-endpoint: install it there with "
             "`pip install 'gc-warm[endpoint]'`, or name an interpreter that has it with "
             f"`worker_python=`. The end of what it printed:\n{self._printed}"
         )
 
-    def forget(self) -> None:
-        """Drop this process's copy of the connection, in a fork of the client."""
-        with contextlib.suppress(OSError):  # it was closed
-            os.close(self._control.detach())
+    def after_fork(self) -> None:
+        """Close this process's copy of the connection, in a fork of the client."""
+        self._control.close()
 
 
-def tail(path: Path) -> str:
+def _tail(path: Path) -> str:
     """Return the end of a text file, or nothing if there is none."""
     try:
-        with path.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - _STDERR_TAIL_BYTES))
-            return file.read().decode(errors="replace").strip()
+        return path.read_bytes()[-_TAIL_BYTES:].decode(errors="replace").strip()
     except OSError:
         return ""
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import os
 import platform
+import resource
 import signal
 import threading
 import uuid
@@ -13,110 +15,76 @@ from typing import TYPE_CHECKING, Any
 
 from gc_warm.errors import UsageError
 from gc_warm.errors.client import WorkerStartError
+from gc_warm.local.backend import Backend
 from gc_warm.local.failures import engine_error
-from gc_warm.local.living import end_with_interpreter
 from gc_warm.local.output import Display, Pipe
 from gc_warm.local.pool.dispatch import Dispatcher
-from gc_warm.local.pool.fork_server import Template
-from gc_warm.local.pool.handle import Member
-from gc_warm.local.pool.limits import BlockLimits
-from gc_warm.local.remote.worker import GRACE_SECONDS
+from gc_warm.local.pool.fork_server import ForkServerHandle
+from gc_warm.local.pool.worker import WorkerHandle
+from gc_warm.local.remote.channel import GRACE_SECONDS
 from gc_warm.local.surroundings.process import describe_exit
-from gc_warm.local.surroundings.python import find_python
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
 
-    from gc_warm.local.backend import Job
-    from gc_warm.local.delivery import Delivery
+    from gc_warm.local.submission import Task
+    from gc_warm.local.surroundings.options import Surroundings
 
 log = logging.getLogger(__name__)
 
 _FAILED_STARTS_ALLOWED = 3
-_PATIENCE_SECONDS = 3 * GRACE_SECONDS  # with a template that should be ending
+_PATIENCE_SECONDS = 3 * GRACE_SECONDS  # with a fork server that should be ending
 
 
-class WorkerPool:
-    """Worker processes that run one job after another, each on its main thread.
+class WorkerPool(Backend):
+    """Worker processes that run one task after another, each on its main thread.
 
-    All are forked from one template process. One thread listens to the template, and one to each
-    worker. A worker that dies is replaced, as is the template.
+    All are forked from one process, the fork server. One thread listens to it, and one to each
+    worker. A worker that dies is replaced, as is the fork server.
 
     Args:
         workers: How many.
-        python: The workers' interpreter; by default this one's packages, as an endpoint has them.
-        path: Folders that come first on the workers' ``sys.path``.
-        environment: What workers have in their environment besides `INHERITED_NAMES`.
-        packages: What they have of this Python nevertheless.
-        display: Gets what they print; by default it is shown.
-        max_retries: How often a job is tried again after its worker died.
+        surroundings: What they find around them.
+        max_retries: How often a task is tried again after its worker died.
 
     Raises:
-        WorkerStartError: `python` cannot be run. If it can, but cannot be a worker, the jobs are
-            refused with this error.
+        WorkerStartError: The workers' Python cannot be run. If it can, but cannot be a worker, the
+            tasks are refused with this error.
     """
 
-    def __init__(
-        self,
-        *,
-        workers: int,
-        python: str | os.PathLike[str] | None = None,
-        path: Sequence[str] = (),
-        environment: Mapping[str, str] | None = None,
-        packages: Sequence[str] = (),
-        display: Display | None = None,
-        max_retries: int = 0,
-    ) -> None:
-        self._dispatcher = Dispatcher(max_retries=max_retries)
+    def __init__(self, workers: int, surroundings: Surroundings, *, max_retries: int = 0) -> None:
+        super().__init__(max_retries=max_retries)
+        self._dispatcher = Dispatcher(self.delivery)
         self._lock = threading.Lock()
-        self._members: dict[int, Member] = {}
+        self._workers: dict[int, WorkerHandle] = {}
         self._vacant = set(range(workers))
-        self._hired = 0
+        self._numbers = itertools.count()
         self._failed_starts = 0
         self._stopping = False
         self._abandoned = False  # its end is no accident
-        self._owner = os.getpid()
-        self._display = Display(output=True) if display is None else display
+        self._surroundings = surroundings
+        self._display = surroundings.display or Display(output=True)
         self._threads: set[threading.Thread] = set()
         self._block = 0
-        self._limits = BlockLimits()
+        self._memory: int | None = None  # bytes of address space
+        self._walltime: float | None = None  # seconds
         self._up = threading.Condition(self._lock)
         self._seat = {
             "CORES": str(os.cpu_count()),
             "PARSL_WORKER_COUNT": str(workers),
             "PARSL_WORKER_POOL_ID": uuid.uuid4().hex[-12:],
         }
-        self._template_settings: dict[str, Any] = {
-            "python": find_python(python),
-            "path": path,
-            "environment": environment or {},
-            "packages": packages,
-        }
-        self._template = Template(**self._template_settings)
-        end_with_interpreter(self)
+        self._server = ForkServerHandle(surroundings)
+        self.end_with_interpreter()
         self._watcher = self._start_thread(self._watch, name="gc-warm-pool")
-        self._hire()
+        self._start_workers()
 
     @property
     def worker_pids(self) -> list[int]:
         """The process ids of the workers that are up, by rank."""
         with self._lock:
-            members = sorted(self._members.values(), key=lambda member: member.rank)
-        return [member.pid for member in members if member.up and member.pid is not None]
-
-    @property
-    def max_retries(self) -> int:
-        """How often a job is tried again after its worker died."""
-        return self._dispatcher.max_retries
-
-    @max_retries.setter
-    def max_retries(self, value: int) -> None:
-        self._dispatcher.max_retries = value
-
-    @property
-    def delivery(self) -> Delivery:
-        """How answers come to their jobs."""
-        return self._dispatcher.delivery
+            workers = sorted(self._workers.values(), key=lambda worker: worker.rank)
+        return [worker.pid for worker in workers if worker.up and worker.pid is not None]
 
     def refusal(self, resource_specification: dict[str, Any]) -> str | None:
         """Refuse what HTEX refuses: all but a priority, which matters to no queue here."""
@@ -129,82 +97,63 @@ class WorkerPool:
             " priority\nMPI programs need GlobusMPIEngine: LocalExecutor(endpoint_config=...).\n"
         )
 
-    def submit(self, job: Job) -> None:
-        """Run a job on the next worker that is idle.
+    def submit(self, task: Task) -> None:
+        """Run a task on the next worker that is idle.
 
         Raises:
             RuntimeError: The pool has ended.
         """
-        self._dispatcher.submit(job)
+        self._dispatcher.submit(task)
 
     def cancel_pending(self) -> None:
-        """Cancel the jobs that no worker has been given yet."""
+        """Cancel the tasks that no worker has been given yet."""
         self._dispatcher.cancel_pending()
-
-    def finish(self) -> None:
-        """Wait until all jobs are done, then end the workers and wait for that, too."""
-        try:
-            self._dispatcher.wait()
-        finally:  # at once when interrupted
-            self.stop()
-        self.join()
-        self._dispatcher.delivery.cancel_lost()
 
     def wait(self) -> None:
-        """Wait until all jobs of now are done."""
+        """Wait until all tasks of now are done."""
         self._dispatcher.wait()
 
-    def stop(self) -> None:
-        """End the workers, without waiting for it: SIGTERM, and SIGKILL about a second later.
+    def kill(self) -> None:
+        """End the workers now, without waiting for it."""
+        self._stopping = True
+        self._server.close()
 
-        Jobs that are running are lost, those that are pending are cancelled. It takes no lock, so
-        that it may be called by a finalizer.
-        """
-        if os.getpid() == self._owner:
-            self._stopping = True
-            self._template.hang_up()
-
-    def abandon(self) -> bool:
-        """Lose the jobs that run, and cancel the others; new workers take over."""
-        self._dispatcher.max_retries = 0
+    def lose_tasks(self) -> None:
+        """Lose the tasks that run, and cancel the others; new workers take over."""
+        self.max_retries = 0
         self._dispatcher.cancel_pending()
         self._abandoned = True
-        self._template.destroy()
-        return True
+        self._server.kill()
 
     def join(self, timeout: float | None = None) -> None:
-        """Wait until the stopped workers have ended and all is cleared up.
-
-        Args:
-            timeout: How long to wait for callbacks of futures, in seconds; None is for ever.
-        """
+        """Wait until the killed workers have ended and all is cleared up."""
         if threading.current_thread() is not self._watcher:
             self._watcher.join(_PATIENCE_SECONDS)
             if self._watcher.is_alive():
-                self._template.destroy()
+                self._server.kill()
         for thread in self._threads - {threading.current_thread()}:
             thread.join(timeout)
 
     def is_own_thread(self) -> bool:
-        """Return whether the caller is a callback of a job's future, and so must not wait."""
+        """Return whether the caller is a callback of a task's future, and so must not wait."""
         return threading.current_thread() in self._threads
 
-    def forget(self) -> None:
+    def after_fork(self) -> None:
         """Let go of everything, in a fork of the client: it all belongs to the parent."""
         self._lock = threading.Lock()  # another thread of the parent may have held it
         self._stopping = True
-        self._dispatcher.forget()
-        self._template.forget()
-        for member in self._members.values():
-            member.forget()
+        self._dispatcher.after_fork()
+        self._server.after_fork()
+        for worker in self._workers.values():
+            worker.after_fork()
 
     def renew(self) -> bool:
         """Replace each idle worker by a new one, which knows nothing of what the old one ran."""
-        for member in self._members_up():
-            if self._dispatcher.retire(member) and member.pid is not None:
-                member.up = False
-                self._signal(member.pid, signal.SIGTERM)
-                member.template.kill(member.number)
+        for worker in self._workers_up():
+            if self._dispatcher.retire(worker) and worker.pid is not None:
+                worker.up = False
+                self._signal(worker.pid, signal.SIGTERM)
+                worker.server.kill_worker(worker.number)
         return True
 
     def kill_worker(self, pid: int | None) -> int:
@@ -213,10 +162,10 @@ class WorkerPool:
         Raises:
             UsageError: No worker has this process id.
         """
-        members = self._wait_until_up()
+        workers = self._wait_until_up()
         if pid is None:
-            pid = min(members, key=lambda each: each.job is None).pid
-        if pid is None or pid not in [each.pid for each in members]:
+            pid = min(workers, key=lambda each: each.task is None).pid
+        if pid is None or pid not in [each.pid for each in workers]:
             raise UsageError(f"pid={pid} is none of the workers that are up.")
         self._signal(pid, signal.SIGKILL)
         return pid
@@ -224,158 +173,174 @@ class WorkerPool:
     def lose_block(self) -> None:
         """Kill all workers at once, and the process that they were forked from."""
         self._wait_until_up()
-        self._template.destroy()
+        self._server.kill()
 
     def set_walltime(self, seconds: float | None) -> None:
         """End each block so long after it has begun, or from now on: SIGTERM, then SIGKILL."""
-        self._limits.walltime = seconds
-        self._limits.start_clock(self._template)
+        self._walltime = seconds
+        self._start_clock()
 
     def set_memory_limit(self, limit: int | None) -> None:
         """Limit the address space of each worker, present and future."""
-        self._limits.memory = limit
-        for member in self._members_up():
-            self._limits.impose(member)
+        self._memory = limit
+        for worker in self._workers_up():
+            self._limit_memory(worker)
 
-    def _wait_until_up(self) -> list[Member]:
+    def _limit_memory(self, worker: WorkerHandle) -> None:
+        """Limit a worker's memory, or lift the limit."""
+        if worker.pid is None or (self._memory is None and not worker.limited):
+            return
+        worker.limited = True
+        soft = resource.RLIM_INFINITY if self._memory is None else self._memory
+        with contextlib.suppress(ProcessLookupError):
+            _, hard = resource.prlimit(worker.pid, resource.RLIMIT_AS)
+            resource.prlimit(worker.pid, resource.RLIMIT_AS, (soft, hard))
+
+    def _start_clock(self) -> None:
+        """End the block when the walltime is over, unless by then there is none."""
+
+        def end(server: ForkServerHandle) -> None:
+            if self._walltime is not None and not server.dead:
+                server.close()
+
+        if self._walltime is not None and not self._server.ending:
+            clock = threading.Timer(self._walltime, end, [self._server])
+            clock.daemon = True
+            clock.start()
+
+    def _wait_until_up(self) -> list[WorkerHandle]:
         """Wait until at least one worker is up; return those that are."""
         with self._up:
-            while not (up := [each for each in self._members.values() if each.up]):
+            while not (up := [each for each in self._workers.values() if each.up]):
                 if self._stopping:
                     raise UsageError("There are no workers: they have been stopped.")
                 self._up.wait(_PATIENCE_SECONDS)
         return up
 
-    def _members_up(self) -> list[Member]:
+    def _workers_up(self) -> list[WorkerHandle]:
         with self._lock:
-            return [each for each in self._members.values() if each.pid is not None]
+            return [each for each in self._workers.values() if each.pid is not None]
 
     @staticmethod
     def _signal(pid: int, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
 
-    def _hire(self) -> None:
+    def _start_workers(self) -> None:
         """Start a worker for each vacant place."""
-        hired: list[Member] = []
+        started: list[WorkerHandle] = []
         error: OSError | None = None
         with self._lock:
-            if not self._stopping and not self._template.dead:
-                error = self._fork_into(hired)
-        for member in hired:
-            self._start_thread(self._serve, member, name=f"gc-warm-worker-{member.rank}")
-        # If the template is dying, they are started when there is a new one.
+            if not self._stopping and not self._server.dead:
+                try:
+                    for rank in sorted(self._vacant):
+                        started.append(self._fork(rank))  # noqa: PERF401 - some of them, at least
+                except OSError as caught:
+                    error = caught
+        for worker in started:
+            self._start_thread(self._serve, worker, name=f"gc-warm-worker-{worker.rank}")
+        # If the fork server is dying, they are started when there is a new one.
         if error is not None and not isinstance(error, ConnectionError):
             log.warning("cannot start a worker: %s", error)
-            if not self._members:
+            if not self._workers:
                 self._give_up(WorkerStartError(f"Cannot start a worker: {error}."))
 
-    def _fork_into(self, hired: list[Member]) -> OSError | None:
-        """Add new members to the list; return what keeps the remaining places vacant."""
-        for rank in sorted(self._vacant):
-            place = {
-                "JOBNAME": f"parsl.GlobusComputeEngine-HighThroughputExecutor.block-{self._block}",
-                "PARSL_WORKER_BLOCK_ID": str(self._block),
-                "PARSL_WORKER_RANK": str(rank),
-            }
-            seat = {**self._seat, **place}
-            try:
-                member = self._fork(rank, seat)
-            except OSError as error:
-                return error
-            hired.append(member)
-            self._members[self._hired] = member
-            self._vacant.discard(rank)
-            self._hired += 1
-        return None
-
-    def _fork(self, rank: int, seat: dict[str, str]) -> Member:
-        output = Pipe(self._display, "worker")
+    def _fork(self, rank: int) -> WorkerHandle:
+        """Fork a worker into a place."""
+        place = {
+            "JOBNAME": f"parsl.GlobusComputeEngine-HighThroughputExecutor.block-{self._block}",
+            "PARSL_WORKER_BLOCK_ID": str(self._block),
+            "PARSL_WORKER_RANK": str(rank),
+        }
+        number, output = next(self._numbers), Pipe(self._display, "worker")
         try:
-            channel = self._template.fork(self._hired, seat, output)
+            channel = self._server.fork(number, {**self._seat, **place}, output)
         except BaseException:
             output.close()
             raise
-        return Member(self._hired, rank, template=self._template, channel=channel, output=output)
+        worker = WorkerHandle(number, rank, server=self._server, channel=channel, output=output)
+        self._workers[number] = worker
+        self._vacant.discard(rank)
+        return worker
 
-    def _serve(self, member: Member) -> None:
-        """Be the thread that listens to a worker."""
-        if member.greet():
+    def _serve(self, worker: WorkerHandle) -> None:
+        """Listen to a worker, in a thread of its own."""
+        if worker.greet():
             self._failed_starts = 0
-            self._limits.impose(member)
-            self._dispatcher.join(member)
+            self._limit_memory(worker)
+            self._dispatcher.join(worker)
             with self._up:
-                member.up = True  # and running a job, if one was waiting
+                worker.up = True  # and running a task, if one was waiting
                 self._up.notify_all()
-            while (frame := member.receive()) is not None:
-                self._dispatcher.finish(member, frame)
+            while (frame := worker.receive()) is not None:
+                self._dispatcher.finish(worker, frame)
                 del frame  # or it would be kept until the next comes
-        self._replace(member)
+        self._replace(worker)
 
-    def _replace(self, member: Member) -> None:
-        loss = member.bury()
+    def _replace(self, worker: WorkerHandle) -> None:
+        loss = worker.wait()
         with self._lock:
-            del self._members[member.number]
-            self._vacant.add(member.rank)
-            if member.pid is None and not member.template.dead:
+            del self._workers[worker.number]
+            self._vacant.add(worker.rank)
+            if worker.pid is None and not worker.server.dead:
                 self._failed_starts += 1
         if self._failed_starts < _FAILED_STARTS_ALLOWED:
-            self._hire()
+            self._start_workers()
         else:
-            self._give_up(member.start_error())
-        self._dispatcher.leave(member, loss)
+            self._give_up(worker.start_error())
+        self._dispatcher.leave(worker, loss, self.max_retries)
 
     def _give_up(self, error: WorkerStartError) -> None:
         """Stop trying to start workers, and say so to all who wait for one."""
-        self.stop()
+        self.kill()
         self._dispatcher.close(error)
 
     def _watch(self) -> None:
-        """Be the thread that listens to the template, and replaces it should it die."""
-        template: Template | None = self._template
-        while template is not None:
-            for event in template.events():
+        """Listen to the fork server, in a thread of its own, and replace it should it die."""
+        server: ForkServerHandle | None = self._server
+        while server is not None:
+            for event in server.events():
                 if "exit" in event:
                     self._note_exit(**event["exit"])
                 else:
                     _note_python(event["ready"]["python"])
-            template = self._replace_template(template, template.bury())
+            server = self._replace_server(server, server.reap())
         self._dispatcher.close()
 
     def _note_exit(self, *, worker: int, pid: int, status: int, error: str = "") -> None:
         reason = f"could not be forked: {error}" if error else describe_exit(status)
         log.debug("worker %s, process %s, %s", worker, pid, reason)
-        self._members[worker].mark_ended(reason)
+        self._workers[worker].mark_ended(reason)
 
-    def _replace_template(self, template: Template, reason: str) -> Template | None:
+    def _replace_server(self, server: ForkServerHandle, reason: str) -> ForkServerHandle | None:
         with self._lock:
-            template.dead = True
-            orphans = list(self._members.values())
-        for member in orphans:
-            member.mark_ended(f"ended with its parent process, which {reason}")
+            server.dead = True
+            orphans = list(self._workers.values())
+        for worker in orphans:
+            worker.mark_ended(f"ended with its parent process, which {reason}")
         if self._stopping:
             return None
-        if not template.ready:
-            self._give_up(template.start_error(reason))
+        if not server.ready:
+            self._give_up(server.start_error(reason))
             return None
         level = logging.DEBUG if self._abandoned else logging.WARNING
         self._abandoned = False
         log.log(level, "the process that workers are forked from %s; starting another", reason)
-        return self._start_template()
+        return self._start_server()
 
-    def _start_template(self) -> Template | None:
+    def _start_server(self) -> ForkServerHandle | None:
         try:
-            template = Template(**self._template_settings)
+            server = ForkServerHandle(self._surroundings)
         except WorkerStartError as error:
             self._give_up(error)
             return None
-        self._template = template
+        self._server = server
         self._block += 1
-        self._limits.start_clock(template)
+        self._start_clock()
         if self._stopping:  # since we looked
-            template.hang_up()
-        self._hire()
-        return template
+            server.close()
+        self._start_workers()
+        return server
 
     def _start_thread(self, target: Callable[..., None], *args: Any, name: str) -> threading.Thread:
         def run() -> None:

@@ -1,1 +1,1 @@
-"""What runs in other processes, started by path: imports nothing of ours."""
+"""What runs in other processes: started by path, it imports nothing of ours but itself."""

@@ -1,37 +1,32 @@
 """What plays the user endpoint process: it starts the engine of a config, and feeds it tasks.
 
-Like worker.py it is run by its path, because its interpreter may have no gc-warm, and needs only
-the standard library and ``globus_compute_endpoint``.
+It needs only the standard library and ``globus_compute_endpoint``.
 """
 
 from __future__ import annotations
 
-import os
-import sys
-
-if __name__ == "__main__" and sys.path[0] == os.path.dirname(os.path.abspath(__file__)):  # noqa: PTH100, PTH120
-    del sys.path[0]  # Python puts a script's folder there; a task must not find our modules in it
-
 import contextlib
-import ctypes
 import importlib.util
 import json
+import os
 import pathlib
 import pwd
 import queue
+import shutil
 import signal
 import socket
-import struct
 import subprocess
+import sys
 import threading
 import time
 import traceback
-import types
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from . import on_this_machine
+from .channel import FAILURE, GRACE_SECONDS, Channel, split_request
+from .process import adopt_orphans, begin, silence_endpoint
+from .watcher import RUN_DIR_NAME
 
 TASK, KILL, QUIT = b"T", b"K", b"Q"
 """First bytes of the frames that the client sends: a task, a fault, and the end."""
@@ -39,36 +34,11 @@ TASK, KILL, QUIT = b"T", b"K", b"Q"
 RESULT, EVENT = b"R", b"E"
 """First bytes of those that it gets: a result, after its task's id, or news of the engine."""
 
-GRACE_SECONDS = 1.0
 BLOCK_SECONDS = 60.0
 LOOK_SECONDS = 0.1
 ORDERLY_SECONDS = 12.0
 
-_SIZE = struct.Struct("!Q")
-_PR_SET_CHILD_SUBREAPER = 36
-
-
-class Channel:
-    """Frames to and from the client."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
-        self._lock = threading.Lock()
-
-    def send(self, *parts: bytes) -> None:
-        """Send one frame; from any thread."""
-        frame = b"".join(parts)
-        with self._lock, contextlib.suppress(OSError):  # the client may have gone
-            self._connection.sendall(_SIZE.pack(len(frame)) + frame)
-
-    def frames(self) -> Iterator[bytes]:
-        """Yield the frames that come, until the client has gone."""
-        with self._connection.makefile("rb") as stream, contextlib.suppress(OSError):
-            while len(head := stream.read(_SIZE.size)) == _SIZE.size:
-                (size,) = _SIZE.unpack(head)
-                if len(frame := stream.read(size)) != size:
-                    return
-                yield frame
+_MAIN = str(pathlib.Path(__file__).with_name("__main__.py"))
 
 
 def run_command(name: str, command: str | None) -> None:
@@ -83,32 +53,33 @@ def run_command(name: str, command: str | None) -> None:
             raise RuntimeError(f"{name} exited with status {ended.returncode}:\n{ended.stderr}")
 
 
-class Host:
+class EngineHost:
     """Starts an engine, gives it tasks, and ends it with the client."""
 
-    def __init__(self, settings: dict[str, Any], channel: Channel, frames: Iterator[bytes]) -> None:
+    def __init__(self, settings: dict[str, Any], channel: Channel) -> None:
         self._settings = settings
         self._channel = channel
-        self._frames = frames
         self._inbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._orderly = False
         self._config: Any = None
-        self._split_request = _load("worker").split_request
 
     def run(self) -> None:
-        """Do all this."""
+        """Start the engine, and do what the client says until it has gone."""
         threading.Thread(target=self._read, daemon=True).start()
         try:
             self._start()
         except BaseException as error:  # noqa: BLE001 - the endpoint's code also exits
-            self._channel.send(EVENT, json.dumps(describe(error)).encode())
+            self._report(describe(error))
             return
-        self._channel.send(EVENT, json.dumps({"ready": os.getpid()}).encode())
+        self._report({"ready": os.getpid()})
         while (frame := self._inbox.get()) is not None:
             if frame[:1] == TASK:
                 self._submit(frame[1:])
             else:
-                self._channel.send(EVENT, json.dumps(self._kill(json.loads(frame[1:]))).encode())
+                self._report(self._kill(json.loads(frame[1:])))
+
+    def _report(self, event: dict[str, Any]) -> None:
+        self._channel.send(EVENT, json.dumps(event).encode())
 
     def _kill(self, pid: int | None) -> dict[str, Any]:
         """Kill one of the engine's processes, or those of its blocks; say which, or why not."""
@@ -122,7 +93,7 @@ class Host:
         return {"killed": kill(pid)}
 
     def _read(self) -> None:
-        for frame in self._frames:
+        while (frame := self._channel.receive()) is not None:
             if frame[:1] == QUIT:
                 self._orderly = True
                 self._inbox.put(None)
@@ -130,18 +101,18 @@ class Host:
             self._inbox.put(frame)
         # The client is gone, so all must be gone soon, whatever the main thread is doing.
         end_descendants(but=self._settings["watcher"])
-        remove_tree(self._settings["run_dir"])
+        shutil.rmtree(self._settings["run_dir"], ignore_errors=True)
         os._exit(0)
 
     def _start(self) -> None:
-        self._config = _load("on_this_machine").load(_load("../../endpoint_config"), self._settings)
+        self._config = on_this_machine.load(_endpoint_config(), self._settings)
         run_command("endpoint_setup", self._config.endpoint_setup)
         self._config.engine.start(endpoint_id=uuid.uuid4(), run_dir=self._settings["run_dir"])
 
     def _submit(self, frame: bytes) -> None:
         from globus_compute_endpoint.engines.base import GCFuture
 
-        task_id, endpoint_id, options, body = self._split_request(frame)
+        task_id, endpoint_id, options, body = split_request(frame)
         engine, future = self._config.engine, GCFuture(gc_task_id=task_id)
         engine.endpoint_id = endpoint_id
         future.add_done_callback(self._finish)
@@ -160,7 +131,7 @@ class Host:
         if error is None:
             packed = future.result()
         else:
-            packed = b"!" + "".join(traceback.format_exception(error)).encode()
+            packed = FAILURE + "".join(traceback.format_exception(error)).encode()
         self._channel.send(RESULT, future.gc_task_id.bytes, packed)
 
     def end(self) -> None:
@@ -230,24 +201,11 @@ def end_descendants(*, but: int) -> None:
         psutil.wait_procs(family, timeout=GRACE_SECONDS)
 
 
-def remove_tree(path: str) -> None:
-    """Remove a folder."""
-    import shutil
-
-    shutil.rmtree(path, ignore_errors=True)
-
-
-def _load(name: str) -> types.ModuleType:
-    """Import a module by its path from here, under a name that no task asks for."""
-    ours = f"_gc_warm_local_{pathlib.Path(name).name}"
-    if ours in sys.modules:
-        return sys.modules[ours]
-    path = pathlib.Path(__file__).parent / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(ours, path)
-    assert spec is not None
-    assert spec.loader is not None
+def _endpoint_config() -> Any:
+    """Load ``gc_warm.endpoint_config`` by its path, for want of gc-warm."""
+    path = pathlib.Path(__file__).parents[2] / "endpoint_config.py"
+    spec: Any = importlib.util.spec_from_file_location(f"{__package__}.endpoint_config", path)
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look there
     spec.loader.exec_module(module)
     return module
 
@@ -258,11 +216,10 @@ def start_watcher(run_dir: str, lifeline: int) -> int:
     The client, which kills all others when this one has ended, must not take it for one of them:
     if the client is killed, too, in the middle of that, the watcher does the rest.
     """
-    watcher = _load("watcher")
     settings = {"run_dir": run_dir, "host": os.getpid(), "lifeline": lifeline}
     process = subprocess.Popen(  # noqa: S603
-        [sys.executable, "-I", "-S", str(watcher.__file__), json.dumps(settings)],
-        env={name: value for name, value in os.environ.items() if name != watcher.RUN_DIR_NAME},
+        [sys.executable, "-I", "-S", _MAIN, "watcher", json.dumps(settings)],
+        env={name: value for name, value in os.environ.items() if name != RUN_DIR_NAME},
         pass_fds=[lifeline],
         start_new_session=True,
     )
@@ -270,35 +227,21 @@ def start_watcher(run_dir: str, lifeline: int) -> int:
     return process.pid
 
 
-def _adopt_orphans() -> None:
-    """Become the parent of processes that their own parent leaves, so as to find all of them."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
-
-
 def main() -> None:
     """Be the user endpoint process."""
-    descriptor, lifeline = map(int, sys.argv[1:])
-    del sys.argv[1:]
+    descriptor, lifeline = map(int, begin())
     connection = socket.socket(fileno=descriptor)
     connection.set_inheritable(False)
     channel = Channel(connection)
-    frames = channel.frames()
-    if (first := next(frames, None)) is None:
+    if (first := channel.receive()) is None:
         return  # the client has gone already
     settings = json.loads(first)
-    sys.modules["__main__"] = types.ModuleType("__main__")  # as workers do
-    _load("worker").reset_signals()
-    _load("worker").silence_endpoint()
+    silence_endpoint()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings["watcher"] = start_watcher(settings["run_dir"], lifeline)
-    _adopt_orphans()
-    host = Host(settings, channel, frames)
+    adopt_orphans()
+    host = EngineHost(settings, channel)
     try:
         host.run()
     finally:
         host.end()
-
-
-if __name__ == "__main__":
-    main()

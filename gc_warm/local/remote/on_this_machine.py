@@ -1,6 +1,6 @@
 """What a config needs so that its engine can run on this machine.
 
-As host.py, which loads it by its path, it imports nothing of ours.
+The module ``gc_warm.endpoint_config`` is handed to it, for there may be no gc-warm to import.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def load(reading: Any, settings: dict[str, Any]) -> Any:
     """Return the config, rendered, validated and built by the endpoint's own code.
 
     Args:
-        reading: The module ``gc_warm.endpoint_config``.
+        reading: That module.
         settings: Where it is, and what it is rendered with.
 
     Raises:

@@ -88,7 +88,8 @@ def _wait_for_end(host: int) -> None:
         time.sleep(_LOOK_SECONDS)
 
 
-if __name__ == "__main__":
-    for _number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(_number, signal.SIG_IGN)
+def main() -> None:
+    """Be the watcher."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     watch(**json.loads(sys.argv[1]))

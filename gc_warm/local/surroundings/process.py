@@ -1,4 +1,4 @@
-"""How programs are started, and how they ended."""
+"""How a process of ours is started, and how it ended."""
 
 from __future__ import annotations
 
@@ -6,26 +6,67 @@ import contextlib
 import fcntl
 import os
 import signal
-from typing import TYPE_CHECKING
+import subprocess
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from gc_warm.errors.client import WorkerStartError
+from gc_warm.local import remote
+from gc_warm.local.surroundings.environment import UMASK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
+_MAIN = str(Path(remote.__file__).with_name("__main__.py").resolve())
 _FIRST = 3
 
 
+def start(
+    module: str,
+    descriptors: Sequence[int],
+    *arguments: str,
+    python: str,
+    environment: Mapping[str, str],
+    folder: Path,
+    output: int | IO[bytes],
+) -> subprocess.Popen[bytes]:
+    """Start one of the modules of `gc_warm.local.remote`.
+
+    Args:
+        module: Its name.
+        descriptors: What it inherits; its first arguments are their numbers there.
+        arguments: Its other arguments.
+        python: The interpreter.
+        environment: All of its environment.
+        folder: Its working directory.
+        output: What it prints to.
+
+    Raises:
+        WorkerStartError: `python` cannot be run.
+    """
+    with _above_standard(*descriptors) as inherited:
+        try:
+            return subprocess.Popen(  # noqa: S603 - running the user's Python is the purpose
+                [python, _MAIN, module, *map(str, inherited), *arguments],
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=inherited,
+                umask=UMASK,
+                start_new_session=True,  # so that Ctrl-C in a terminal does not reach workers
+            )
+        except OSError as error:
+            raise WorkerStartError(f"Cannot run {python!r} for workers: {error}.") from error
+
+
 @contextlib.contextmanager
-def above_standard(*descriptors: int) -> Iterator[list[int]]:
+def _above_standard(*descriptors: int) -> Iterator[list[int]]:
     """Lend copies of descriptors that no standard stream will take the place of.
 
     Where standard streams are closed, whatever is opened next gets their numbers; and a program
     that is started with it would find its own standard streams there.
-
-    Args:
-        descriptors: What to copy.
-
-    Yields:
-        The copies, which programs inherit only if they are named.
     """
     copies: list[int] = []
     try:
@@ -38,7 +79,7 @@ def above_standard(*descriptors: int) -> Iterator[list[int]]:
 
 
 def describe_exit(code: int) -> str:
-    """Say how a process ended, given its exit code as `subprocess` has it."""
+    """Return how a process ended, given its exit code as `subprocess` has it."""
     if code >= 0:
         return f"exited with status {code}"
     try:

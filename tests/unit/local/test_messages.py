@@ -12,20 +12,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gc_warm.local import messages
-from gc_warm.local.remote.worker import split_request
+from gc_warm.local.remote.channel import split_request
+from gc_warm.local.submission import TaskRequest
 
 
 def run(tmp_path, function, *args):
     """Pack a task as for a worker, and run it here."""
     serializer = ComputeSerializer()
-    request = messages.pack_request(
+    request = TaskRequest(
         task_id=uuid.uuid4(),
         endpoint_id=uuid.uuid4(),
         code=messages.serialize_function(serializer, function),
         arguments=messages.serialize_arguments(serializer, args, {}),
         result_serializers=["globus_compute_sdk.serialize.JSONData"],
     )
-    task_id, endpoint_id, options, body = split_request(request)
+    task_id, endpoint_id, options, body = split_request(request.pack())
     return execute_task(body, task_id, endpoint_id, run_dir=tmp_path, **options)
 
 

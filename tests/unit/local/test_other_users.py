@@ -49,7 +49,7 @@ def test_user_endpoint_config_is_in_no_arguments_and_no_environment(make_executo
     executor = make_executor(endpoint_config=tmp_path, user_endpoint_config={"token": SECRET})
     executor.submit(os.getpid).result()
     shown = [f"{each.cmdline()} {each.environ()}" for each in family()]
-    assert [text for text in shown if "host.py" in text] != []
+    assert [text for text in shown if "'host'" in text] != []
     assert [text for text in shown if SECRET in text] == []
 
 

@@ -44,10 +44,11 @@ def test_client_of_another_executor(executor, make_executor, tasks):
 
 def test_executor_that_turns_to_the_endpoint_of_another(make_executor, tasks):
     ours, theirs = make_executor(workers=1), make_executor(workers=1)
+    home = ours.endpoint_id
     own, pid = (each.submit(tasks.where).result()["pid"] for each in (ours, theirs))
     ours.endpoint_id = theirs.endpoint_id
     assert pid == ours.submit(tasks.where).result()["pid"]
-    ours.endpoint_id = ours.home_id
+    ours.endpoint_id = home
     assert own == ours.submit(tasks.where).result()["pid"]
 
 

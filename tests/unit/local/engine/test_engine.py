@@ -325,7 +325,7 @@ def lose(endpoint):
             folder = Path(psutil.Process(worker).environ()["GC_WARM_RUN_DIR"])
             family = orphans(str(folder))
             deadline = time.monotonic() + 2
-            harm(client, next(each for each in family if "host.py" in " ".join(each.cmdline())))
+            harm(client, next(each for each in family if "host" in each.cmdline()))
             _, left = psutil.wait_procs(family, timeout=deadline - time.monotonic())
             while folder.exists() and time.monotonic() < deadline:
                 time.sleep(0.01)

@@ -1,17 +1,14 @@
 """What a worker finds around it: nothing of its client's, and what it was given."""
 
 import os
-import socket
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 from globus_compute_sdk.errors import TaskExecutionFailed
 
 from gc_warm.local.executor import LocalExecutor
-from gc_warm.local.remote.worker import read_frame, write_frame
 from gc_warm.local.surroundings.environment import INHERITED_NAMES, endpoint_environment
 
 # Clean
@@ -138,45 +135,6 @@ def test_worker_python_by_name(monkeypatch, tasks, endpoint_python):
     monkeypatch.setenv("PATH", str(endpoint_python.parent), prepend=os.pathsep)
     with LocalExecutor(workers=1, worker_python="python") as executor:
         assert str(endpoint_python) == executor.submit(tasks.surroundings).result()["python"]
-
-
-# Frames
-
-
-@pytest.fixture
-def channel():
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        yield ours, theirs
-
-
-@pytest.mark.parametrize("size", [0, 1, 1000, 65_527, 65_528, 65_529, 65_536, 5_000_000])
-def test_frame(channel, size):
-    ours, theirs = channel
-    frame = os.urandom(size)
-    sender = threading.Thread(target=write_frame, args=(ours, frame))
-    sender.start()
-    assert frame == read_frame(theirs)
-    sender.join()
-
-
-def test_frame_in_pieces(channel):
-    ours, theirs = channel
-    received = []
-    reader = threading.Thread(target=lambda: received.append(read_frame(theirs)))
-    reader.start()
-    for byte in b"\0\0\0\0\0\0\0\5hello":
-        ours.send(bytes([byte]))
-    reader.join()
-    assert received == [b"hello"]
-
-
-@pytest.mark.parametrize("sent", [b"", b"\0\0", b"\0\0\0\0\0\0\0\5hell"])
-def test_no_frame_when_the_other_side_has_gone(channel, sent):
-    ours, theirs = channel
-    ours.sendall(sent)
-    ours.close()
-    assert read_frame(theirs) is None
 
 
 # The client's own standard streams

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import select
 import socket
 import threading
 from typing import TYPE_CHECKING
 
 from gc_warm.errors.client import WorkerLostError, WorkerStartError
-from gc_warm.local.backend import Loss
-from gc_warm.local.remote.worker import read_frame, write_frame
+from gc_warm.local.failures import Loss
 
 if TYPE_CHECKING:
-    from gc_warm.local.backend import Job
     from gc_warm.local.output import Pipe
-    from gc_warm.local.pool.fork_server import Template
+    from gc_warm.local.pool.fork_server import ForkServerHandle
+    from gc_warm.local.remote.channel import Channel
+    from gc_warm.local.submission import Task
 
 
-class Member:
-    """A worker process of a pool, from the request to fork it until it is buried.
+class WorkerHandle:
+    """A worker process of a pool, from the request to fork it until its end is known.
 
     Args:
         number: Tells it from all other workers of the pool, also from former ones.
         rank: Its place in the pool, which it inherits from the worker that it replaces.
-        template: The process that it is a child of.
+        server: The process that it is a child of.
         channel: This side of its channel.
         output: What it prints into.
 
@@ -35,13 +33,13 @@ class Member:
     """
 
     def __init__(
-        self, number: int, rank: int, *, template: Template, channel: socket.socket, output: Pipe
+        self, number: int, rank: int, *, server: ForkServerHandle, channel: Channel, output: Pipe
     ) -> None:
         self.number = number
         self.rank = rank
-        self.template = template
+        self.server = server
         self.pid: int | None = None
-        self.job: Job | None = None
+        self.task: Task | None = None
         self.limited = False
         self.up = False
         self.printed = ""
@@ -55,7 +53,7 @@ class Member:
 
     def greet(self) -> bool:
         """Wait until the worker is up; return whether it came up."""
-        frame = read_frame(self._channel)
+        frame = self._channel.receive()
         if frame is not None:
             self.pid = json.loads(frame)["pid"]
             self._output.lines.source = f"worker {self.pid}"
@@ -66,17 +64,13 @@ class Member:
 
         A worker that did not get all of a request has not begun with it.
         """
-        try:
-            write_frame(self._channel, request)
-        except OSError:
-            return False
-        return True
+        return self._channel.send(request)
 
     def receive(self) -> bytes | None:
         """Wait for the answer, and meanwhile take what is printed; return None at its end."""
         while self._channel.fileno() not in (ready := {number for number, _ in self._poll.poll()}):
             self._take_output(ready)
-        frame = read_frame(self._channel)
+        frame = self._channel.receive()
         if frame is not None:  # all that the task printed came before its answer
             self._output.take()
             self.printed = self._output.lines.end()
@@ -94,30 +88,27 @@ class Member:
         if not self._ended.is_set():
             self._reason = reason
             self._ended.set()
-            with contextlib.suppress(OSError):
-                self._channel.shutdown(socket.SHUT_RD)
+            self._channel.shut(socket.SHUT_RD)
 
-    def bury(self) -> Loss:
-        """Wait until the process has ended, drop the channel, and say how it ended."""
-        self.template.kill(self.number)  # it may have closed its channel and live on
+    def wait(self) -> Loss:
+        """Wait until the process has ended, close the channel, and return how it ended."""
+        self.server.kill_worker(self.number)  # it may have closed its channel and live on
         self._ended.wait()
         self._channel.close()
         self._output.take()
         self.printed = self._output.lines.end()
         self._output.close()
         error = WorkerLostError(self.pid or 0, self._reason, self.printed)
-        return Loss(error, self.rank, whole_block=self.template.dead or self.template.ending)
+        return Loss(error, self.rank, whole_block=self.server.dead or self.server.ending)
 
     def start_error(self) -> WorkerStartError:
-        """Say why it never came up."""
+        """Return why it never came up."""
         return WorkerStartError(
             f"Worker processes die as soon as they start; the last one {self._reason}. The end of "
             f"what it printed:\n{self.printed}"
         )
 
-    def forget(self) -> None:
-        """Drop this process's copy of the channel, in a fork of the client."""
-        with contextlib.suppress(OSError):
-            os.close(self._channel.detach())
-        with contextlib.suppress(OSError):
-            self._output.close()
+    def after_fork(self) -> None:
+        """Close this process's copies, in a fork of the client."""
+        self._channel.close()
+        self._output.close()
