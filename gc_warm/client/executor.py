@@ -18,8 +18,8 @@ from gc_warm.client.calls.pace import Pace
 from gc_warm.client.calls.progress import watcher
 from gc_warm.client.calls.receipts import Accounts, Sent
 from gc_warm.client.calls.records import Ledger
-from gc_warm.client.calls.run import Plan, Results, Run, require
-from gc_warm.client.calls.target import Target
+from gc_warm.client.calls.run import Plan, Results, Run
+from gc_warm.client.calls.target import Target, require
 from gc_warm.client.calls.visits import Visit, Visits, require_count
 from gc_warm.client.report.report import Report
 from gc_warm.errors import UsageError
@@ -175,7 +175,10 @@ class WarmExecutor(concurrent.futures.Executor):
             plan,
             Order(_calls(iterables), lambda args: self._target.pack(args, {}), key_of(fn, key)),
             self._target,
-            Pace(None if chunksize == "auto" else chunksize, self._lanes),
+            Pace(
+                None if chunksize == "auto" else chunksize,
+                lambda: self._target.lanes or self._accounts.known,
+            ),
             self._accounts,
             watcher(sendable.name, plan.length, progress),
         )
@@ -197,9 +200,6 @@ class WarmExecutor(concurrent.futures.Executor):
             options: As those of `map`.
         """
         return self.map(fn, _Spread(iterable), **options)
-
-    def _lanes(self) -> int | None:
-        return self._target.lanes or self._accounts.known
 
     # Every worker
 

@@ -1,8 +1,8 @@
 """A file of JSON lines through a function into another file, as often as it takes.
 
 Beside ``results.jsonl`` stand, while it runs, ``results.jsonl.part``, which has what this run has
-done so far, and at its end, if there are any, ``results.errors.jsonl``. All are in the order of the
-input's lines, so that they can be merged without being held in memory.
+done so far, and at its end, if there are any, ``results.errors.jsonl``. Results are in the order of
+the input's lines, so that they can be merged without being held in memory.
 """
 
 from __future__ import annotations
@@ -130,7 +130,6 @@ class LinesFile:
         self._check_errors()
         summary = Summary(dropped=self._count_stale())
         self._fold()
-        under_way: deque[tuple[Line, str | None]] = deque()
         failed = self.errors.with_name(f"{self.errors.name}.part")
         try:
             with (
@@ -138,19 +137,7 @@ class LinesFile:
                 self._part.open("w", buffering=1, encoding="utf-8") as part,
                 failed.open("w", buffering=1, encoding="utf-8") as errors,
             ):
-
-                def values() -> Iterator[Any]:
-                    for line in self._missing(summary):
-                        value, problem = _parse(line.text, spread=self._spread)
-                        under_way.append((line, problem))
-                        if problem is None:
-                            yield value
-
-                for result in call(values()):
-                    _write_unreadable(under_way, errors, summary)
-                    line, _ = under_way.popleft()
-                    self._write(line, result, part, errors, summary)
-                _write_unreadable(under_way, errors, summary)
+                self._call(call, part, errors, summary)
         finally:
             self._fold()
             if failed.stat().st_size:
@@ -160,21 +147,57 @@ class LinesFile:
                 self.errors.unlink(missing_ok=True)
         return summary
 
-    def _write(
-        self, line: Line, result: Any, part: IO[str], errors: IO[str], summary: Summary
+    def _call(
+        self,
+        call: Callable[[Iterator[Any]], Iterable[Any]],
+        part: IO[str],
+        errors: IO[str],
+        summary: Summary,
     ) -> None:
-        if isinstance(result, BaseException):
-            text = f"{type(result).__name__}: {result}"
-            _fail(line, text, str(result.__cause__ or ""), errors, summary)
-            return
-        record = {"line": line.number, "input": line.digest, "function": self._function}
+        under_way: deque[Line] = deque()
+
+        def fail(line: Line, error: str, cause: object = None) -> None:
+            errors.write(_failure(line, error, cause))
+            summary.failed += 1
+
+        def values() -> Iterator[Any]:
+            for line in self._missing(summary):
+                try:
+                    value = self._parse(line.text)
+                except ValueError as error:  # noqa: PERF203 - each line has its own
+                    fail(line, str(error))
+                else:
+                    under_way.append(line)
+                    yield value
+
+        for result in call(values()):
+            line = under_way.popleft()
+            if isinstance(result, BaseException):
+                fail(line, f"{type(result).__name__}: {result}", result.__cause__)
+                continue
+            try:
+                part.write(self._text(line, result))
+                summary.done += 1
+            except (TypeError, ValueError, RecursionError) as error:
+                fail(line, f"The result cannot be written as JSON: {error}")
+
+    def _parse(self, text: str) -> Any:
+        """Return a line's value.
+
+        Raises:
+            ValueError: It has none.
+        """
         try:
-            text = json.dumps({**record, "result": result}, allow_nan=False)
-        except (TypeError, ValueError, RecursionError) as error:
-            _fail(line, f"The result cannot be written as JSON: {error}", "", errors, summary)
-            return
-        part.write(text + "\n")
-        summary.done += 1
+            value = json.loads(text)
+        except ValueError as error:
+            raise ValueError(f"The line is not JSON: {error}") from None
+        if self._spread and not isinstance(value, list):
+            raise ValueError(f"The line must be a list of arguments, not {type(value).__name__}.")
+        return value
+
+    def _text(self, line: Line, result: Any) -> str:
+        record = {"line": line.number, "input": line.digest, "function": self._function}
+        return json.dumps({**record, "result": result}, allow_nan=False) + "\n"
 
     def _check_errors(self) -> None:
         """Refuse to replace what is no file of errors.
@@ -302,32 +325,6 @@ def _record(text: str) -> Record:
     return found
 
 
-def _parse(text: str, *, spread: bool) -> tuple[Any, str | None]:
-    """Return a line's value; or why it has none."""
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        return None, f"The line is not JSON: {error}"
-    if spread and not isinstance(value, list):
-        return None, f"The line must be a list of arguments, not {type(value).__name__}."
-    return value, None
-
-
-def _write_unreadable(
-    under_way: deque[tuple[Line, str | None]], errors: IO[str], summary: Summary
-) -> None:
-    """Note the lines that nobody was called for, up to the first that somebody was."""
-    while under_way and under_way[0][1] is not None:
-        line, problem = under_way.popleft()
-        _fail(line, str(problem), "", errors, summary)
-
-
-def _fail(line: Line, error: str, traceback: str, errors: IO[str], summary: Summary) -> None:
-    record = {
-        "line": line.number,
-        "input": line.digest,
-        "error": error[:_SHOWN],
-        "traceback": traceback[-_SHOWN:],
-    }
-    errors.write(json.dumps(record) + "\n")
-    summary.failed += 1
+def _failure(line: Line, error: str, cause: object) -> str:
+    record = {"line": line.number, "input": line.digest, "error": error[:_SHOWN]}
+    return json.dumps({**record, "traceback": str(cause or "")[-_SHOWN:]}) + "\n"

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gc_warm.client.calls.receipts import Accounts, CallReceipt, Outcome, Sent
+    from gc_warm.client.calls.receipts import Accounts, CallReceipt, Sent
 
 
 class _WithReceipt(Future[Any]):
@@ -70,10 +70,6 @@ def _settle(
         future.set_exception(accounts.failed(sent, error))
         return
     future.receipt = outcome.receipt
-    _set(future, outcome, receipted=receipted)
-
-
-def _set(future: _WithReceipt, outcome: Outcome, *, receipted: bool) -> None:
     try:
         value = outcome.result(receipted=receipted)
     except BaseException as error:  # noqa: BLE001 - it is the future's

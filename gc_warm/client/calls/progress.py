@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,8 +18,8 @@ LINE_SECONDS = 10.0
 _BAR_SECONDS = 0.1
 
 
-class Watcher(Protocol):
-    """Who is shown how far it is."""
+class Watcher:
+    """Is told how far it is, and shows nothing."""
 
     def show(self, done: int, failed: int) -> None:
         """Show how many items are done, and how many of them failed."""
@@ -28,17 +28,7 @@ class Watcher(Protocol):
         """Show nothing more."""
 
 
-class Nobody:
-    """Shows nothing."""
-
-    def show(self, done: int, failed: int) -> None:
-        """Show nothing."""
-
-    def close(self) -> None:
-        """Show nothing."""
-
-
-class Lines:
+class Lines(Watcher):
     """Writes a line to the log now and then.
 
     Args:
@@ -61,11 +51,8 @@ class Lines:
             self._next = self._clock() + LINE_SECONDS
             log.info("%s: %s%s done, %s failed", self._name, f"{done:,}", self._of, failed)
 
-    def close(self) -> None:
-        """Write nothing more."""
 
-
-class Bar:
+class Bar(Watcher):
     """Draws a bar on standard error.
 
     Args:
@@ -120,7 +107,7 @@ def watcher(name: str, length: int | None, progress: bool | None) -> Watcher:  #
         progress: Whether to show it; None for a bar on a terminal only.
     """
     if progress is False:
-        return Nobody()
+        return Watcher()
     if sys.stderr is not None and sys.stderr.isatty():
         return Bar(name, length)
     return Lines(name, length)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gc_warm.client.calls.failures import is_too_large, why_lost
 from gc_warm.client.calls.receipts import Outcome, Sent
-from gc_warm.client.calls.target import ENOUGH_BYTES, MOST_BYTES
+from gc_warm.client.calls.target import ENOUGH_BYTES, MOST_BYTES, require
 from gc_warm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -88,16 +88,6 @@ class Plan:
         require("retries", self.retries, 0)
         if self.timeout is not None:
             require("timeout", self.timeout, 0, numbers.Real)
-
-
-def require(name: str, value: Any, least: int, kind: Any = numbers.Integral) -> None:
-    """Raise an error unless what a user gives is a number of at least so many.
-
-    Raises:
-        UsageError: It is not.
-    """
-    if isinstance(value, bool) or not isinstance(value, kind) or not value >= least:
-        raise UsageError(f"{name}={value!r} should be a number of at least {least}.")
 
 
 class Run:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import numbers
 import pickle
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -59,8 +60,8 @@ class Target:
                 f"WarmExecutor wants an executor, such as globus_compute_sdk.Executor(endpoint_id) "
                 f"or gc_warm.LocalExecutor(), not {executor!r}."
             )
-        if workers is not None and workers < 1:
-            raise UsageError(f"workers={workers!r} should be at least 1, or None.")
+        if workers is not None:
+            require("workers", workers, 1)
         self.executor = executor
         self.packed = not isinstance(executor, ThreadPoolExecutor)
         self.limited = hasattr(executor, "task_group_id")
@@ -126,6 +127,16 @@ def _make_sendable(function: Callable[..., Any]) -> Sendable:
     plain = made.plain if isinstance(made, WithReceipt) else made
     name = f"{plain.__module__}.{plain.__qualname__}"
     return Sendable(Batched(plain), name, isinstance(made, WithReceipt))
+
+
+def require(name: str, value: Any, least: int, kind: Any = numbers.Integral) -> None:
+    """Raise an error unless what a user gives is a number of at least so many.
+
+    Raises:
+        UsageError: It is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, kind) or not value >= least:
+        raise UsageError(f"{name}={value!r} should be a number of at least {least}.")
 
 
 def _pack(args: tuple[Any, ...], kwargs: dict[str, Any], most: int | None) -> bytes:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gc_warm.client.calls.failures import why_lost
 from gc_warm.client.calls.receipts import Sent
+from gc_warm.client.calls.target import require
 from gc_warm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -225,6 +226,5 @@ def require_count(workers: int | None, known: int | None) -> int:
             "Neither the executor nor its workers say how many there are: give workers=N, here or "
             "to WarmExecutor."
         )
-    if wanted < 1:
-        raise UsageError(f"workers={wanted!r} should be at least 1.")
+    require("workers", wanted, 1)
     return wanted

@@ -52,15 +52,9 @@ def headline(found: Figures) -> list[Line]:
         Line(
             "cold starts", f"{found.cold:,}", f"{share(found.cold_rate)} of calls with warm state"
         ),
-        Line(
-            "building", duration(found.build_seconds), "spent on cold starts, all workers together"
-        ),
+        Line("building", duration(found.build_seconds), "for cold starts, all workers together"),
         Line("saved", duration(found.saved_seconds), "had every warm call built its state, too"),
-        Line(
-            "calls per second",
-            f"{found.calls_per_second:,.3g}",
-            f"over {duration(found.wall_seconds)}",
-        ),
+        Line("calls per second", f"{found.calls_per_second:,.3g}", f"over {_time(found)}"),
         Line("failed", f"{found.failed:,}", f"calls; {sum(found.lost.values()):,} tasks lost"),
     ]
 
@@ -68,7 +62,7 @@ def headline(found: Figures) -> list[Line]:
 def details(found: Figures) -> list[Line]:
     """Return the other figures."""
     return [
-        Line("time", duration(found.wall_seconds), "from the first submission to the last result"),
+        Line("time", _time(found), "from the first submission to the last result"),
         Line("work", duration(found.call_seconds), "all calls together"),
         Line("workers busy", share(found.utilisation), "of that time, on average"),
         Line("overhead", duration(found.overhead_seconds), "queue and transfer of a task, median"),
@@ -90,64 +84,40 @@ def plain_name(name: str) -> str:
     return re.sub(r"^\w*__main__\.", "", name)
 
 
+def _time(found: Figures) -> str:
+    return duration(found.wall_seconds)
+
+
 def _workers(found: Figures) -> str:
     count = len(found.workers)
     return f"{count:,} worker{'' if count == 1 else 's'}"
 
 
 def _workers_table(found: Figures) -> Table:
-    columns = (
-        "worker",
-        "block",
-        ">tasks",
-        ">calls",
-        ">cold starts",
-        ">building",
-        ">busy",
-        ">failed",
-    )
-    rows = [
-        (
-            each.name,
-            each.block or "-",
-            f"{each.tasks:,}",
-            f"{each.calls:,}",
-            f"{each.cold:,}",
-            duration(each.build_seconds),
-            duration(each.busy_seconds),
-            f"{each.failed:,}",
-        )
-        for each in found.workers.values()
-    ]
+    names = ">tasks", ">calls", ">cold starts", ">building", ">busy", ">failed"
+    rows = []
+    for each in found.workers.values():
+        counts = (f"{number:,}" for number in (each.tasks, each.calls, each.cold))
+        times = duration(each.build_seconds), duration(each.busy_seconds)
+        rows.append((each.name, each.block or "-", *counts, *times, f"{each.failed:,}"))
     hidden = len(rows) - WORKERS_SHOWN
     title = "Workers" if hidden <= 0 else f"Workers ({hidden:,} more are not shown)"
-    return Table(title, columns, rows[:WORKERS_SHOWN])
+    return Table(title, ("worker", "block", *names), rows[:WORKERS_SHOWN])
 
 
 def _states_table(found: Figures) -> Table:
-    rows = [
-        (
-            plain_name(each.state),
-            each.arguments,
-            f"{each.builds:,}",
-            f"{each.workers:,}",
-            duration(each.seconds),
-        )
-        for each in found.states[:WORKERS_SHOWN]
-    ]
+    rows = []
+    for each in found.states[:WORKERS_SHOWN]:
+        counts = f"{each.builds:,}", f"{each.workers:,}"
+        rows.append((plain_name(each.state), each.arguments, *counts, duration(each.seconds)))
     return Table("Warm state", ("state", "arguments", ">builds", ">workers", ">time"), rows)
 
 
 def _slowest_table(found: Figures) -> Table:
-    rows = [
-        (
-            plain_name(each.function),
-            "-" if each.item is None else str(each.item),
-            duration(each.seconds),
-            f"{each.host}:{each.pid}",
-        )
-        for each in found.slowest
-    ]
+    rows = []
+    for each in found.slowest:
+        item, worker = "-" if each.item is None else str(each.item), f"{each.host}:{each.pid}"
+        rows.append((plain_name(each.function), item, duration(each.seconds), worker))
     return Table("Slowest calls", ("function", ">item", ">time", "worker"), rows)
 
 

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from gc_warm.client.calls.failures import is_too_large, why_lost
-from gc_warm.client.calls.progress import LINE_SECONDS, Lines, Nobody, watcher
+from gc_warm.client.calls.progress import LINE_SECONDS, Lines, Watcher, watcher
 from gc_warm.client.calls.receipts import Clocks
 from gc_warm.errors import WorkerLostError
 
@@ -52,4 +52,4 @@ def test_lines_are_ten_seconds_apart(caplog):
 
 
 def test_nobody_is_shown_anything_if_that_is_wanted():
-    assert isinstance(watcher("f", None, progress=False), Nobody)
+    assert Watcher is type(watcher("f", None, progress=False))
