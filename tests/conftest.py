@@ -5,6 +5,7 @@ temporary folder, fails the run. With GC_WARM_REQUIRE_ALL=1, as in CI, a skip fa
 test is marked ``may_skip``; with GC_WARM_REQUIRE_WHEEL=1 what is tested must be the wheel.
 """
 
+import collections
 import importlib.util
 import os
 import shutil
@@ -28,6 +29,9 @@ SECONDS_TO_END = float(os.environ.get("GC_WARM_SECONDS_TO_END", "5"))
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
+        "markers", "quick(n): a test with n of its parameters is quick, with all others it is slow"
+    )
+    config.addinivalue_line(
         "markers",
         "may_skip(reason): may be skipped even in CI, because what it needs cannot be installed",
     )
@@ -43,6 +47,12 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
     config.stash[OWN_TEMPORARY_FOLDER] = tempfile.mkdtemp(prefix="gcw-")
     os.environ["TMPDIR"] = tempfile.tempdir = config.stash[OWN_TEMPORARY_FOLDER]
+
+
+def pytest_collection_finish() -> None:
+    # The tests are compiled. What they write, import and edit within a second must not be kept:
+    # Python goes by its time and its length.
+    sys.dont_write_bytecode = True
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -175,8 +185,14 @@ TAKE_LONGEST = (
 SHARE_NOTHING = ("test_differential.py", "test_interruption.py", "test_bad_input.py")
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    seen = collections.Counter[str]()
+    for item in items:
+        if quick := item.get_closest_marker("quick"):
+            seen[test := item.nodeid.partition("[")[0]] += 1
+            if seen[test] > quick.args[0]:
+                item.add_marker("slow")
     items.sort(key=_place)
 
 

@@ -37,6 +37,8 @@ DOCUMENTS = [
 SNIPPETS = sorted(path for path in EXAMPLES.glob("*.py") if path.name != Path(__file__).name)
 # They need the port that agents know.
 WITH_AGENT = [path for path in SNIPPETS if "start_endpoint" in path.read_text(encoding="utf-8")]
+# They take seconds. What the README shows is tried each time.
+WITH_WORKERS = [path for path in SNIPPETS if "Executor(" in path.read_text(encoding="utf-8")]
 SECONDS = 240
 
 FENCE = re.compile(r"^(?P<indent> *)(?P<fence>`{3,}|~{3,})\s*(?P<language>[\w+-]*)")
@@ -117,9 +119,15 @@ def test_python_is_that_of_its_example(block):
     assert not (text := "".join(difference)), f"{block.place} differs:\n{text}"
 
 
-@pytest.mark.parametrize(
-    "path", [each for each in SNIPPETS if each not in WITH_AGENT], ids=lambda path: path.name
-)
+def examples() -> Iterator[object]:
+    quick = {block.note for block in blocks(REPOSITORY / "README.md")}
+    for path in SNIPPETS:
+        if path not in WITH_AGENT:
+            slow = path in WITH_WORKERS and path.name not in quick
+            yield pytest.param(path, id=path.name, marks=pytest.mark.slow if slow else ())
+
+
+@pytest.mark.parametrize("path", [*examples()])
 def test_example_runs(path, tmp_path):
     check_example(path, tmp_path)
 

@@ -63,6 +63,7 @@ def test_demo_identifies_files_and_reports_one_cold_start_for_each_worker(files)
     assert report["speedup"] > 0
 
 
+@pytest.mark.slow
 def test_demo_prints_tables_without_colour_or_bar_into_a_pipe(files):
     done = gc_warm("demo", "files", cwd=files.parent)
     assert done.returncode == 0, done.stderr
@@ -77,6 +78,7 @@ def test_demo_prints_tables_without_colour_or_bar_into_a_pipe(files):
     assert "gw-cold" in page
 
 
+@pytest.mark.slow
 def test_demo_identifies_a_single_file(files):
     told = gc_warm("demo", files / "page.html", cwd=files.parent).stdout
     assert f"1 file under {files / 'page.html'}" in told
@@ -96,6 +98,7 @@ def test_demo_of_a_missing_folder_is_wrong_usage():
     assert "/no/such/folder" in done.stderr
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_the_demo_shows_what_was_done_and_leaves_no_process(tmp_path):
     """In a terminal of its own, whose bar tells when the work has begun."""
     for number in range(20_000):
@@ -168,6 +171,7 @@ def talk(fail=False):
 """
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     ("options", "shown", "kept"),
     [([], True, False), (["--quiet"], False, False), (["--output", "folder"], True, True)],

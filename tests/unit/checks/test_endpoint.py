@@ -110,6 +110,7 @@ def test_python_is_loaded_and_checked(tmp_path):
     ] == codes(tmp_path)
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize(
     ("text", "code"),
     [
@@ -126,6 +127,7 @@ def test_broken_yaml_is_a_finding(tmp_path, text, code):
     assert code in {found for found, *_ in codes(tmp_path / "rendered.yaml")}
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize(
     ("text", "code"),
     [
@@ -143,6 +145,7 @@ def test_broken_templates_are_findings(tmp_path, text, code):
     assert code in {found for found, *_ in codes(tmp_path / "t.yaml.j2")}
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("text", ["{", "[]x", '{"type": 7}', '{"properties": []}'])
 def test_broken_schemas_are_findings(folder, text):
     (folder / "user_config_schema.json").write_text(text)

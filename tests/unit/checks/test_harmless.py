@@ -128,6 +128,7 @@ def test_what_is_watched_would_be_seen(watched):
     assert {"boto3", "sacct", "socket.getaddrinfo"} <= seen
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     "line",
     [
@@ -178,6 +179,7 @@ CANNOT_START = [
 ]
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("text", CANNOT_START)
 def test_what_loads_and_cannot_start_is_found(tmp_path, text):
     (tmp_path / "config").write_text(f"engine: {{{text}}}\n")

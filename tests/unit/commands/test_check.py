@@ -95,6 +95,7 @@ def test_a_function_is_judged_by_the_strategy_that_was_asked_for(gc_warm):
     ]
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     ("strategy", "code"), [("DillCode", 0), ("PureSourceTextInspect", 1), ("NewCode", 2)]
 )
@@ -125,6 +126,7 @@ def fail(how):
 """
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     ("how", "reason"),
     [("raise", "ValueError: it fell"), ("exit", "SystemExit: 3"), ("die", "exited with status 4")],

@@ -216,6 +216,7 @@ def test_lines_are_spread_over_arguments_and_receipts_are_kept(folder):
     assert 0o600 == (folder / "a.svg").stat().st_mode & 0o777
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_leaves_its_results_and_the_next_goes_on(folder):
     """In a terminal, whose bar tells how far it is."""
     write(folder, range(2000))
@@ -253,6 +254,7 @@ def test_an_interrupted_run_leaves_its_results_and_the_next_goes_on(folder):
     assert [*range(done + 5)] == [each["result"] for each in read(folder)]
 
 
+@pytest.mark.slow
 def test_what_is_done_outlives_a_run_that_is_killed(folder):
     write(folder, range(100))
     command = [GC_WARM, "map", "lab:slow", "--input", "in.jsonl", "--output", "out.jsonl"]
@@ -271,6 +273,7 @@ def test_what_is_done_outlives_a_run_that_is_killed(folder):
     assert [*range(100)] == [each["result"] for each in read(folder)]
 
 
+@pytest.mark.slow
 def test_what_a_killed_run_has_left_is_used(folder):
     write(folder, range(3))
     assert 0 == run_map(folder, "lab:double", "--local", 1).returncode

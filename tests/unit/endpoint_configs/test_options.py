@@ -83,7 +83,7 @@ ANYTHING = st.recursive(
 )
 NUMBERS = st.integers(-5, 5000) | st.integers() | st.floats() | st.integers(1, 64).map(float)
 MANY = settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

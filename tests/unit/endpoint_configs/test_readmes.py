@@ -18,6 +18,7 @@ def read(page):
     return (REPOSITORY / page).read_text(encoding="utf-8")
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_the_command_configures_an_endpoint(folder, tmp_path):
     [block] = re.findall(

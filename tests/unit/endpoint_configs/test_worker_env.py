@@ -53,6 +53,7 @@ def site(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_blocks_that_start_at_once_make_one_environment(site):
     script = worker_init("slurm-cpu") + "\ncommand -v python\n"
     blocks = [
@@ -104,6 +105,7 @@ LATER = {
 }
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("folder", FOLDERS)
 @pytest.mark.parametrize("broken", ["requirements", "setup", "program"])
 def test_a_broken_environment_starts_no_workers_and_no_avalanche(site, monkeypatch, folder, broken):

@@ -34,7 +34,8 @@ def make_executor(
     """Make executors that end with the test.
 
     Where nothing is said of their workers but how many there are, these are new ones, forked from
-    a process that stays: to start one takes most of a second.
+    a process that stays: to start one takes most of a second. Those that end with their executor
+    are had with ``worker_env={}``.
     """
     made: list[LocalExecutor] = []
 

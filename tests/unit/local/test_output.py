@@ -60,6 +60,7 @@ def test_it_is_not_shown(make_executor, tasks, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("closed", ["sys.stderr = None", "sys.stderr.close()", "os.close(2)"])
 def test_client_without_standard_error(closed):
     code = f"""

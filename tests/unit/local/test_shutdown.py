@@ -197,6 +197,7 @@ class Client:
             return self._process.wait(timeout=20)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("code", ["", "executor.submit(tasks['close_channel_and_sleep'])"])
 def test_client_that_exits(code):
     client = Client(code)

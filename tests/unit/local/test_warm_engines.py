@@ -68,6 +68,7 @@ def test_one_build_and_one_teardown_in_each_worker(run, use, config):
     assert built == ended
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="max_tasks_per_child is new in 3.11")
 @pytest.mark.may_skip("Python 3.10 has no max_tasks_per_child")
 def test_no_warmth_with_one_task_for_each_process(run, use):
@@ -87,7 +88,7 @@ def test_no_warmth_with_one_task_for_each_process(run, use):
     ],
 )
 def test_sigterm_at_shutdown(make_executor, tasks, tmp_path, config, told):
-    options = {"workers": 1}
+    options = {"workers": 1, "worker_env": {}}
     if config:
         (tmp_path / "config.yaml").write_text(config)
         options = {"endpoint_config": tmp_path}

@@ -24,7 +24,7 @@ def found(make_executor, tasks, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     with (tmp_path / "opened").open("w") as opened:
         os.set_inheritable(opened.fileno(), True)
-        return make_executor(workers=2).submit(tasks.surroundings).result()
+        return make_executor(workers=2, worker_env={}).submit(tasks.surroundings).result()
 
 
 def test_environment(found):
@@ -140,6 +140,7 @@ def test_worker_python_by_name(monkeypatch, tasks, endpoint_python):
 # The client's own standard streams
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("engine", ["pool", "thread"])
 @pytest.mark.parametrize("closed", ["0<&-", "0<&- 1>&-", "0<&- 1>&- 2>&-"])
 def test_client_whose_standard_streams_are_closed(closed, engine, tmp_path):

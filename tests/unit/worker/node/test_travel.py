@@ -66,6 +66,7 @@ SCRIPT = textwrap.dedent(MODULE) + textwrap.dedent("""
 """)
 
 
+@pytest.mark.slow
 def test_of_a_script_it_is_the_same_folder_in_every_run(tmp_path, log):
     (tmp_path / "script.py").write_text(SCRIPT)
     for _ in range(2):

@@ -131,7 +131,7 @@ def _dropped(monkeypatch):
 @pytest.mark.parametrize("exception", [AppTimeout, KeyboardInterrupt])
 def test_exceptions_injected_at_random_moments(exception):
     world = World(f"test-{exception.__name__}")
-    run_interrupted(world, exception, times=300)
+    run_interrupted(world, exception, times=100)
     world.check()
 
 
@@ -149,7 +149,7 @@ def test_signals_at_random_moments_in_the_main_thread():
     generator = random.Random(2)
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
     try:
-        for _ in range(300):
+        for _ in range(100):
             with pytest.raises(KeyboardInterrupt):
                 work_until_interrupted(world, generator.random() * 0.002 + 1e-4)
             signal.setitimer(signal.ITIMER_REAL, 0)
