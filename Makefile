@@ -23,7 +23,7 @@ DEV := $(VENV)/.has-dev
 DOCS := $(VENV)/.has-docs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow coverage bench lint docs constraints clean
+.PHONY: help demo test test-slow coverage bench cases lint docs constraints clean
 
 help:  ## List what can be made.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -52,6 +52,9 @@ lint: $(DEV)  ## Check style, formatting and types.
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/pyright --pythonpath $(BIN)/python
+
+cases: $(DEMO)  ## Measure real cases, cold and warm: the table in README.md.
+	@$(BIN)/python -m benchmarks.cases
 
 docs: $(DOCS)  ## Build the documentation: open site/index.html. Dead links fail.
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --site-dir '$(abspath $(SITE))'

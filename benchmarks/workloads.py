@@ -1,0 +1,89 @@
+"""What `cases` measures: three real kinds of state, each used warm and built for every call."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING, Any
+
+from gc_warm import WarmProcess, self_contained, warm
+from gc_warm.functions.program import FRAMINGS, OPTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@warm
+def magika() -> Any:
+    """Load Magika, on one thread."""
+    os.environ["ORT_INTRA_OP_NUM_THREADS"] = "1"
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    from magika import Magika
+
+    return Magika()
+
+
+@self_contained
+def identify(path: str) -> str:
+    """Return the type of a file."""
+    return str(magika().identify_path(path).output.label)
+
+
+@self_contained
+def identify_cold(path: str) -> str:
+    """Return the type of a file, as a function does that loads its model itself."""
+    return str(magika.__wrapped__().identify_path(path).output.label)
+
+
+@warm
+def chgnet() -> Any:
+    """Load CHGNet, a universal interatomic potential, on one thread of the CPU."""
+    import torch
+    from chgnet.model import CHGNet
+
+    torch.set_num_threads(1)
+    return CHGNet.load(use_device="cpu", verbose=False)
+
+
+def _energy(model: Any, length: float) -> float:
+    from pymatgen.core import Lattice, Structure
+
+    salt = Structure.from_spacegroup(
+        "Fm-3m", Lattice.cubic(length), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]]
+    )
+    return float(model.predict_structure(salt, task="e")["e"])
+
+
+@self_contained
+def energy(length: float) -> float:
+    """Return the energy of rock salt with a lattice constant in ångström, in eV per atom."""
+    return _energy(chgnet(), length)
+
+
+@self_contained
+def energy_cold(length: float) -> float:
+    """Return the same, as a function does that loads its model itself."""
+    return _energy(chgnet.__wrapped__(), length)
+
+
+@warm
+def octave() -> Iterator[WarmProcess]:
+    """Start Octave."""
+    command = ["octave-cli", *OPTIONS["octave"]]
+    with WarmProcess(command, framing=FRAMINGS["octave"], timeout=120) as program:
+        yield program
+
+
+@self_contained
+def condition(size: int) -> str:
+    """Return the condition number of a Hilbert matrix."""
+    answer: str = octave().call(f"cond(hilb({size}))")
+    return answer.strip()
+
+
+@self_contained
+def condition_cold(size: int) -> str:
+    """Return the same, as a function does that starts its program itself."""
+    with contextlib.contextmanager(octave.__wrapped__)() as program:
+        answer: str = program.call(f"cond(hilb({size}))")
+        return answer.strip()
