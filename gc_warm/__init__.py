@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from gc_warm.worker.node.folder import NodeFolder as NodeFolder
     from gc_warm.worker.node.folder import node_folder as node_folder
     from gc_warm.worker.node.stats import node_stats as node_stats
-    from gc_warm.worker.program.child import Limits as Limits
     from gc_warm.worker.program.console import Prompt as Prompt
     from gc_warm.worker.program.console import Sentinel as Sentinel
     from gc_warm.worker.program.framing import JsonLines as JsonLines
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from gc_warm.worker.program.restarts import RestartPolicy as RestartPolicy
     from gc_warm.worker.program.serve import serve as serve
     from gc_warm.worker.program.serve import serve_command as serve_command
+    from gc_warm.worker.program.setup import Limits as Limits
     from gc_warm.worker.receipt import Build as Build
     from gc_warm.worker.receipt import Receipt as Receipt
     from gc_warm.worker.receipt import Receipted as Receipted
@@ -66,7 +66,7 @@ _ON_FIRST_USE = {
         "local.workers": "Workers",
         "worker.node.folder": "NodeFolder node_folder",
         "worker.node.stats": "node_stats",
-        "worker.program.child": "Limits",
+        "worker.program.setup": "Limits",
         "worker.program.console": "Prompt Sentinel",
         "worker.program.framing": "JsonLines",
         "worker.state.group": "Group",

@@ -19,7 +19,7 @@ def accept(function: Any, *, home: str | None, **options: Any) -> SelfContained[
     """Make something self-contained, if it can be.
 
     Args:
-        function: What shall be self-contained.
+        function: What is to be self-contained.
         home: Name of the module that asks for it.
         options: ``modules``, ``requires`` and ``data``.
 
@@ -91,7 +91,7 @@ def require_initialiser(initialiser: object) -> None:
 
 
 def _is_method(function: Any) -> bool:
-    """Say whether a function is defined in a class body and takes the instance or class."""
+    """Return whether a function is defined in a class body and takes the instance or class."""
     if not inspect.isfunction(function):
         return False
     where = function.__qualname__.rpartition(".")[0]

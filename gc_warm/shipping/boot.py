@@ -1,8 +1,9 @@
 """What unpacks a bundle on a worker.
 
-The *text* of this module travels with every self-contained function and is run once per worker;
-so it imports the standard library only, and nothing of gc-warm. Whichever boot text comes first
-serves all later bundles of the same `FORMAT`: there is one registry of modules in a process.
+The *text* of this module, after that of `gc_warm.shipping.carried`, travels with every
+self-contained function and is run once per worker; so it imports the standard library only.
+Whichever boot text comes first serves all later bundles of the same `FORMAT`: there is one registry
+of modules in a process.
 
 A bundle holds the sources of modules, each with an identity: the hash of its own source and of
 all carried modules that it imports. A module is imported once per identity, under its own name,
@@ -26,12 +27,18 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import json
-import linecache
-import os
 import sys
 import threading
 import zlib
 from typing import TYPE_CHECKING, Any
+
+from gc_warm.shipping.carried import (  # their text stands before this one's on a worker
+    PLACE,
+    CarriedLoader,
+    has_travelled,
+    source_of,
+    spec_on_this_worker,
+)
 
 if TYPE_CHECKING:
     import types
@@ -43,7 +50,6 @@ VERSIONS = 3
 MADE = 64  # of so many functions that have no name of their own, a bundle keeps the last
 # Evaluated with a payload's names, where there is a boot module or not: what is sent on.
 AGAIN = "__import__('sys').modules.get(boot,lambda names,run=run:eval(run,{},names))({**locals()})"
-PLACE = "/carried-by-gc-warm"  # where carried modules say that they are: no file of theirs is here
 
 _lock = threading.RLock()
 _bundles: dict[str, Bundle] = {}  # by digest, the one used least recently first
@@ -173,7 +179,7 @@ class Bundle:
                 self.carried[name] = _loader(name, module)
 
     def _runtime_is_here(self, version: str) -> bool:
-        """Say whether gc-warm is in this process already, or is installed, and will do.
+        """Return whether gc-warm is in this process already, or is installed, and will do.
 
         Two would be two registries of state, so whichever comes first stays.
         """
@@ -181,24 +187,24 @@ class Bundle:
         if module is not None:
             if not _will_do(module.__version__, version, at_least=False):
                 self._too_different = module.__version__
-            return not _is_carried(module)
+            return not has_travelled(module)
         spec = importlib.machinery.PathFinder.find_spec("gc_warm")
-        _, _, rest = (_source_of(spec) or "").partition('\n__version__ = "')
+        _, _, rest = (source_of(spec) or "").partition('\n__version__ = "')
         return _will_do(rest.partition('"')[0], version, at_least=True)
 
     def _is_here(self, name: str, module: dict[str, Any]) -> bool:
-        """Say whether the worker has this very module; note a different one of its name."""
+        """Return whether the worker has this very module; note a different one of its name."""
         loaded = sys.modules.get(name)
         if loaded is not None and loaded is sys.modules.get("__main__"):
             return True  # the script itself, where its function is unpacked in it
-        spec = _spec_on_this_worker(name)
+        spec = spec_on_this_worker(name)
         if spec is None:
             return False
         if module["source"] is None and spec.submodule_search_locations is not None:
             return True  # a package without a module of its own; ours are found beside it
         if spec.origin is None:
             return False  # any folder of that name
-        if _source_of(spec) != module["source"] or "names" in module:
+        if source_of(spec) != module["source"] or "names" in module:
             self._clashes.append(f"{name} ({spec.origin})")
         return True
 
@@ -219,10 +225,10 @@ class Bundle:
         )
 
     def activate(self) -> Callable[[], Any]:
-        """Let the names of the carried modules mean this bundle's versions of them.
+        """Make the names of the carried modules mean this bundle's versions of them.
 
         Returns:
-            What lets them mean again what they meant.
+            A function that makes them mean again what they meant.
         """
         global _active  # noqa: PLW0603  (there is one sys.modules, hence one active bundle)
         before = _active
@@ -243,7 +249,7 @@ class Bundle:
             importlib.import_module("gc_warm.worker.definitions.remake").fill(scripts)
 
     def drop(self) -> None:
-        """Let go of the modules that no other bundle uses."""
+        """Drop the modules that no other bundle uses."""
         for other in self.rivals:
             other.rivals.remove(self)
         used = {one.identity for other in _bundles.values() for one in other.carried.values()}
@@ -260,7 +266,7 @@ class Bundle:
 
 def _loader(name: str, module: dict[str, Any]) -> CarriedLoader:
     """Return the loader of a module: that of a bundle before, if it is the same."""
-    if name.partition(".")[0] == "gc_warm" and _is_carried(sys.modules.get(name)):
+    if name.partition(".")[0] == "gc_warm" and has_travelled(sys.modules.get(name)):
         return sys.modules[name].__loader__  # type: ignore[return-value]
     loader = _loaders.get(module["identity"])
     if loader is None and "agreed" in module:
@@ -269,86 +275,6 @@ def _loader(name: str, module: dict[str, Any]) -> CarriedLoader:
     if loader is None:
         loader = _loaders[module["identity"]] = CarriedLoader(name, module)
     return loader
-
-
-class CarriedLoader(importlib.abc.InspectLoader):
-    """Import a module from source that was carried here.
-
-    Args:
-        name: Full name of the module.
-        module: What the bundle says of it: ``identity``, ``source`` (None for a package without),
-            ``file`` on the client, ``package``; ``data`` files by path; of a script, which
-            ``script`` it is, and what is ``agreed`` by a name, and by one that is ``extra``.
-    """
-
-    def __init__(self, name: str, module: dict[str, Any]) -> None:
-        self.name = name
-        self.identity: str = module["identity"]
-        self.module: types.ModuleType | None = None
-        self.data: dict[str, str] = module.get("data", {})
-        self._source: str = module["source"] or ""
-        self._file: str = module["file"]
-        self._package: bool = module["package"]
-        self.payload: dict[str, Any] = {}
-        self._script: str = module.get("script", "")
-        self.agreed: dict[str, str] = {}
-        self.extra: dict[str, str] = {}
-
-    def agrees(self, module: dict[str, Any]) -> bool:
-        """Say whether this is the same script, and no name means something else in it."""
-        wanted = {**module["extra"], **module["agreed"]}
-        same = (self.agreed.get(name, what) == what for name, what in wanted.items())
-        return self._script == module["script"] and all(same)
-
-    def show(self, name: str) -> None:
-        """Let a name mean this module; if it is not imported, let its next import find it."""
-        # Tracebacks show these lines, whatever a file of that name holds on this machine.
-        if self._source:
-            lines = self._source.splitlines(keepends=True)
-            linecache.cache[self._file] = (len(lines), None, lines, self._file)
-        parent, _, child = name.rpartition(".")
-        above = vars(sys.modules.get(parent, sys))
-        if self.module is not None:
-            sys.modules[name] = self.module
-            if parent in sys.modules:
-                above[child] = self.module
-        else:
-            sys.modules.pop(name, None)
-            if _is_carried(above.get(child)):  # another version's: `from parent import` takes it
-                del above[child]
-
-    def get_source(self, fullname: str) -> str:  # noqa: ARG002  (the import system's signature)
-        """Return the text of the module."""
-        return self._source
-
-    def get_filename(self, fullname: str) -> str:  # noqa: ARG002
-        """Return the module's file on the client."""
-        return self._file
-
-    def is_package(self, fullname: str) -> bool:  # noqa: ARG002
-        """Say whether the module is a package."""
-        return self._package
-
-    def get_data(self, path: str) -> bytes:
-        """Return a data file that was carried."""
-        path = path.removeprefix(PLACE)
-        if path not in self.data:
-            raise FileNotFoundError(
-                f"{path} did not travel. Name it in @self_contained(data=[...])."
-            )
-        return base64.b64decode(self.data[path])
-
-    def get_resource_reader(self, fullname: str) -> Any:  # noqa: ARG002
-        """Return what `importlib.resources` reads this package's data files with."""
-        resources = importlib.import_module("gc_warm.worker.resources")
-        return resources.Reader(self, os.path.dirname(self._file))  # noqa: PTH120
-
-    def exec_module(self, module: types.ModuleType) -> None:
-        """Run the module's code, once per identity."""
-        module.__file__ = PLACE + self._file
-        code = compile(self._source, self._file, "exec", dont_inherit=True)
-        exec(code, module.__dict__)  # noqa: S102  (this is how a module is imported)
-        self.module = module
 
 
 class CarriedFinder(importlib.abc.MetaPathFinder):
@@ -401,38 +327,12 @@ def _runs(value: Any) -> bool:
 
 
 def _will_do(version: str, wanted: str, *, at_least: bool) -> bool:
-    """Say whether a version of gc-warm serves where another was wanted: the minor one decides."""
+    """Return whether a version of gc-warm serves for another: it does for the same minor one."""
     try:
         have, want = ([int(n) for n in text.split(".")[:3]] for text in (version, wanted))
     except ValueError:
         return version == wanted
     return have[:2] == want[:2] and (have >= want or not at_least)
-
-
-def _spec_on_this_worker(name: str) -> importlib.machinery.ModuleSpec | None:
-    module = sys.modules.get(name)
-    if module is not None:
-        return None if _is_carried(module) else module.__spec__
-    parent = name.rpartition(".")[0]
-    path = None
-    if parent:
-        above = _spec_on_this_worker(parent)
-        if above is None or above.submodule_search_locations is None:
-            return None
-        path = list(above.submodule_search_locations)
-    return importlib.machinery.PathFinder.find_spec(name, path)
-
-
-def _is_carried(module: types.ModuleType | None) -> bool:
-    return type(getattr(module, "__loader__", None)).__name__ == CarriedLoader.__name__
-
-
-def _source_of(spec: importlib.machinery.ModuleSpec | None) -> str | None:
-    get_source = getattr(spec and spec.loader, "get_source", None)
-    try:
-        return None if get_source is None or spec is None else get_source(spec.name)
-    except (ImportError, OSError, SyntaxError):
-        return None
 
 
 if __name__.startswith("_gc_warm_boot"):  # run on a worker, not imported on a client

@@ -33,7 +33,7 @@ from gc_warm.shipping.sources import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from gc_warm.shipping.definitions.definitions import Slice
+    from gc_warm.shipping.definitions.graph import Slice
     from gc_warm.shipping.origin import Origin
 
 LIMIT = 10 * 1024 * 1024
@@ -61,7 +61,7 @@ class Bundle:
     files: dict[str, tuple[int, int] | None]
 
     def is_current(self) -> bool:
-        """Say whether the files are still the same."""
+        """Return whether the files are still the same."""
         return all(_stamp(file) == stamp for file, stamp in self.files.items())
 
 
@@ -102,7 +102,9 @@ def make_bundle(
         "modules": {name: _entry(name, sources, contents) for name in sorted(sources)},
     }
     texts = [shrink(source.text or "") for _, source in ours]
-    content = "\0".join([_text("boot.py"), json.dumps(manifest, separators=(",", ":")), *texts])
+    content = "\0".join(
+        [_text("carried.py", "boot.py"), json.dumps(manifest, separators=(",", ":")), *texts]
+    )
     return Bundle(
         hashlib.sha256(content.encode()).hexdigest()[:32],
         _compressed(content.encode()),
@@ -255,7 +257,7 @@ def _content(source: Source) -> str:
 
 
 def _add_data(sources: dict[str, Source], origin: Origin, pattern: str) -> None:
-    """Give data files to the package that they lie in."""
+    """Add data files to the package that they lie in."""
     home = sources.get(origin.home) or next(iter(sources.values()))
     folder = Path(home.file).parent.absolute()
     found = []
@@ -341,5 +343,7 @@ def _stamp(file: str) -> tuple[int, int] | None:
 
 
 @functools.lru_cache(maxsize=4)
-def _text(name: str) -> str:
-    return shrink(Path(__file__).with_name(name).read_text(encoding="utf-8"))
+def _text(*names: str) -> str:
+    """Return modules of this package as one text that travels."""
+    files = map(Path(__file__).with_name, names)
+    return shrink("\n".join(file.read_text(encoding="utf-8") for file in files))

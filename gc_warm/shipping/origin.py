@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gc_warm.shipping.definitions import script
-from gc_warm.shipping.definitions.definitions import Definitions, Slice
+from gc_warm.shipping.definitions.definitions import Definitions
 from gc_warm.shipping.sources import follow
 
 if TYPE_CHECKING:
+    from gc_warm.shipping.definitions.graph import Slice
     from gc_warm.worker.self_contained import SelfContained
 
 
@@ -43,7 +44,7 @@ class Origin:
 
 
 def find_origin(function: SelfContained[..., Any]) -> Origin:
-    """Say where a worker finds a self-contained function.
+    """Return where a worker finds a self-contained function.
 
     Raises:
         ShippingError: It cannot be found there, or made.
@@ -68,7 +69,7 @@ def find_origin(function: SelfContained[..., Any]) -> Origin:
     definitions.add_extra()
     slices = definitions.slices(code)
     if not name:
-        made = json.dumps(definitions.graph(code), separators=(",", ":"))
+        made = json.dumps(definitions.of(code), separators=(",", ":"))
         target = f"{plain.__name__} {hashlib.sha256(made.encode()).hexdigest()[:16]}"
     return Origin(
         target + function.form,
@@ -100,7 +101,7 @@ def _place_of(plain: Any) -> tuple[str, str] | None:
 
 
 def _is_instance(value: object) -> bool:
-    """Say whether a name cannot stand for it: the worker would make its own."""
+    """Return whether a name cannot stand for it: the worker would make its own."""
     return not isinstance(value, (type, types.FunctionType, types.BuiltinFunctionType))
 
 

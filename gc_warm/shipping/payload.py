@@ -19,10 +19,8 @@ import functools
 import hashlib
 import importlib
 import inspect
-import linecache
 import pickle
 import sys
-import types
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +28,7 @@ from gc_warm.errors import ShippingError
 from gc_warm.shipping import boot
 from gc_warm.shipping.bundle import Bundle, check_size, make_bundle, requirements_of
 from gc_warm.shipping.disguise.executor_keys import tell_executors
+from gc_warm.shipping.disguise.launcher import launcher_of
 from gc_warm.shipping.origin import find_origin
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ def attribute(function: SelfContained[..., Any], name: str) -> Any:
         return functools.partial(_METHODS[name], function)
     if name == "__signature__":
         return inspect.signature(function.function)
-    return getattr(_launcher_of(function), name)
+    return getattr(launcher_of(function), name)
 
 
 def reduce(function: SelfContained[..., Any]) -> tuple[Any, ...]:
@@ -201,19 +200,6 @@ def _named_in_errors(function: SelfContained[..., Any]) -> Iterator[None]:
     except ShippingError as error:
         name = f"{function.__module__}:{function.__qualname__}"
         raise ShippingError(f"{name} cannot be self-contained. {error}") from error
-
-
-def _launcher_of(function: SelfContained[..., Any]) -> types.FunctionType:
-    """Return a stand-in whose source, for whoever asks `inspect`, is the source text."""
-    file = f"gc-warm {function.__module__}.{function.__qualname__} {id(function):x}.py"
-    linecache.cache[file] = (lambda: source_text(function),)  # read only if asked for
-    code = _stand_in.__code__.replace(co_name=function.__name__, co_filename=file, co_firstlineno=1)
-    function_globals = getattr(function.function, "__globals__", {})
-    return types.FunctionType(code, function_globals, function.__name__)
-
-
-def _stand_in(*args: Any, **kwargs: Any) -> None:
-    """Stand for a self-contained function."""
 
 
 _METHODS: dict[str, Callable[[Any], Any]] = {

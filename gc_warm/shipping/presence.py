@@ -14,7 +14,7 @@ requires: list[str]  # set by what runs this
 
 
 def lacking(wanted: list[str]) -> list[str]:
-    """Say of each requirement that is not met what is there instead."""
+    """Return each requirement that is not met, with what is there instead."""
     found = []
     for text in wanted:
         requirement = Requirement(text)
@@ -31,7 +31,7 @@ def lacking(wanted: list[str]) -> list[str]:
 
 
 def advice(wanted: list[str]) -> str:
-    """Say how an endpoint gets packages."""
+    """Return how an endpoint gets packages, as text."""
     quoted = " ".join(f"'{text}'" for text in wanted)
     lines = "\\n".join(wanted)
     return (

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import ast
 import functools
+import io
 import string
+import tokenize
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -19,18 +21,33 @@ _Function = TypeVar("_Function", ast.FunctionDef, ast.AsyncFunctionDef)
 
 @functools.lru_cache(maxsize=64)
 def shrink(text: str) -> str:
-    """Return source that does the same as ``text``, and is as short as that goes easily."""
+    """Return source that does the same as ``text``, and is short."""
     tree = _Shrinker().visit(ast.parse(text))
     _drop_unused_imports(tree)
-    long = ast.unparse(tree) + "\n"
-    short = "\n".join(_indent_less(line) for line in long.split("\n") if line)
-    same = ast.dump(ast.parse(long)) == ast.dump(ast.parse(short))
-    return short if same else long  # where a string goes over several lines
+    return _without_blanks(ast.unparse(tree))
 
 
-def _indent_less(line: str) -> str:
-    code = line.lstrip(" ")
-    return " " * ((len(line) - len(code)) // 4) + code
+def _without_blanks(text: str) -> str:
+    """Return code without the blanks that Python does not need."""
+    written, depth, before = "", 0, tokenize.NEWLINE
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        depth += {tokenize.INDENT: 1, tokenize.DEDENT: -1}.get(token.type, 0)
+        if token.type == tokenize.NEWLINE:
+            written += "\n"
+        elif token.string.strip():
+            if before == tokenize.NEWLINE:
+                written += " " * depth
+            elif _is_word(written[-1:]) and _is_word(token.string[0]):
+                written += " "
+            written += token.string
+        else:
+            continue
+        before = token.type
+    return written
+
+
+def _is_word(letter: str) -> bool:
+    return letter.isalnum() or letter in {"_", "'", '"'}
 
 
 class _Shrinker(ast.NodeTransformer):
@@ -131,6 +148,8 @@ _SCOPES = (
     *(ast.Import, ast.ImportFrom, ast.ExceptHandler),
 )
 
+_NOT_SENT = ("__future__", "gc_warm.shipping.")
+
 
 def _is_text(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
@@ -143,9 +162,11 @@ def _body(body: Sequence[ast.stmt]) -> list[ast.stmt]:
 def _drop_unused_imports(tree: ast.Module) -> None:
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     exported = {c.value for c in ast.walk(tree) if isinstance(c, ast.Constant)}
-    body = []
+    body: list[ast.stmt] = []
+    seen = set()
     for each in tree.body:
-        if isinstance(each, ast.ImportFrom) and each.module == "__future__":
+        # What travels as text of its own imports from this package only what is in that text.
+        if isinstance(each, ast.ImportFrom) and str(each.module).startswith(_NOT_SENT):
             continue
         if isinstance(each, ast.Import | ast.ImportFrom):
             each.names = [
@@ -154,7 +175,8 @@ def _drop_unused_imports(tree: ast.Module) -> None:
                 if (a.asname or a.name.partition(".")[0]) in used
                 or (a.asname or a.name) in exported
             ]
-            if not each.names:
+            if not each.names or (statement := ast.unparse(each)) in seen:
                 continue
+            seen.add(statement)
         body.append(each)
     tree.body = body

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from importlib.machinery import ModuleSpec
 
-    from gc_warm.shipping.definitions.definitions import Slice
+    from gc_warm.shipping.definitions.graph import Slice
 
 
 # Names of modules, each with whether it is only imported in a ``try``.
@@ -81,7 +81,7 @@ def carried_sources(modules: Iterable[str]) -> dict[str, Source]:
 
 
 def is_carried(name: str) -> bool:
-    """Say whether a module travels: it has source, and is neither standard nor installed."""
+    """Return whether a module travels: it has source, and is neither standard nor installed."""
     spec = find(name)
     return spec is not None and _travels(name, spec)
 
@@ -100,7 +100,7 @@ def _travels(name: str, spec: ModuleSpec) -> bool:
 
 
 def is_installed(name: str) -> bool:
-    """Say whether a module comes with Python or with an installed distribution."""
+    """Return whether a module comes with Python or with an installed distribution."""
     spec = find(name)
     return spec is not None and spec.origin is not None and _is_installed(spec.origin)
 

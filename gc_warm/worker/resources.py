@@ -35,7 +35,7 @@ class Reader:
         raise FileNotFoundError(resource)
 
     def is_resource(self, path: str) -> bool:
-        """Say whether the package has such a data file."""
+        """Return whether the package has such a data file."""
         return (self.files() / path).is_file()
 
     def contents(self) -> Iterator[str]:
@@ -67,11 +67,11 @@ class Carried:
         return Carried(self._loader, path)
 
     def is_file(self) -> bool:
-        """Say whether it is a file that was carried."""
+        """Return whether it is a file that was carried."""
         return self._path in self._loader.data
 
     def is_dir(self) -> bool:
-        """Say whether carried files lie in it."""
+        """Return whether carried files lie in it."""
         return any(path.startswith(self._path + os.sep) for path in self._loader.data)
 
     def iterdir(self) -> Iterator[Carried]:

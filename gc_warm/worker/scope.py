@@ -105,7 +105,7 @@ class task_scope:  # noqa: N801  (used like a function)
 
 
 def _is_running(task: Scope, frame: FrameType | None) -> bool:
-    """Say whether the call of a scope, or one inside it, is what leads to a frame of this thread.
+    """Return whether a frame of this thread is in the call of a scope, or in one inside it.
 
     A scope can outlive its call, if that was cut off at its end and somebody keeps the traceback.
     """

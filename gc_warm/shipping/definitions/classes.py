@@ -70,7 +70,7 @@ def parts_of(value: type) -> dict[str, Any]:
 
 
 def _is_put_there(value: Any, owner: type) -> bool:
-    """Say whether Python itself puts something into a class, for slots and protocols."""
+    """Return whether Python itself puts something into a class, for slots and protocols."""
     inner = getattr(value, "__func__", value)
     is_function = isinstance(inner, types.FunctionType) and inner.__module__ == "typing"
     return is_function or (isinstance(value, _SLOTS) and value.__objclass__ is owner)
@@ -121,7 +121,7 @@ def _with_hooks(value: type) -> list[type]:
 
 
 def _is_installed(value: type) -> bool:
-    """Say whether a class is found in a module by its name."""
+    """Return whether a class is found in a module by its name."""
     found = follow(sys.modules.get(value.__module__), value.__qualname__)
     return found is value and not value.__module__.endswith("__main__")
 
@@ -135,7 +135,7 @@ def _registered(value: type) -> list[type]:
 
 
 def _is_generated(value: Any) -> bool:
-    """Say whether `dataclasses` has written a method."""
+    """Return whether `dataclasses` has written a method."""
     inner = getattr(value, "__wrapped__", value)
     return getattr(getattr(inner, "__code__", None), "co_filename", "") == "<string>"
 
@@ -196,5 +196,5 @@ def parts_of_enumeration(value: Any) -> tuple[Any, ...]:
 
 
 def is_enumeration(value: type) -> bool:
-    """Say whether a class is an enumeration with members."""
+    """Return whether a class is an enumeration with members."""
     return isinstance(value, enum.EnumMeta) and bool(value.__members__)

@@ -73,7 +73,7 @@ def space_of(names: dict[str, Any]) -> Space | None:
 
 
 def is_in_script(module: str | None) -> bool:
-    """Say whether a module is a script or notebook."""
+    """Return whether a module is a script or notebook."""
     return module in MAIN or any(space.module == module for space in [*_spaces.values()])
 
 

@@ -11,7 +11,7 @@ import types
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gc_warm.errors import ShippingError
-from gc_warm.worker.definitions.code import ANNOTATIONS, compiled
+from gc_warm.worker.definitions.compiling import ANNOTATIONS, compiled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,7 +81,7 @@ def _text_of(code: types.CodeType, file: str, names: _Names) -> Text:
 
 
 def _is_of(code: types.CodeType, text: Text, whole: str) -> bool:
-    """Say whether a text compiles to a code."""
+    """Return whether a text compiles to a code."""
     for imported in ((), _imported_names(whole)):
         try:
             again = compiled(
@@ -165,13 +165,16 @@ def _bare(code: types.CodeType) -> types.CodeType:
 
     In Python 3.10, the qualified names of inner functions are among its constants.
     """
-    inner: list[Any] = [each for each in code.co_consts if "<locals>" not in str(each)]
-    inner += [_bare(each) for each in code.co_consts if isinstance(each, types.CodeType)]
+    inner: list[Any] = [
+        _bare(each) if isinstance(each, types.CodeType) else each
+        for each in code.co_consts
+        if isinstance(each, types.CodeType) or "<locals>" not in str(each)
+    ]
     flags = code.co_flags & ~inspect.CO_NESTED
     return code.replace(co_firstlineno=1, co_consts=tuple(inner), co_linetable=b"", co_flags=flags)
 
 
 def _is_rewritten_by_pytest(text: Text, names: dict[str, Any]) -> bool:
-    """Say whether pytest made other code of a text, for its `assert`."""
+    """Return whether pytest made other code of a text, for its `assert`."""
     asserts = any(isinstance(node, ast.Assert) for node in ast.walk(text.tree))
     return asserts and type(names.get("__loader__")).__name__ == "AssertionRewritingHook"

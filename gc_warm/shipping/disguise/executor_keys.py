@@ -55,7 +55,7 @@ def key_of(function: Any) -> Any:
 
 
 def tell_executors() -> None:
-    """Let Globus Compute's executors remember versions, if there may be any."""
+    """Make Globus Compute's executors remember versions, if its executor is imported."""
     module = sys.modules.get("globus_compute_sdk.sdk.executor")
     if module is not None and not hasattr(module.Executor._fn_cache_key, "__wrapped__"):  # noqa: SLF001
         original = module.Executor._fn_cache_key  # noqa: SLF001

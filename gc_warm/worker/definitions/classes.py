@@ -24,7 +24,7 @@ def quietly(silent: list[type], maker: Any, name: str, bases: Any, first: dict[s
 
 
 def make_dataclass(made: Any, options: dict[str, Any], fields: list[tuple[Any, ...]]) -> None:
-    """Let `dataclasses` write the methods that it wrote for the original."""
+    """Have `dataclasses` write the methods that it wrote for the original."""
     hints = inspect.get_annotations(made)
     slots = {name: vars(made)[name] for name, *_ in fields if name in vars(made)}
     made.__annotations__ = {}
@@ -40,6 +40,17 @@ def make_dataclass(made: Any, options: dict[str, Any], fields: list[tuple[Any, .
         type.__setattr__(made, name, slot)
     for field in dataclasses.fields(made):
         field.type = hints.get(field.name, field.type)
+
+
+def exception(kind: Any, args: tuple[Any, ...], cause: BaseException | None) -> Any:
+    """Make an exception again; ``args`` are what its class has passed on to Python's own."""
+    makers = (vars(base).get("__new__") for base in kind.__mro__)
+    made = next(each for each in makers if isinstance(each, types.BuiltinFunctionType))(kind, *args)
+    inits = (vars(base).get("__init__") for base in kind.__mro__)
+    next(each for each in inits if isinstance(each, types.WrapperDescriptorType))(made, *args)
+    if cause is not None:
+        made.__cause__ = cause
+    return made
 
 
 def enumeration(

@@ -20,7 +20,7 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from gc_warm.worker.definitions.classes import make_dataclass, quietly
-from gc_warm.worker.definitions.code import compiled, show
+from gc_warm.worker.definitions.compiling import compiled, show
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -182,7 +182,7 @@ class _Remaker:
         self._unfilled.append(fill)
 
     def _is_empty(self, code: Any) -> bool:
-        """Say whether a container is not filled yet, or holds one that is not."""
+        """Return whether a container is not filled yet, or holds one that is not."""
         if type(code) is not list:
             return False
         key, nodes = self._graph
@@ -353,7 +353,7 @@ class _Remaker:
 
 
 def _set_state(made: Any, state: Any, setter: Any) -> None:
-    """Give an object its state, as pickle would."""
+    """Set an object's state, as pickle would."""
     if setter is not None:
         setter(made, state)
     elif hasattr(made, "__setstate__"):

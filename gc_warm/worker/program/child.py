@@ -11,18 +11,17 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import shlex
 import signal
 import subprocess
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gc_warm.errors.programs import ProgramStartError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from gc_warm.worker.program.folders import Folders
+    from gc_warm.worker.program.setup import Setup
 
 # Called with two folders to remove, the file for standard error, the terminal and the command; all
 # but the command may be "". Its standard error is the pipe that tells the watcher when to act, and
@@ -53,71 +52,7 @@ exec 3<&-
 """
 _TAIL = 4096
 _LOG_LIMIT = 4 * 1024 * 1024
-_SHOWN = 60
 _TO_DIE = 5.0  # seconds: a killed process may hang in the kernel, for which nobody waits forever
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a program, and each process that it starts, may use; None for no limit.
-
-    Attributes:
-        memory: Address space, in bytes.
-        cpu_seconds: Time on the processor, in seconds.
-        open_files: Number of open files.
-        file_size: Size of a file it writes, in bytes.
-    """
-
-    memory: int | None = None
-    cpu_seconds: int | None = None
-    open_files: int | None = None
-    file_size: int | None = None
-
-    def as_shell(self) -> str:
-        """Return the commands that set the limits."""
-        amounts = {
-            "v": self.memory and self.memory // 1024,
-            "t": self.cpu_seconds,
-            "n": self.open_files,
-            "f": self.file_size and self.file_size // 512,
-        }
-        lines = [f"ulimit -{flag} {n} || exit 126" for flag, n in amounts.items() if n is not None]
-        return "".join(f"{line}\n" for line in lines)
-
-
-@dataclass(frozen=True)
-class Setup:
-    """How a program is started.
-
-    Attributes:
-        command: Absolute path of the program, and its arguments.
-        folder: Its working directory.
-        log: The file for its standard error.
-        environment: All of its environment.
-        remove: Two folders that the watcher removes if this process is killed; "" for none.
-        with_stderr: Whether standard error goes where standard output goes.
-        pty: Whether it gets a terminal.
-        umask: Its umask, or -1 for this process's.
-        limits: What it may use.
-    """
-
-    command: Sequence[str]
-    folder: Path
-    log: Path
-    environment: Mapping[str, str]
-    remove: tuple[str, str]
-    with_stderr: bool
-    pty: bool
-    umask: int
-    limits: Limits
-
-
-def shown(command: Sequence[str]) -> str:
-    """Return a command for messages: as one would type it, long arguments shortened."""
-    program, *arguments = command
-    flat = (" ".join(part.split()) if "\n" in part else part for part in arguments)
-    short = (part if len(part) <= _SHOWN else f"{part[:_SHOWN]}..." for part in flat)
-    return shlex.join([program, *short])
 
 
 class Child:
@@ -125,6 +60,7 @@ class Child:
 
     Attributes:
         setup: How.
+        log: The file for its standard error.
         requests: Descriptor to write requests to; never blocks.
         answers: Descriptor to read answers from; never blocks.
         exited: Descriptor that is readable when the program has ended; -1 if there is none.
@@ -134,19 +70,20 @@ class Child:
         ProgramStartError: It could not be started.
     """
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup, folders: Folders) -> None:
         self.setup = setup
+        self.log = folders.log
         self.exited = -1
         self.started = time.monotonic()
         held, lifeline = os.pipe()
         theirs, self.requests, self.answers, terminal = _terminal() if setup.pty else _pipes()
         self._lifeline = lifeline
         try:
-            self._process = _start(setup, theirs, held, terminal)
+            self._process = _start(setup, folders, theirs, held, terminal)
         except OSError as error:
             self._close_ours()
             reason = f"could not be started: {error}"
-            raise ProgramStartError(shown(setup.command), reason) from error
+            raise ProgramStartError(str(setup), reason) from error
         finally:
             for descriptor in {*theirs, held}:
                 os.close(descriptor)
@@ -155,11 +92,11 @@ class Child:
             self.exited = os.pidfd_open(self.pid)
 
     def is_alive(self) -> bool:
-        """Say whether the program runs."""
+        """Return whether the program runs."""
         return self._process.poll() is None
 
     def wait(self, seconds: float) -> bool:
-        """Wait until the program has ended, for so many seconds; say whether it has."""
+        """Wait until the program has ended, for so many seconds; return whether it has."""
         seconds = max(0.0, seconds)
         if self.exited >= 0 and self._process.returncode is None:
             poll = select.poll()
@@ -207,7 +144,7 @@ class Child:
 
     def stderr_tail(self) -> str:
         """Return the last lines that it wrote to standard error."""
-        with contextlib.suppress(OSError), self.setup.log.open("rb") as file:
+        with contextlib.suppress(OSError), self.log.open("rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
             return file.read().decode(errors="replace").strip()
         return ""
@@ -215,9 +152,9 @@ class Child:
     def shorten_log(self) -> None:
         """Keep no more than the end of a long standard error."""
         with contextlib.suppress(OSError):
-            if self.setup.log.stat().st_size > _LOG_LIMIT:
+            if self.log.stat().st_size > _LOG_LIMIT:
                 tail = self.stderr_tail()
-                self.setup.log.write_text(f"{tail}\n", encoding="utf-8", errors="replace")
+                self.log.write_text(f"{tail}\n", encoding="utf-8", errors="replace")
 
     def rss(self) -> int:
         """Return how much memory the program itself has resident, in bytes; 0 if unknown."""
@@ -237,7 +174,7 @@ class Child:
         self._close_ours()
 
     def abandon(self) -> None:
-        """Let go of a parent's program, in a forked child."""
+        """Close the descriptors of a parent's program, in a forked child."""
         self._close_ours()
 
     def _signal_group(self, number: signal.Signals) -> None:
@@ -258,18 +195,19 @@ class Child:
 
 
 def _start(
-    setup: Setup, theirs: tuple[int, int], held: int, terminal: str
+    setup: Setup, folders: Folders, theirs: tuple[int, int], held: int, terminal: str
 ) -> subprocess.Popen[bytes]:
     """Start the shell that becomes the program."""
-    log = "" if setup.with_stderr else str(setup.log)
+    log = "" if setup.with_stderr else str(folders.log)
+    temporary = {"TMPDIR": str(folders.work)} if setup.own_temporary else {}
     script = f'{_WATCHED}{setup.limits.as_shell()}exec "$@"\n'
     return subprocess.Popen(  # noqa: S603  (to run the user's program is what this is for)
-        ["/bin/sh", "-c", script, "gc-warm", *setup.remove, log, terminal, *setup.command],
+        ["/bin/sh", "-c", script, "gc-warm", *folders.to_remove(), log, terminal, *setup.command],
         stdin=theirs[0],
         stdout=theirs[1],
         stderr=held,
-        cwd=setup.folder,
-        env=setup.environment,
+        cwd=folders.work,
+        env={**setup.environment, **temporary},
         umask=setup.umask,
         start_new_session=True,
     )

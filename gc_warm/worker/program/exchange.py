@@ -80,6 +80,8 @@ class Exchange:
         self._users = 0
         self._closing = False
         self._grace = 0.0
+        self._used = time.monotonic()
+        self._ended = threading.Event()
         weakref.finalize(self, child.close)
         self._poll = _poll_for(child)  # the leader's
         self._glance = _poll_for(child)  # under the mutex: no two threads may use one at once
@@ -131,7 +133,7 @@ class Exchange:
         return answer.value
 
     def takes_calls(self) -> bool:
-        """Say whether the program runs, and is to go on doing so."""
+        """Return whether the program runs, and is to go on doing so."""
         if self.failure is not None or self._closing:
             return False
         # A quiet program is alive; to ask the kernel for its exit takes longer than to see that.
@@ -140,11 +142,11 @@ class Exchange:
         return quiet or self.child.is_alive()
 
     def is_retired(self) -> bool:
-        """Say whether it was told to end."""
+        """Return whether it was told to end."""
         return self._closing
 
     def is_busy(self) -> bool:
-        """Say whether calls are under way."""
+        """Return whether calls are under way."""
         return self._users > 0
 
     def interrupt(self, reason: str) -> None:
@@ -165,7 +167,13 @@ class Exchange:
         if idle:
             self._finish()
 
+    def stop_when_idle(self, seconds: float, grace: float) -> None:
+        """Stop the program once nobody has called for so many seconds, from a thread."""
+        arguments = weakref.ref(self), self._ended, seconds, grace
+        threading.Thread(target=_stop_when_idle, args=arguments, daemon=True).start()
+
     def _finish(self) -> None:
+        self._ended.set()
         if self.failure is None:
             self.child.stop(self._grace)
         self.child.close()
@@ -210,6 +218,7 @@ class Exchange:
             if slot.number is not None and self._pending.get(slot.number) is slot:
                 del self._pending[slot.number]
             self._users -= 1
+            self._used = time.monotonic()
             if slot.lead:
                 self._led = self._pass_lead()
             last = self._closing and self._users == 0
@@ -217,7 +226,7 @@ class Exchange:
             self._finish()
 
     def _pass_lead(self) -> bool:
-        """Let another caller read from now on; say whether there is one."""
+        """Make another caller the leader; return whether there is one."""
         for other in self._pending.values():
             if not other.is_done():
                 other.lead = True
@@ -298,7 +307,7 @@ class Exchange:
             return b""
 
     def _hand_out(self, data: bytes) -> None:
-        """Give each caller its answer, if it is in what the program wrote."""
+        """Hand each caller its answer, if it is in what the program wrote."""
         dialogue = self._dialogue
         with self._mutex:
             while dialogue.patient and (more := self._read_more()):
@@ -338,6 +347,7 @@ class Exchange:
     def _fail(self, error: ProgramError) -> None:
         """Kill the program, and give everyone who waits an error."""
         with self._mutex:
+            self._ended.set()
             if self.failure is None:
                 self.failure = error
             for slot in self._pending.values():
@@ -347,7 +357,7 @@ class Exchange:
             self.child.kill()
 
     def _as_failure(self, error: BaseException) -> ProgramError:
-        """Say to the others why their calls end, too."""
+        """Return the error with which the other calls end, too."""
         if isinstance(error, ProgramDiedError | ProgramOutputError | ProgramCancelledError):
             return error
         self.cancelled = not isinstance(error, ProgramError)
@@ -359,6 +369,19 @@ class Exchange:
         if not self.child.setup.with_stderr:
             tail = self.child.stderr_tail() or self._dialogue.unread()
         return kind(self._dialogue.command, reason, tail)
+
+
+def _stop_when_idle(
+    reference: weakref.ref[Exchange], ended: threading.Event, seconds: float, grace: float
+) -> None:
+    left = seconds
+    while not ended.wait(left) and (exchange := reference()) is not None:
+        used = time.monotonic() if exchange.is_busy() else exchange._used  # noqa: SLF001
+        left = used + seconds - time.monotonic()
+        if left <= 0:
+            exchange.retire(grace)
+            return
+        del exchange
 
 
 def _poll_for(child: Child) -> select.poll:

@@ -44,7 +44,7 @@ class Folders:
         """Make an empty folder for the data of one call.
 
         Args:
-            size: How many bytes it shall have room for.
+            size: How many bytes it must have room for.
 
         Raises:
             OSError: There is nowhere so much room.

@@ -119,6 +119,14 @@ class Framing(ABC):
             command: The program, for messages.
         """
 
+    def require(self, concurrency: int) -> None:
+        """Refuse a number of calls at a time that cannot be told apart."""
+        if concurrency < 1 or (concurrency > 1 and not self.numbered):
+            raise UsageError(
+                f"concurrency={concurrency} needs a framing that numbers requests, such as "
+                f"JsonLines; {type(self).__name__} is for one call at a time."
+            )
+
 
 @dataclass(frozen=True)
 class JsonLines(Framing):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
-import platform
 import shutil
 import threading
 import time
@@ -12,18 +12,17 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gc_warm.errors import UsageError
 from gc_warm.errors.programs import (
     ProgramCancelledError,
-    ProgramMissingError,
     ProgramRestartsError,
     ProgramTimeoutError,
 )
-from gc_warm.worker.program.child import Child, Limits, Setup, shown
+from gc_warm.worker.program.child import Child
 from gc_warm.worker.program.exchange import SLICE, Exchange, RetiredError
 from gc_warm.worker.program.folders import Folders
 from gc_warm.worker.program.framing import JsonLines
 from gc_warm.worker.program.restarts import RestartPolicy, Restarts
+from gc_warm.worker.program.setup import prepare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from gc_warm.worker.program.framing import Framing
+    from gc_warm.worker.program.setup import Limits
 
 _DEFAULT = -1.0  # a call's timeout is that of the program
 _STOP = 0.5  # seconds that a program has to end by itself; a worker is given about one
@@ -109,16 +109,18 @@ class WarmProcess:
         self.framing: Framing = JsonLines() if framing is None else framing
         self.timeout = timeout
         self.start_timeout = start_timeout
-        _require_options(command, self.framing, concurrency)
-        self._environment = _environment(env, pty=pty)
-        self._has_temporary = "TMPDIR" in (env or {})
-        program = _resolve(os.fspath(command[0]), self._environment)
-        self._command = (program, *(os.fspath(part) for part in command[1:]))
+        self.framing.require(concurrency)
+        self._setup = prepare(
+            command,
+            env=env,
+            own_folder=cwd is None,
+            with_stderr=self.framing.with_stderr,
+            pty=pty,
+            umask=umask,
+            limits=limits,
+        )
         self._cwd = None if cwd is None else Path(cwd).absolute()
         self._keep_folder = keep_folder
-        self._umask = -1 if umask is None else umask
-        self._limits = limits or Limits()
-        self._pty = pty
         self._policy = restarts or RestartPolicy()
         self._timer = timer
         self._max_calls = max_calls
@@ -130,7 +132,8 @@ class WarmProcess:
 
     def _reset(self) -> None:
         """Begin with nothing started, as a forked child does, too."""
-        self._turn = _turns(self._concurrency)
+        one = self._concurrency == 1  # the usual case, for which there is a quicker lock
+        self._turn: Any = threading.Lock() if one else threading.BoundedSemaphore(self._concurrency)
         self._starting = threading.Lock()
         self._counting = threading.Lock()
         self._closed = threading.Event()
@@ -139,8 +142,6 @@ class WarmProcess:
         self._exchange: Exchange | None = None
         self._last_failure = ""
         self._starts = self._failures = self._calls = self._calls_of_this_one = 0
-        self._used = time.monotonic()
-        self._idler: threading.Thread | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -154,7 +155,7 @@ class WarmProcess:
     @property
     def command(self) -> str:
         """The command, as one would type it; long arguments are shortened."""
-        return shown(self._command)
+        return str(self._setup)
 
     @property
     def folder(self) -> Path:
@@ -232,7 +233,7 @@ class WarmProcess:
         removes the folder if this process is killed.
 
         Args:
-            size: How many bytes it shall have room for.
+            size: How many bytes it must have room for.
 
         Yields:
             Its absolute path.
@@ -274,27 +275,12 @@ class WarmProcess:
         finally:
             self._starting.release()
 
-    def _own_temporary(self, folders: Folders) -> dict[str, str]:
-        own = self._cwd is None and not self._has_temporary
-        return {"TMPDIR": os.fspath(folders.work)} if own else {}
-
     def _start(self, deadline: float | None) -> Exchange:
         if self._exchange is not None:
             self._let_go(self._exchange)
         self._wait_until_allowed(deadline)
-        folders = self._own_folders()
-        setup = Setup(
-            command=self._command,
-            folder=folders.work,
-            log=folders.log,
-            environment=self._environment | self._own_temporary(folders),
-            remove=folders.to_remove(),
-            with_stderr=self.framing.with_stderr,
-            pty=self._pty,
-            umask=self._umask,
-            limits=self._limits,
-        )
-        exchange = Exchange(Child(setup), self.framing.open(self.command))
+        child = Child(self._setup, self._own_folders())
+        exchange = Exchange(child, self.framing.open(self.command))
         self._exchange = exchange
         self._starts += 1
         self._calls_of_this_one = 0
@@ -303,6 +289,8 @@ class WarmProcess:
         except BaseException:
             self._let_go(exchange)
             raise
+        if self._idle_timeout is not None:
+            exchange.stop_when_idle(self._idle_timeout, _STOP)
         return exchange
 
     def _greet(self, exchange: Exchange, deadline: float | None) -> None:
@@ -331,7 +319,8 @@ class WarmProcess:
 
     def _wait_for(self, lock: Any, deadline: float | None) -> None:
         self._check(deadline)
-        while not lock.acquire(timeout=SLICE if deadline is None else _slice(deadline)):
+        until = math.inf if deadline is None else deadline
+        while not lock.acquire(timeout=max(0.0, min(SLICE, until - time.monotonic()))):
             self._check(deadline)
 
     def _check(self, deadline: float | None) -> None:
@@ -343,7 +332,6 @@ class WarmProcess:
 
     def _settle(self, exchange: Exchange) -> None:
         """Count a call that ended, and see whether the program is to go on."""
-        self._used = time.monotonic()
         if exchange.failure is not None:
             with self._starting:
                 self._let_go(exchange)
@@ -358,10 +346,6 @@ class WarmProcess:
             exchange.child.shorten_log()
         if self._is_used_up(exchange):
             exchange.retire(_STOP)
-        elif self._idle_timeout is not None and self._idler is None:
-            self._idler = threading.Thread(target=_stop_when_idle, args=[weakref.ref(self)])
-            self._idler.daemon = True
-            self._idler.start()
 
     def _is_used_up(self, exchange: Exchange) -> bool:
         if self._max_calls is not None and self._calls_of_this_one >= self._max_calls:
@@ -391,21 +375,6 @@ class WarmProcess:
             self._folders = Folders(self._cwd, keep=self._keep_folder)
         return self._folders
 
-    def _stop_if_idle(self) -> float:
-        """Stop the program if nobody has called for long; return when to look again, or 0."""
-        left = self._used + (self._idle_timeout or 0.0) - time.monotonic()
-        exchange = self._exchange
-        if exchange is None or not exchange.takes_calls():
-            self._idler = None
-            return 0.0
-        if exchange.is_busy():
-            return self._idle_timeout or SLICE
-        if left > 0:
-            return left
-        self._idler = None
-        exchange.retire(_STOP)
-        return 0.0
-
     def _abandon(self) -> None:
         """Forget the parent's program, in a forked child, which starts its own if it calls."""
         if self._exchange is not None:
@@ -413,16 +382,6 @@ class WarmProcess:
         if self._folders is not None:
             self._folders.abandon()
         self._reset()
-
-
-def _stop_when_idle(reference: weakref.ref[WarmProcess]) -> None:
-    """Run in a thread until the program was stopped, or is no longer wanted."""
-    while (program := reference()) is not None:
-        left = program._stop_if_idle()  # noqa: SLF001  (this is its thread)
-        closed = program._closed  # noqa: SLF001
-        del program
-        if not left or closed.wait(left):
-            return
 
 
 _all: weakref.WeakSet[WarmProcess] = weakref.WeakSet()
@@ -434,40 +393,3 @@ def _abandon_all() -> None:
 
 
 os.register_at_fork(after_in_child=_abandon_all)
-
-
-def _turns(concurrency: int) -> Any:
-    """Return a lock for so many at a time; for one at a time there is a quicker one."""
-    return threading.Lock() if concurrency == 1 else threading.BoundedSemaphore(concurrency)
-
-
-def _slice(deadline: float) -> float:
-    return max(0.0, min(SLICE, deadline - time.monotonic()))
-
-
-def _require_options(command: object, framing: Framing, concurrency: int) -> None:
-    if isinstance(command, str | bytes) or not command:
-        raise UsageError(
-            f"The command is a list of the program and its arguments, not {command!r}."
-        )
-    if concurrency < 1 or (concurrency > 1 and not framing.numbered):
-        raise UsageError(
-            f"concurrency={concurrency} needs a framing that numbers requests, such as JsonLines; "
-            f"{type(framing).__name__} is for one call at a time."
-        )
-
-
-def _environment(changes: Mapping[str, str | None] | None, *, pty: bool) -> dict[str, str]:
-    changed = {**os.environ, **({"TERM": "dumb"} if pty else {}), **(changes or {})}
-    return {name: value for name, value in changed.items() if value is not None}
-
-
-def _resolve(program: str, environment: Mapping[str, str]) -> str:
-    """Return the absolute path of a program: a worker changes its directory for every task."""
-    path = environment.get("PATH", os.defpath)
-    found = shutil.which(program, path=path)
-    if found is None:
-        where = "does not exist" if os.sep in program else f"is not in PATH={path}"
-        reason = f"{where} on {platform.node()}, or is not executable"
-        raise ProgramMissingError(program, reason)
-    return os.path.abspath(found)  # noqa: PTH100  (links stay: programs look at their own name)

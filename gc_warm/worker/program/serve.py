@@ -107,7 +107,7 @@ def _private_descriptors() -> tuple[int, int]:
 
 
 def _lines(descriptor: int, idle_timeout: float | None) -> Iterator[bytes]:
-    """Give each line that arrives, until the end of the input or a long silence."""
+    """Yield each line that arrives, until the end of the input or a long silence."""
     buffer = bytearray()
     searched = 0
     while idle_timeout is None or select.select([descriptor], [], [], idle_timeout)[0]:

@@ -1,4 +1,4 @@
-"""Places for states: capacity, least-recently-used order, leases and single flight.
+"""Places for states: eviction before building, leases and single flight.
 
 Every *slot* takes a place of its group until its teardown has ended, so the number of live states
 does not exceed the capacity. There is one exception: where waiting for a place would be waiting in
@@ -17,8 +17,9 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from gc_warm.errors.states import CapacityError, RecursiveBuildError, WarmTimeoutError
+from gc_warm.errors.states import RecursiveBuildError, WarmTimeoutError
 from gc_warm.worker.state import waiting
+from gc_warm.worker.state.capacity import Capacity
 from gc_warm.worker.state.slot import (
     BUILDING,
     GOING,
@@ -32,7 +33,7 @@ from gc_warm.worker.state.token import Token
 from gc_warm.worker.weak import WeakBag
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Hashable, Iterator
+    from collections.abc import Callable, Collection, Hashable
 
     from gc_warm.worker.scope import Holder
     from gc_warm.worker.state.slot import Owner
@@ -54,23 +55,13 @@ def _hand_over(token: Token) -> None:
     token.take()
 
 
-class Group:
-    """States that share a capacity.
-
-    Args:
-        name: Its name, for errors and statistics.
-        maxsize: How many states may be alive; None for any number.
-        maxbytes: How large they may be together, in bytes; None for any size.
-    """
+class Group(Capacity):
+    """States that share a capacity."""
 
     def __init__(self, name: str, maxsize: int | None, maxbytes: int | None = None) -> None:
-        self.name = name
-        self.maxsize = maxsize
-        self.maxbytes = maxbytes
+        super().__init__(name, maxsize, maxbytes)
         self.owners: WeakBag[Any] = WeakBag()  # whose states it holds
         self.timed = False  # whether any of them expire
-        self.slots: dict[Slot, None] = {}  # whoever asks may get
-        self.going: dict[Slot, None] = {}
         self.evictions = 0
         self.overdrafts = 0
         all_groups.add(self)
@@ -169,13 +160,13 @@ class Group:
         self, slot: Slot, token: Token, caller: int, *, patient: bool
     ) -> tuple[Slot | None, list[Slot], threading.Lock | None]:
         """Take a place for a slot; or prepare to wait for one."""
-        self._require_possible(slot)
-        victims = self._choose_victims(slot.size)
-        if not self._fits(slot.size, victims):
+        self.require_possible(slot)
+        victims = self.choose_victims(slot.size)
+        if not self.fits(slot.size, victims):
             for other in (*self.slots, *self.going):
                 other.disown(patient=patient)
-            victims = self._choose_victims(slot.size)
-        if not self._fits(slot.size, victims):
+            victims = self.choose_victims(slot.size)
+        if not self.fits(slot.size, victims):
             if not waiting.would_deadlock(self._alternatives, caller, yields=True):
                 return None, [], waiting.enlist(self._alternatives, caller, yields=True)
             self.overdrafts += 1
@@ -189,7 +180,7 @@ class Group:
         return slot, claimed, None
 
     def _alternatives(self) -> list[set[int]]:
-        """Be what a thread waits for, any place: the threads that keep each slot that is in use.
+        """Return what a thread needs that waits for any place: the threads that keep each slot.
 
         Those that are not in use can go at once: if there were enough of them, nobody would wait.
         """
@@ -203,7 +194,7 @@ class Group:
         if time.monotonic() >= deadline:
             what = "another's build of the same state" if slot else "a place"
             with waiting.lock:
-                occupants = list(self._occupants())
+                occupants = list(self.occupants())
             who = "\n".join(map(_describe, occupants))
             raise WarmTimeoutError(
                 f"{owner.name} waited {owner.wait:g} s for {what} in {self.name} "
@@ -219,7 +210,7 @@ class Group:
         try:
             release(victims)
             slot.owner.make(slot)
-            self._require_possible(slot)
+            self.require_possible(slot)
             with waiting.lock:
                 slot.order = next(_order)
                 slot.phase = READY
@@ -276,14 +267,14 @@ class Group:
             return  # the next to come does it
         token = Token()
         with waiting.lock:
-            if not self.going and self._fits(0, (), more=0):
+            if not self.going and self.fits(0, (), more=0):
                 return
-            victims = [*self.going, *self._choose_victims(0, more=0)]
+            victims = [*self.going, *self.choose_victims(0, more=0)]
             claimed = self._claim(dict.fromkeys(victims), token)
         release(claimed)
 
     def dismiss(self, wanted: Callable[[Slot], bool]) -> int:
-        """Give some slots out no more, and release them, newest first, once they are not in use.
+        """Stop giving some slots out, and release them, newest first, once they are not in use.
 
         Args:
             wanted: Which: is called with the lock held.
@@ -309,7 +300,7 @@ class Group:
         return len(found)
 
     def hand_over(self, slot: Slot, owner: Owner) -> bool:
-        """Give a state to another initialiser; say whether that was done."""
+        """Pass a state on to another initialiser; return whether that was done."""
         with waiting.lock:
             if slot in self.slots and slot.phase is READY and slot.key not in owner.slots:
                 del slot.owner.slots[slot.key]
@@ -336,7 +327,7 @@ class Group:
         return self._claim(old, token)
 
     def _send_off(self, slot: Slot) -> None:
-        """Give a slot out no more. It keeps its place until it is released."""
+        """Stop giving a slot out. It keeps its place until it is released."""
         slot.phase = GOING
         self.going[slot] = None
         if slot in self.slots:
@@ -352,49 +343,9 @@ class Group:
             self._send_off(slot)
         return claimed
 
-    # Counting
-
-    def _occupants(self) -> Iterator[Slot]:
-        """Yield the slots that take a place which is promised to nobody."""
-        yield from self.slots
-        for slot in self.going:
-            if not (slot.yields and slot.token()):
-                yield slot
-
-    def _fits(self, size: int, without: Collection[Slot], *, more: int = 1) -> bool:
-        """Say whether so many more states of a size fit in, without some slots."""
-        if self.maxsize is not None:
-            taken = len(self.slots) + len(self.going)
-            if taken + more > self.maxsize:
-                taken = sum(slot not in without for slot in self._occupants())
-            if taken + more > self.maxsize:
-                return False
-        if self.maxbytes is not None:
-            used = sum(slot.size for slot in self._occupants() if slot not in without)
-            return used + size <= self.maxbytes
-        return True
-
-    def _require_possible(self, slot: Slot) -> None:
-        if self.maxbytes is not None and slot.size > self.maxbytes:
-            raise CapacityError(
-                f"A state of {slot.owner.name} has {slot.size:,} bytes, but {self.name} may have "
-                f"only maxbytes={self.maxbytes:,}."
-            )
-
-    def _choose_victims(self, size: int, *, more: int = 1) -> list[Slot]:
-        """Choose what has to go for a state of a size: the least recently used, if not in use."""
-        victims: list[Slot] = []
-        if not self._fits(size, victims, more=more):
-            for slot in [*self.going, *sorted(self.slots, key=lambda slot: slot.used)]:
-                if slot.idle():
-                    victims.append(slot)
-                    if self._fits(size, victims, more=more):
-                        break
-        return victims
-
 
 def _use(slot: Slot, holder: Holder | None, now: float | None = None) -> Any:
-    """Give a ready slot out (lock held)."""
+    """Lease a ready slot and return its state (lock held)."""
     slot.uses += 1
     if now is not None:
         slot.used_at = now

@@ -157,5 +157,5 @@ def _tear_down(slot: Slot) -> None:
             teardown()
     except _BudgetSpentError:
         return
-    except Exception as error:  # noqa: BLE001  (the others shall have their turn)
+    except Exception as error:  # noqa: BLE001  (the others must have their turn)
         slot.owner.teardown_failed(error)

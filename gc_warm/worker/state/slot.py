@@ -38,7 +38,7 @@ if TYPE_CHECKING:
             """Return the time, in seconds, by the user's timer."""
 
         def expired(self, slot: Slot, now: float) -> bool:
-            """Say whether a ready slot is past its time."""
+            """Return whether a ready slot is past its time."""
 
         def teardown_failed(self, error: Exception) -> None:
             """Note that a teardown raised."""
@@ -86,7 +86,7 @@ class Slot:
         self.label = ""  # its arguments, for people
 
     def lease(self, holder: Holder | None) -> bool:
-        """Give it out, if it is ready: no lock is needed.
+        """Lease it, if it is ready: no lock is needed.
 
         First comes the lease, then the look; who wants to release it does it the other way round,
         see `claim`. So one of them sees the other.
@@ -99,7 +99,7 @@ class Slot:
         return self.phase is READY
 
     def claim(self) -> bool:
-        """Take it from everybody, if nobody uses it (lock held); say whether that is so."""
+        """Take it from everybody, if nobody uses it (lock held); return whether that is so."""
         before, self.phase = self.phase, GOING
         if self.idle():
             return True
@@ -117,7 +117,7 @@ class Slot:
         return at_work | {holder.thread for holder in self.live_holders()}
 
     def alternatives(self) -> list[set[int]]:
-        """Be what a thread waits for: that it is built."""
+        """Return what a thread needs that waits for its build."""
         token = self.token()
         return [{token.thread} if token else set()]
 
@@ -139,12 +139,12 @@ class Slot:
                     self.holders.discard(holder.reference)
 
     def idle(self) -> bool:
-        """Say whether nobody uses it, builds it, waits for it or tears it down."""
+        """Return whether nobody uses it, builds it, waits for it or tears it down."""
         return not self.keepers()
 
 
 def nobody() -> None:
-    """Be the reference to a token that is gone."""
+    """Return None, as the reference to a token that is gone does."""
     return
 
 
@@ -187,7 +187,7 @@ def end_leases(holder: Holder) -> None:
 
 
 def is_injected(error: BaseException) -> bool:
-    """Say whether an exception came from outside, not from the code that it went through.
+    """Return whether an exception came from outside, not from the code that it went through.
 
     Parsl injects its ``AppTimeout`` into the thread of a task (``GC_TASK_TIMEOUT``); what is no
     `Exception` is meant for the whole thread or process.

@@ -151,7 +151,7 @@ class State:
         self.group.dismiss(lambda slot: slot.owner is self)
 
     def invalidate(self, *args: Any, **kwargs: Any) -> bool:
-        """Release the state for these arguments; say whether there was one."""
+        """Release the state for these arguments; return whether there was one."""
         key = self._key.of(args, kwargs)
         self._failed.pop(key, None)
         found = self.slots.get(key)
@@ -186,7 +186,7 @@ class State:
         return float(self.options.timer())
 
     def expired(self, slot: Slot, now: float) -> bool:
-        """Say whether a state is past its time."""
+        """Return whether a state is past its time."""
         o = self.options
         return (
             (o.idle_timeout is not None and now - slot.used_at >= o.idle_timeout)
@@ -227,7 +227,7 @@ class State:
         return value
 
     def count_build(self, slot: Slot) -> None:
-        """Give the costs of a build to the call that caused it."""
+        """Charge the costs of a build to the call that caused it."""
         if slot.teardown is not None:
             lifetime.watch()
         task = scope.current()
@@ -255,7 +255,7 @@ class State:
                 return
 
     def _can_use(self, slot: Slot, other: State) -> bool:
-        """Say whether a state of another version is what this one would build."""
+        """Return whether a state of another version is what this one would build."""
         old, new = other.home or {}, self.home or {}
         return (
             data_of(old) == data_of(new)

@@ -23,13 +23,13 @@ class Token:
         self.take()
 
     def take(self) -> None:
-        """Let it stand for the caller's caller from now on."""
+        """Make it stand for the caller's caller from now on."""
         self.thread = threading.get_ident()
         # Its identity will do: as long as the token lives, nothing else can have it.
         self._frame = id(sys._getframe(2))  # noqa: SLF001
 
     def at_work(self) -> bool:
-        """Say whether the frame that holds it is still running, or has yet to begin."""
+        """Return whether the frame that holds it is still running, or has yet to begin."""
         if not self.thread:
             return True
         frame = sys._current_frames().get(self.thread)  # noqa: SLF001

@@ -33,7 +33,7 @@ _SECONDS = 0.1
 
 
 def is_version(home: dict[str, Any] | None) -> bool:
-    """Say whether these are the globals of a module that has travelled: it may have versions."""
+    """Return whether these are the globals of a module that has travelled: it may have versions."""
     return home is not None and _has_travelled(home.get("__loader__"))
 
 
@@ -47,7 +47,7 @@ def data_of(home: dict[str, Any]) -> Any:
 
 
 def build_the_same(old: object, new: object) -> bool:
-    """Say whether two versions of a definition do the same, as far as that can be seen."""
+    """Return whether two versions of a definition do the same, as far as that can be seen."""
     pairs = [(old, new)]
     twins: dict[int, int] = {}
     for a, b in pairs:  # it grows meanwhile, and keeps alive what it compares
@@ -66,7 +66,7 @@ def build_the_same(old: object, new: object) -> bool:
 
 
 def _is_one(a: Any, b: Any) -> bool:
-    """Say whether two are one and the same, which includes what is below a package."""
+    """Return whether two are one and the same, which includes what is below a package."""
     return a is b and not (
         isinstance(a, types.ModuleType) and hasattr(a, "__path__") and _has_travelled(a.__loader__)
     )
@@ -117,7 +117,7 @@ def _function_taken_apart(function: types.FunctionType) -> tuple[object, list[An
 
 
 def _imports_what_travels(code: types.CodeType) -> bool:
-    """Say whether code imports what may be another version now."""
+    """Return whether code imports what may be another version now."""
     return any(
         each.opname == "IMPORT_NAME"
         and _has_travelled(getattr(sys.modules.get(each.argval), "__loader__", _Unknown))
@@ -156,7 +156,7 @@ class _Pickler(pickle.Pickler):
 def is_made_of_what_went(
     value: object, old: dict[str, Any], new: dict[str, Any], seconds: float = 0.0
 ) -> bool:
-    """Say whether a state's objects are, or refer to, what only an old version has defined.
+    """Return whether a state's objects are, or refer to, what only an old version has defined.
 
     Args:
         value: The state.
@@ -191,7 +191,7 @@ def is_made_of_what_went(
 
 
 def _went(definition: Any, old: dict[str, Any]) -> bool:
-    """Say whether a definition of a module that travels is not what has its name there now."""
+    """Return whether a definition of a module that travels is not what has its name there now."""
     if isinstance(definition, types.ModuleType):
         return _has_travelled(getattr(definition, "__loader__", None))
     module = getattr(definition, "__module__", None)

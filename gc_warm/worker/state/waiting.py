@@ -34,7 +34,7 @@ _yielding: set[int] = set()  # those that wait in no circle: they do without wha
 
 
 def is_mine() -> bool:
-    """Say whether this thread holds the lock: it does if what asks has interrupted it there."""
+    """Return whether this thread holds the lock: it does if what asks has interrupted it there."""
     return lock._is_owned()  # type: ignore[attr-defined,no-any-return]  # noqa: SLF001  (as Condition)
 
 
@@ -72,7 +72,7 @@ def sleep(sleeper: threading.Lock, seconds: float) -> None:
 
 
 def wake() -> None:
-    """Let every sleeping thread look again (lock held)."""
+    """Wake every sleeping thread, so that it looks again (lock held)."""
     global _sleepers
     sleepers, _sleepers = _sleepers, []
     for sleeper in sleepers:
@@ -80,7 +80,7 @@ def wake() -> None:
 
 
 def would_deadlock(need: Need, caller: int, *, yields: bool) -> bool:
-    """Say whether this thread, waiting for a need, would wait in a circle (lock held).
+    """Return whether this thread, waiting for a need, would wait in a circle (lock held).
 
     A thread gets on if one alternative of its need names only threads that get on. A call may wait
     for the threads that it has started: nobody waits for what the call that it works for holds.
@@ -113,7 +113,7 @@ def would_deadlock(need: Need, caller: int, *, yields: bool) -> bool:
 
 
 def _helpers_of(caller: int) -> list[set[int]]:
-    """Be what a call waits for whose threads sleep: these."""
+    """Return what a call needs whose threads sleep: these."""
     return [{each for each, theirs in [*_callers.items()] if theirs == caller}]
 
 

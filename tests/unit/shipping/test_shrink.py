@@ -15,11 +15,11 @@ WORKER = Path(gc_warm.__file__).parent / "worker"
 
 
 def test_what_travels_is_half_as_long():
-    texts = [path.read_text() for path in WORKER.glob("*.py")]
+    texts = [path.read_text() for path in WORKER.rglob("*.py")]
     assert len("".join(map(shrink, texts))) < 0.55 * len("".join(texts))
 
 
-@pytest.mark.parametrize("path", sorted(WORKER.glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(WORKER.rglob("*.py")), ids=str)
 def test_what_travels_reads_everywhere(path):
     tree = ast.parse(shrink(path.read_text()))
     # Python 3.12 writes f-strings that older ones cannot read.

@@ -89,3 +89,19 @@ def test_a_version_equals_its_function_as_long_as_it_is_the_same(script):
     assert first != Version(f)
     script["n"] = 1
     assert first == f
+
+
+def test_globus_computes_executor_would_take_an_old_version_by_mistake(script):
+    f = self_contained(script["f"])
+    f.source()
+
+    class AsItIs(Executor):
+        _fn_cache_key = Executor._fn_cache_key.__wrapped__
+
+    def register_versions(executor):
+        for number in range(200):
+            script["n"] = number
+            executor.register_function(f)
+
+    with AsItIs(client=Client()) as executor, pytest.raises(ValueError, match="already registered"):
+        register_versions(executor)

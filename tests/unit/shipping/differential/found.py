@@ -818,3 +818,51 @@ _case(
         __submit__(Point().total)
     """),
 )
+_case(
+    "exceptions whose classes take other arguments than they pass on, and their causes",
+    script("""
+        class Coded(Exception):
+            def __init__(self, code, *, hint=None):
+                super().__init__(f"code {code}")
+                self.code, self.hint = code, hint
+        class Numbered(OSError):
+            def __init__(self, number):
+                super().__init__(number, f"text {number}")
+        class Twice(StopIteration):
+            def __init__(self, value): super().__init__(value * 2)
+        class Silent(ValueError):
+            def __init__(self): pass
+        p, q, r, s = Coded(3, hint="h"), Numbered(5), Twice(4), Silent()
+        try:
+            raise p from q
+        except Coded:
+            pass
+        def f(x):
+            return repr(p), p.hint, repr(p.__cause__), q.errno, str(q), r.value, r.args, s.args
+        __submit__(f, 1)
+    """),
+)
+_case(
+    "a context variable that was set",
+    script("""
+        import contextvars
+        p = contextvars.ContextVar("p", default=3)
+        def f(x): return p.get()
+        __submit__(f, 1)
+        token = p.set(9)
+        __submit__(f, 1)
+        p.reset(token)
+        __submit__(f, 1)
+    """),
+    may_be_refused=True,
+)
+_case(
+    "functions within a lambda that stands in a line",
+    script("""
+        def fix(g): return (lambda x: x(x))(lambda x: g(lambda *a: x(x)(*a)))
+        p = fix(lambda again: lambda n: 1 if n < 2 else n * again(n - 1))
+        q = [lambda xs: [x * 2 for x in xs], lambda xs: sum(x for x in xs)]
+        def f(x): return p(5), [each([1, 2]) for each in q]
+        __submit__(f, 1)
+    """),
+)

@@ -65,7 +65,7 @@ class Worker:
     """
 
     def __init__(self, seconds: float = 20) -> None:
-        self._seconds = seconds
+        self.seconds = seconds
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Worker:  # noqa: PYI034  (typing.Self is not in Python 3.10)
@@ -93,9 +93,9 @@ class Worker:
         assert process.stdout is not None
         try:
             answers.write(process.stdin, request)
-            if not select.select([process.stdout], [], [], self._seconds)[0]:
+            if not select.select([process.stdout], [], [], self.seconds)[0]:
                 self.close()
-                return "failed", f"no answer in {self._seconds} seconds"
+                return "failed", f"no answer in {self.seconds} seconds"
             header = _read(process.stdout, answers.HEADER.size)
             return pickle.loads(_read(process.stdout, *answers.HEADER.unpack(header)))
         except (OSError, EOFError):

@@ -82,7 +82,7 @@ def _codes_in(code: types.CodeType) -> list[types.CodeType]:
 
 
 def show(file: str, line: int, text: str) -> None:
-    """Let tracebacks show a function's lines, whatever a file of that name holds here."""
+    """Make tracebacks show a function's lines, whatever a file of that name holds here."""
     lines = [*linecache.cache[file][2]] if len(linecache.cache.get(file, ())) > 1 else []  # type: ignore[misc]
     new = [each + "\n" for each in text.split("\n")]
     lines += ["\n"] * (line - 1 + len(new) - len(lines))

@@ -1,0 +1,124 @@
+"""What is started: a program that was found here, its environment, and its limits."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gc_warm.errors import UsageError
+from gc_warm.errors.programs import ProgramMissingError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_SHOWN = 60
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a program, and each process that it starts, may use; None for no limit.
+
+    Attributes:
+        memory: Address space, in bytes.
+        cpu_seconds: Time on the processor, in seconds.
+        open_files: Number of open files.
+        file_size: Size of a file it writes, in bytes.
+    """
+
+    memory: int | None = None
+    cpu_seconds: int | None = None
+    open_files: int | None = None
+    file_size: int | None = None
+
+    def as_shell(self) -> str:
+        """Return the commands that set the limits."""
+        amounts = {
+            "v": self.memory and self.memory // 1024,
+            "t": self.cpu_seconds,
+            "n": self.open_files,
+            "f": self.file_size and self.file_size // 512,
+        }
+        lines = [f"ulimit -{flag} {n} || exit 126" for flag, n in amounts.items() if n is not None]
+        return "".join(f"{line}\n" for line in lines)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How a program is started; made by `prepare`.
+
+    Attributes:
+        command: Absolute path of the program, and its arguments.
+        environment: All of its environment.
+        own_temporary: Whether its working directory is its ``TMPDIR``, too.
+        with_stderr: Whether standard error goes where standard output goes.
+        pty: Whether it gets a terminal.
+        umask: Its umask, or -1 for this process's.
+        limits: What it may use.
+    """
+
+    command: tuple[str, ...]
+    environment: dict[str, str]
+    own_temporary: bool
+    with_stderr: bool
+    pty: bool
+    umask: int
+    limits: Limits
+
+    def __str__(self) -> str:
+        """Return the command for messages: as one would type it, long arguments shortened."""
+        program, *arguments = self.command
+        flat = (" ".join(part.split()) if "\n" in part else part for part in arguments)
+        short = (part if len(part) <= _SHOWN else f"{part[:_SHOWN]}..." for part in flat)
+        return shlex.join([program, *short])
+
+
+def prepare(
+    command: Sequence[str | os.PathLike[str]],
+    *,
+    env: Mapping[str, str | None] | None,
+    own_folder: bool,
+    with_stderr: bool,
+    pty: bool,
+    umask: int | None,
+    limits: Limits | None,
+) -> Setup:
+    """Find a program, and say how it is started.
+
+    The options are those of `WarmProcess`, and whether the program gets a folder of its own.
+
+    Raises:
+        ProgramMissingError: There is no such program here.
+        UsageError: The command is none.
+    """
+    if isinstance(command, str | bytes) or not command:
+        raise UsageError(
+            f"The command is a list of the program and its arguments, not {command!r}."
+        )
+    changes = env or {}
+    changed = {**os.environ, **({"TERM": "dumb"} if pty else {}), **changes}
+    environment = {name: value for name, value in changed.items() if value is not None}
+    program = _resolve(os.fspath(command[0]), environment)
+    return Setup(
+        command=(program, *(os.fspath(part) for part in command[1:])),
+        environment=environment,
+        own_temporary=own_folder and "TMPDIR" not in changes,
+        with_stderr=with_stderr,
+        pty=pty,
+        umask=-1 if umask is None else umask,
+        limits=limits or Limits(),
+    )
+
+
+def _resolve(program: str, environment: dict[str, str]) -> str:
+    """Return the absolute path of a program: a worker changes its directory for every task."""
+    path = environment.get("PATH", os.defpath)
+    found = shutil.which(program, path=path)
+    if found is None:
+        where = "does not exist" if os.sep in program else f"is not in PATH={path}"
+        reason = f"{where} on {platform.node()}, or is not executable"
+        raise ProgramMissingError(program, reason)
+    return os.path.abspath(found)  # noqa: PTH100  (links stay: programs look at their own name)
