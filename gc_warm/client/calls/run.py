@@ -91,16 +91,7 @@ class Plan:
 
 
 class Run:
-    """Sends chunks, and takes what comes back.
-
-    Args:
-        plan: What to do.
-        order: Where items come from.
-        target: Where they go to.
-        pace: How many at once.
-        accounts: Who knows what an answer means.
-        watcher: Who is shown how far it is.
-    """
+    """Sends chunks, and takes what comes back."""
 
     def __init__(  # noqa: PLR0917 - each is of another kind
         self,

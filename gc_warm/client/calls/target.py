@@ -110,13 +110,7 @@ class Target:
         return packed, len(packed)
 
     def send(self, sendable: Sendable, items: Sequence[Any], **options: Any) -> Future[Any]:
-        """Submit one task.
-
-        Args:
-            sendable: What to call.
-            items: What to call it with.
-            options: See `gc_warm.worker.batched.Batched`.
-        """
+        """Submit one task; the options are those of `gc_warm.worker.batched.Batched`."""
         if not self.packed:
             return self.executor.submit(sendable.batched, items, packed=False, **options)
         return self.executor.submit(sendable.batched, pickle.dumps(items, 5), **options)
@@ -141,11 +135,6 @@ def require(name: str, value: Any, least: int, kind: Any = numbers.Integral) -> 
 
 def _pack(args: tuple[Any, ...], kwargs: dict[str, Any], most: int | None) -> bytes:
     """Pickle the arguments of a call; by dill what pickle cannot, or would look for elsewhere.
-
-    Args:
-        args: Positional arguments.
-        kwargs: Named arguments.
-        most: How many bytes can be sent; None for any number.
 
     Raises:
         UsageError: They cannot be pickled, or are too large.

@@ -144,11 +144,7 @@ class Visit:
         self._failures = 0
 
     def run(self, timeout: float) -> Visits:
-        """Call, until all are reached or the time is over.
-
-        Args:
-            timeout: In seconds.
-        """
+        """Call, until all are reached or so many seconds are over."""
         begin = time.monotonic()
         hold = _FIRST_HOLD
         while self._missing() and self._failures < _LOST_TASKS:
