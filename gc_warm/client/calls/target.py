@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import numbers
 import pickle
+import threading
+import time
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -131,6 +133,11 @@ def require(name: str, value: Any, least: int, kind: Any = numbers.Integral) -> 
     """
     if isinstance(value, bool) or not isinstance(value, kind) or not value >= least:
         raise UsageError(f"{name}={value!r} should be a number of at least {least}.")
+
+
+def seconds_until(deadline: float) -> float:
+    """Return how long that is, for those who can wait; they cannot for ever."""
+    return min(max(0.0, deadline - time.monotonic()), threading.TIMEOUT_MAX)
 
 
 def _pack(args: tuple[Any, ...], kwargs: dict[str, Any], most: int | None) -> bytes:

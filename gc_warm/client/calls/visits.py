@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gc_warm.client.calls.failures import why_lost
 from gc_warm.client.calls.receipts import Sent
-from gc_warm.client.calls.target import require
+from gc_warm.client.calls.target import require, seconds_until
 from gc_warm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -174,9 +174,7 @@ class Visit:
             )
             waiting[future] = sent
         while waiting and self._missing():
-            done, _ = wait(
-                waiting, max(0.0, deadline - time.monotonic()), return_when=FIRST_COMPLETED
-            )
+            done, _ = wait(waiting, seconds_until(deadline), return_when=FIRST_COMPLETED)
             if not done:
                 break
             for future in done:
