@@ -75,7 +75,7 @@ def _at_service(client: Client, endpoint_id: UUID | None) -> Iterator[Check]:
 
 
 def environment() -> Check:
-    """Say what runs here."""
+    """Return what is installed here."""
     versions = {name: _version(name) for name in _DISTRIBUTIONS}
     python = platform.python_version()
     listed = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
@@ -91,7 +91,7 @@ def _version(name: str) -> str | None:
 
 
 def credentials() -> Check:
-    """Say whether there are any, without asking anyone for a login."""
+    """Check whether there are any, without asking anyone for a login."""
     client_id, secret = os.environ.get(CLIENT_ID), os.environ.get(CLIENT_SECRET)
     if client_id and secret:
         return Check("credentials", "ok", f"those of client {client_id}, from the environment")
@@ -118,7 +118,7 @@ def credentials() -> Check:
 
 
 def reachable(client: Client) -> Check:
-    """Say whether anything answers where the service should be; quickly, if not."""
+    """Check whether anything answers where the service should be; fail quickly."""
     address = client.web_service_address
     try:
         reach(address)
@@ -129,7 +129,7 @@ def reachable(client: Client) -> Check:
 
 
 def answering(client: Client) -> Check:
-    """Say whether the service takes the credentials, and this version of the SDK."""
+    """Check whether the service takes the credentials, and this version of the SDK."""
     from globus_compute_sdk.errors import VersionMismatch
 
     begin = time.perf_counter()
@@ -170,7 +170,7 @@ def endpoints_of(client: Client) -> Check:
 
 
 def endpoint(client: Client, endpoint_id: UUID) -> Iterator[Check]:
-    """Say what an endpoint is, and whether it is online."""
+    """Check what an endpoint is, and whether it is online."""
     import globus_sdk
 
     try:

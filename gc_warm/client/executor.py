@@ -6,6 +6,7 @@ import builtins
 import concurrent.futures
 import contextlib
 import numbers
+import threading
 import time
 from collections.abc import Sized
 from dataclasses import dataclass
@@ -285,7 +286,7 @@ class WarmExecutor(concurrent.futures.Executor):
         """Return how many workers there are, if anybody knows; if need be, ask one of them."""
         if self._target.workers is None and self._accounts.known is None:
             with contextlib.suppress(Exception):  # what is wrong, the visit itself will say
-                self.submit(stats_of_worker).result(timeout)
+                self.submit(stats_of_worker).result(min(timeout, threading.TIMEOUT_MAX))
         return self._target.workers or self._accounts.known
 
     # Looking

@@ -264,16 +264,12 @@ class LinesFile:
             if results and not self._valid(line, results):
                 of_line = line is not None and any(each["input"] == line.digest for each in results)
                 functions, lines = functions + of_line, lines + (not of_line)
-        if functions and not self._again:
+        if (lines or functions) and not self._again:
             raise UsageError(
-                f"{self._target} has results of another function, or of another version of this "
-                f"one: {functions:,}. With --keep they count, with --again they are computed "
-                "again; or give --output another name."
-            )
-        if lines and not self._again:
-            raise UsageError(
-                f"{self._target} has results of lines that {self._source} has no more, or that "
-                f"have changed: {lines:,}. --again drops them; or give --output another name."
+                f"{self._target} has results of lines that are gone or changed ({lines:,}), or "
+                f"of another version of the function ({functions:,}). --again drops them, and "
+                "computes what is missing; with --keep those of another version count; or give "
+                "--output another name."
             )
         return lines + functions
 

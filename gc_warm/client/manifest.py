@@ -117,7 +117,7 @@ class Manifest:
 
     @contextmanager
     def changing(self, timeout: float = LOCK_SECONDS) -> Iterator[dict[str, Entry]]:
-        """Give the entries to change, alone; they are written if no exception comes.
+        """Yield the entries, to be changed under a lock; they are written unless one raises.
 
         Args:
             timeout: How long to wait for another program that changes it, in seconds.

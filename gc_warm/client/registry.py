@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gc_warm.client.manifest import Entry, Manifest, Version
-from gc_warm.client.service import ServiceClient, connect, explaining, register
+from gc_warm.client.service import connect, explaining, register
 from gc_warm.client.strategies import DEFAULT_CODE, require_code
 from gc_warm.errors import UsageError
 from gc_warm.errors.client import UnknownFunctionError
@@ -18,6 +18,8 @@ from gc_warm.worker.self_contained import SelfContained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from globus_compute_sdk import Client
 
 __all__ = [
     "Entry",
@@ -63,7 +65,7 @@ class FunctionRegistry:
         self,
         manifest: str | os.PathLike[str] = MANIFEST,
         *,
-        client: ServiceClient | None = None,
+        client: Client | None = None,
         clock: Callable[[], dt.datetime] | None = None,
     ) -> None:
         self._manifest = Manifest(Path(manifest))
@@ -219,7 +221,7 @@ class FunctionRegistry:
         lines = [f"  - {e.current.id}  # {e.name}, by {e.current.strategy}" for e in chosen]
         return "\n".join(["allowed_functions:", *lines])
 
-    def _service(self) -> ServiceClient:
+    def _service(self) -> Client:
         if self._client is None:
             self._client = connect()
         return self._client

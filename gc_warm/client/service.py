@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from gc_warm.client.strategies import serializer
 from gc_warm.errors import GcWarmError
@@ -22,32 +22,6 @@ LOGIN = "globus-compute-endpoint login"
 CLIENT_ID, CLIENT_SECRET = "GLOBUS_COMPUTE_CLIENT_ID", "GLOBUS_COMPUTE_CLIENT_SECRET"
 NOT_FOUND = {404, 410}
 REACH_SECONDS = 10.0
-
-
-class ServiceClient(Protocol):
-    """The part of ``globus_compute_sdk.Client`` that is used.
-
-    Attributes:
-        fx_serializer: What writes the functions that are registered.
-    """
-
-    fx_serializer: Any
-
-    def register_function(
-        self,
-        function: Callable[..., Any],
-        description: str | None = None,
-        metadata: dict[str, Any] | None = None,
-        public: bool = False,  # noqa: FBT001, FBT002 - the SDK's signature
-        group: str | None = None,
-    ) -> str:
-        """Register a function, and return its id."""
-
-    def get_function(self, function_id: str) -> Any:
-        """Return what the service knows of a function."""
-
-    def delete_function(self, function_id: str) -> Any:
-        """Delete a function."""
 
 
 def connect() -> Client:
@@ -104,7 +78,7 @@ def reach(address: str) -> None:
         requests.head(f"{address}/v2/version", timeout=REACH_SECONDS)
 
 
-def register(client: ServiceClient, function: Callable[..., Any], entry: Entry) -> str:
+def register(client: Client, function: Callable[..., Any], entry: Entry) -> str:
     """Register a function, and return its id.
 
     Args:
@@ -131,7 +105,7 @@ def register(client: ServiceClient, function: Callable[..., Any], entry: Entry) 
 
 
 @contextmanager
-def _writing(client: ServiceClient, strategy: str) -> Iterator[None]:
+def _writing(client: Client, strategy: str) -> Iterator[None]:
     """Let a client write functions with a strategy."""
     before, client.fx_serializer = client.fx_serializer, serializer(strategy)
     try:

@@ -66,7 +66,7 @@ class Trial:
         self._function_ids: list[str] = []
 
     def run(self) -> Iterator[Check]:
-        """Give one check after the other; if the first task fails there are no others."""
+        """Yield one check after the other; if the first task fails there are no others."""
         from globus_compute_sdk import Executor
 
         executor: Any = Executor(

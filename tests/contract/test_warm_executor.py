@@ -258,6 +258,39 @@ def test_an_endless_input_is_read_only_a_little_ahead(warm):
     assert [] == list(results)
 
 
+@pytest.mark.parametrize("below", ["threads"], indirect=True)
+def test_an_input_may_not_ask_for_the_results_of_its_own(warm):
+    def numbers():
+        yield 1
+        yield next(results)
+
+    results = warm.map(many.double, numbers(), ahead=1)
+    assert 2 == next(results)
+    with pytest.raises(ValueError, match="generator already executing"):
+        list(results)
+
+
+@pytest.mark.parametrize("below", ["threads"], indirect=True)
+def test_a_slow_input_does_not_keep_the_first_results_waiting(warm):
+    read = []
+
+    def numbers():
+        for number in range(30):
+            read.append(number)
+            time.sleep(0.2)
+            yield number
+
+    results = warm.map(many.double, numbers(), chunksize=30)
+    assert 0 == next(results)
+    assert len(read) < 15
+    results.close()
+
+
+def test_a_timeout_may_be_endless(warm):
+    assert [2] == list(warm.map(many.double, [1], timeout=float("inf")))
+    assert warm.prewarm(many.double, 1, workers=1, timeout=float("inf")).complete
+
+
 def test_a_timeout_is_over_all_results(warm):
     results = warm.map(many.takes, [0, 3, 0], timeout=1, chunksize=1)
     assert 0 == next(results)

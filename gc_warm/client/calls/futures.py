@@ -41,14 +41,7 @@ def _kind(future: type[Future[Any]]) -> type[_WithReceipt]:
 
 
 def following(task: Future[Any], sent: Sent, accounts: Accounts, *, receipted: bool) -> Future[Any]:
-    """Return the future of the only call of a task.
-
-    Args:
-        task: The task's future.
-        sent: What was sent.
-        accounts: Who knows what an answer means.
-        receipted: Whether the user wants the result with its receipt.
-    """
+    """Return the future of the only call of a task."""
     kind: Any = type(task)
     future = _kind(kind)()
     future._task = task  # noqa: SLF001 - this module's own

@@ -136,16 +136,25 @@ def key_of(
     """
     if key is None or callable(key):
         return key
-    parameters = inspect.signature(function).parameters
-    if key not in parameters:
+    names = _positional(function)
+    if key not in names:
         raise UsageError(
             f"key={key!r} should be a function of an item's arguments, or the name of one of them: "
-            f"{', '.join(parameters) or 'there are none'}."
+            f"{', '.join(names) or 'there are none'}."
         )
-    place, default = [*parameters].index(key), parameters[key].default
+    place, default = [*names].index(key), names[key].default
 
     def find(*args: Any) -> Hashable:
         found: Hashable = args[place] if place < len(args) else default
         return found
 
     return find
+
+
+def _positional(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:  # some of those written in C have none
+        return {}
+    kinds = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
+    return {each.name: each for each in parameters if each.kind in kinds}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,30 +53,19 @@ class Lines(Watcher):
 
 
 class Bar(Watcher):
-    """Draws a bar on standard error.
-
-    Args:
-        name: What is done.
-        length: How many items there are, if that is known.
-    """
+    """Draws a bar on standard error."""
 
     def __init__(self, name: str, length: int | None) -> None:
+        from rich import progress
         from rich.console import Console
         from rich.markup import escape
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
 
-        text = TextColumn("{task.description}")
-        failed = TextColumn("{task.fields[failed]}", style="red")
-        columns: tuple[Any, ...] = (text, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._bar = Progress(
-            *columns,
-            failed,
+        self._bar = progress.Progress(
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(),
+            progress.MofNCompleteColumn(),
+            progress.TimeRemainingColumn(),
+            progress.TextColumn("{task.fields[failed]}", style="red"),
             console=Console(stderr=True),
             transient=True,
             redirect_stdout=False,
@@ -99,13 +88,7 @@ class Bar(Watcher):
 
 
 def watcher(name: str, length: int | None, progress: bool | None) -> Watcher:  # noqa: FBT001
-    """Return who is shown how far a `map` is.
-
-    Args:
-        name: The function's name.
-        length: How many items there are, if that is known.
-        progress: Whether to show it; None for a bar on a terminal only.
-    """
+    """Return who is shown how far a `map` is."""
     if progress is False:
         return Watcher()
     if sys.stderr is not None and sys.stderr.isatty():

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gc_warm.client.calls.failures import is_too_large, why_lost
+from gc_warm.client.calls.order import READING_SECONDS
 from gc_warm.client.calls.receipts import Outcome, Sent
-from gc_warm.client.calls.target import ENOUGH_BYTES, MOST_BYTES, require
+from gc_warm.client.calls.target import ENOUGH_BYTES, MOST_BYTES, require, seconds_until
 from gc_warm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -91,16 +92,7 @@ class Plan:
 
 
 class Run:
-    """Sends chunks, and takes what comes back.
-
-    Args:
-        plan: What to do.
-        order: Where items come from.
-        target: Where they go to.
-        pace: How many at once.
-        accounts: Who knows what an answer means.
-        watcher: Who is shown how far it is.
-    """
+    """Sends chunks, and takes what comes back."""
 
     def __init__(  # noqa: PLR0917 - each is of another kind
         self,
@@ -172,6 +164,7 @@ class Run:
         size = self._pace.size(left, slots)
         room = MOST_BYTES - self._unsent() if self._target.limited else None
         chunks: list[Chunk] = []
+        end = time.monotonic() + READING_SECONDS
         while len(chunks) < slots and (room is None or room > 0):
             chunk = self._next_chunk(size, CHUNK_BYTES if room is None else min(CHUNK_BYTES, room))
             if chunk is None:
@@ -183,6 +176,8 @@ class Run:
             chunks.append(chunk)
             if room is not None:
                 room -= size_sent
+            if time.monotonic() > end:
+                break  # the input is slow
         for chunk in chunks:
             self._send(chunk)
 
@@ -238,7 +233,7 @@ class Run:
         try:
             if self._deadline is None:
                 return self._landed.get()
-            return self._landed.get(timeout=max(0.0, self._deadline - time.monotonic()))
+            return self._landed.get(timeout=seconds_until(self._deadline))
         except queue.Empty:
             self.close()
             raise FutureTimeoutError(
@@ -323,7 +318,7 @@ class Results:
         self._run = run
         self._return_exceptions = return_exceptions
         self._receipted = receipted
-        self._asking = threading.Lock()  # one thread at a time asks for the next
+        self._asking = threading.RLock()  # one thread at a time asks for the next
 
     def __iter__(self) -> Iterator[Any]:
         return self

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import numbers
 import pickle
+import threading
+import time
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -110,13 +112,7 @@ class Target:
         return packed, len(packed)
 
     def send(self, sendable: Sendable, items: Sequence[Any], **options: Any) -> Future[Any]:
-        """Submit one task.
-
-        Args:
-            sendable: What to call.
-            items: What to call it with.
-            options: See `gc_warm.worker.batched.Batched`.
-        """
+        """Submit one task; the options are those of `gc_warm.worker.batched.Batched`."""
         if not self.packed:
             return self.executor.submit(sendable.batched, items, packed=False, **options)
         return self.executor.submit(sendable.batched, pickle.dumps(items, 5), **options)
@@ -139,13 +135,13 @@ def require(name: str, value: Any, least: int, kind: Any = numbers.Integral) -> 
         raise UsageError(f"{name}={value!r} should be a number of at least {least}.")
 
 
+def seconds_until(deadline: float) -> float:
+    """Return how long that is, for those who can wait; they cannot for ever."""
+    return min(max(0.0, deadline - time.monotonic()), threading.TIMEOUT_MAX)
+
+
 def _pack(args: tuple[Any, ...], kwargs: dict[str, Any], most: int | None) -> bytes:
     """Pickle the arguments of a call; by dill what pickle cannot, or would look for elsewhere.
-
-    Args:
-        args: Positional arguments.
-        kwargs: Named arguments.
-        most: How many bytes can be sent; None for any number.
 
     Raises:
         UsageError: They cannot be pickled, or are too large.

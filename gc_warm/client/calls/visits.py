@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gc_warm.client.calls.failures import why_lost
 from gc_warm.client.calls.receipts import Sent
-from gc_warm.client.calls.target import require
+from gc_warm.client.calls.target import require, seconds_until
 from gc_warm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -144,11 +144,7 @@ class Visit:
         self._failures = 0
 
     def run(self, timeout: float) -> Visits:
-        """Call, until all are reached or the time is over.
-
-        Args:
-            timeout: In seconds.
-        """
+        """Call, until all are reached or so many seconds are over."""
         begin = time.monotonic()
         hold = _FIRST_HOLD
         while self._missing() and self._failures < _LOST_TASKS:
@@ -178,9 +174,7 @@ class Visit:
             )
             waiting[future] = sent
         while waiting and self._missing():
-            done, _ = wait(
-                waiting, max(0.0, deadline - time.monotonic()), return_when=FIRST_COMPLETED
-            )
+            done, _ = wait(waiting, seconds_until(deadline), return_when=FIRST_COMPLETED)
             if not done:
                 break
             for future in done:

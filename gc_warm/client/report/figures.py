@@ -90,12 +90,9 @@ class WorkerFigures:
     def add(self, record: TaskRecord) -> None:
         """Count a task."""
         self.tasks += 1
-        self.calls += record.calls
-        self.failed += record.failed
-        self.cold += record.cold
         self.builds += len(record.builds)
-        self.build_seconds += record.build_seconds
         self.busy_seconds += record.seconds
+        _add(self, record, "calls", "failed", "cold", "build_seconds")
 
 
 @dataclass
@@ -212,10 +209,12 @@ def figures_of(records: Iterable[TaskRecord]) -> Figures:
 def _count(found: Figures, record: TaskRecord) -> None:
     found.tasks += 1
     found.retried += record.attempt > 1
-    for name in (
-        *("calls", "failed", "cold", "warm", "call_seconds", "build_seconds"),
-        *("payload_bytes", "result_bytes"),
-    ):
+    _add(found, record, "calls", "failed", "cold", "warm", "call_seconds", "build_seconds")
+    _add(found, record, "payload_bytes", "result_bytes")
+
+
+def _add(found: Figures | WorkerFigures, record: TaskRecord, *names: str) -> None:
+    for name in names:
         setattr(found, name, getattr(found, name) + getattr(record, name))
 
 

@@ -47,13 +47,7 @@ td{overflow-wrap:anywhere}
 
 
 def page(records: Sequence[TaskRecord], found: Figures, title: str) -> str:
-    """Write a report as HTML.
-
-    Args:
-        records: The tasks.
-        found: What they add up to.
-        title: What stands above it.
-    """
+    """Return a report as HTML."""
     return "\n".join(_parts(records, found, title)) + "\n"
 
 

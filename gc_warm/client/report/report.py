@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from gc_warm.client.calls.records import TaskRecord, read_records
 from gc_warm.client.report.figures import Figures, figures_of
+from gc_warm.client.report.page import page
 from gc_warm.client.report.summary import details, headline, tables
+from gc_warm.client.report.timeline import svg
 from gc_warm.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 _WIDTH = 100
 
@@ -56,21 +58,18 @@ class Report:
             UsageError: The name ends with something else, or the file cannot be written.
         """
         target = Path(path)
-        write = self._writers()[format_of(target)]
+        text = self._text(format_of(target), title)
         try:
-            _replace(target, write(title))
+            _replace(target, text)
         except OSError as error:
             raise UsageError(f"Cannot write {path}: {error.strerror}.") from error
 
-    def _writers(self) -> dict[str, Callable[[str], str]]:
-        from gc_warm.client.report.page import page
-        from gc_warm.client.report.timeline import svg
-
-        return {
-            ".html": lambda title: page(self.records, self.figures(), title),
-            ".svg": lambda _: svg(self.records, standalone=True),
-            ".jsonl": lambda _: "".join(record.as_json() for record in self.records),
-        }
+    def _text(self, kind: str, title: str) -> str:
+        if kind == ".html":
+            return page(self.records, self.figures(), title)
+        if kind == ".svg":
+            return svg(self.records, standalone=True)
+        return "".join(record.as_json() for record in self.records)
 
     def __rich__(self) -> Any:
         from rich import box

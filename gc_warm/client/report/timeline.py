@@ -74,12 +74,7 @@ def lanes_of(records: Iterable[TaskRecord]) -> tuple[list[Lane], list[float], fl
 
 
 def svg(records: Iterable[TaskRecord], *, standalone: bool) -> str:
-    """Draw the timeline.
-
-    Args:
-        records: The tasks.
-        standalone: Whether it is a file of its own.
-    """
+    """Draw the timeline, as a file of its own or as a part of a page."""
     lanes, lost, total = lanes_of(records)
     hidden = max(0, len(lanes) - _LANES)
     shown = lanes[:_LANES]
@@ -113,7 +108,7 @@ def svg(records: Iterable[TaskRecord], *, standalone: bool) -> str:
 
 
 def describe(lanes: list[Lane], lost: list[float], total: float) -> str:
-    """Say in words what the picture shows."""
+    """Return in words what the picture shows."""
     if not lanes and not lost:
         return "There were no tasks."
     builds = sum(len(lane.builds) for lane in lanes)

@@ -99,3 +99,6 @@ def test_a_key_can_be_the_name_of_an_argument():
     assert ("large", "small") == (key(1, "large"), key(1))
     with pytest.raises(UsageError, match="or the name of one of them: number, model"):
         key_of(classify, "modell")
+    for function in (lambda *names: names, lambda *, names: names, dict):
+        with pytest.raises(UsageError, match="there are none"):
+            key_of(function, "names")
