@@ -80,10 +80,8 @@ ASKING = """
 
 
 # Each test gets an engine of its own, which takes seconds.
-@pytest.mark.parametrize(
-    "engine",
-    ["pool", "thread", pytest.param("process", marks=pytest.mark.slow)],
-)
+@pytest.mark.quick(1)
+@pytest.mark.parametrize("engine", ["pool", "thread", "process"])
 def test_no_test_sees_what_another_left_or_lost(project, run_here, engine):
     project.makepyfile(remembering=REMEMBERING)
     project.makepyfile(test_leaving=LEAVING, test_losing=LOSING, test_state=ASKING)

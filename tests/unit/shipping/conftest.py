@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import subprocess
 import sys
 import textwrap
@@ -54,6 +55,54 @@ def one_worker(workers):
     """Return an executor with a single fresh worker process."""
     with LocalExecutor(workers=workers) as executor:
         yield executor
+
+
+# Runs each program in a fork of a process that has imported what workers have: that takes a second.
+FORKING = """
+import json, os, sys, types
+from globus_compute_common import messagepack
+from globus_compute_endpoint.engines import helper
+
+for line in sys.stdin:
+    request = json.loads(line)
+    if not (pid := os.fork()):
+        break
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+else:
+    sys.exit()
+os.chdir(request["folder"])
+sys.path.insert(0, "")
+for number, name in enumerate(("in", "out", "err")):
+    os.dup2(os.open(name, os.O_RDWR), number)
+sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")
+sys.modules["__main__"] = types.ModuleType("__main__")
+exec(compile(request["program"], "<string>", "exec"), vars(sys.modules["__main__"]))
+"""
+
+
+@pytest.fixture(scope="session")
+def forking(endpoint_python):
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    command = [endpoint_python, "-c", FORKING]
+    with subprocess.Popen(command, cwd="/", start_new_session=True, **pipes) as process:
+        yield process
+        process.stdin.close()
+
+
+@pytest.fixture
+def on_endpoint(forking, tmp_path_factory):
+    """Return a function that runs a program in a process as workers are; gives its output."""
+
+    def run(program, given):
+        folder = tmp_path_factory.mktemp("on_endpoint")
+        for name, text in {"in": given, "out": "", "err": ""}.items():
+            (folder / name).write_text(text)
+        print(json.dumps({"program": program, "folder": str(folder)}), file=forking.stdin)
+        forking.stdin.flush()
+        assert "0\n" == forking.stdout.readline(), (folder / "err").read_text()
+        return (folder / "out").read_text()
+
+    return run
 
 
 @pytest.fixture

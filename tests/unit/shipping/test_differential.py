@@ -31,7 +31,7 @@ found, programs, sessions, twins, searching = map(
     _neighbour, ("found", "programs", "sessions", "twins", "__main__")
 )
 
-SLOW = int(os.environ.get("GC_WARM_FUZZ_PROGRAMS", "5000"))
+SLOW = int(os.environ.get("GC_WARM_FUZZ_PROGRAMS", "2500"))
 # Of all programs: how many of which kind.
 SHARES = {"ordinary": 0.45, "strange": 0.25, "two at a time": 0.3}
 FAST = 300

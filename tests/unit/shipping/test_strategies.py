@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import subprocess
 import textwrap
 import types
 import uuid
@@ -61,7 +60,7 @@ print(json.dumps(answers))
 
 
 @pytest.fixture
-def run_tasks(endpoint_python, tmp_path):
+def run_tasks(on_endpoint):
     """Return a function that runs packed functions, one after the other, in one fresh worker."""
 
     def run(codes, arguments, **options):
@@ -69,17 +68,7 @@ def run_tasks(endpoint_python, tmp_path):
         for code in codes:
             task = Task(task_id=uuid.uuid4(), task_buffer=code + arguments)
             tasks.append([messagepack.pack(task).hex(), options])
-        ended = subprocess.run(
-            [endpoint_python, "-c", RUN_TASKS],
-            input=json.dumps(tasks),
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-            timeout=60,
-            check=False,
-        )
-        assert ended.returncode == 0, ended.stderr
-        return json.loads(ended.stdout.splitlines()[-1])
+        return json.loads(on_endpoint(RUN_TASKS, json.dumps(tasks)).splitlines()[-1])
 
     return run
 

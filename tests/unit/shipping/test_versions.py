@@ -6,7 +6,6 @@ import json
 import random
 import re
 import shutil
-import subprocess
 import textwrap
 import uuid
 from pathlib import Path
@@ -122,10 +121,10 @@ tasks = [bytes.fromhex(task) for task in request["tasks"]]
 
 
 @pytest.fixture
-def in_worker(endpoint_python, tmp_path):
+def in_worker(on_endpoint):
     """Return a function that runs a program which has the functions as `tasks`, and `run`."""
 
-    def run(program, *functions, python=endpoint_python, path=()):
+    def run(program, *functions, path=()):
         serializer = ComputeSerializer()
         tail = serializer.pack_buffers([serializer.serialize(()), serializer.serialize({})])
         tasks = []
@@ -137,17 +136,8 @@ def in_worker(endpoint_python, tmp_path):
                 messagepack.pack(Task(task_id=uuid.uuid4(), task_buffer=code + tail)).hex()
             )
         start = "".join(f"import sys; sys.path.insert(0, {str(each)!r})\n" for each in path)
-        ended = subprocess.run(
-            [python, "-c", start + RUN + textwrap.dedent(program)],
-            input=json.dumps({"tasks": tasks}),
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-            timeout=60,
-            check=False,
-        )
-        assert ended.returncode == 0, ended.stderr
-        return ended.stdout
+        program = start + RUN + textwrap.dedent(program)
+        return on_endpoint(program, json.dumps({"tasks": tasks}))
 
     return run
 

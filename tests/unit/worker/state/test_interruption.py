@@ -139,7 +139,7 @@ def test_exceptions_injected_at_random_moments(exception):
 @pytest.mark.parametrize("exception", [AppTimeout, KeyboardInterrupt])
 def test_thousands_of_exceptions_injected_at_random_moments(exception):
     world = World(f"test-slow-{exception.__name__}")
-    run_interrupted(world, exception, times=4000)
+    run_interrupted(world, exception, times=2000)
     world.check()
 
 
