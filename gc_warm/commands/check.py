@@ -11,9 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from gc_warm.client.strategies import DEFAULT_CODE, require_code
 from gc_warm.commands.shared.arguments import (
@@ -29,7 +26,7 @@ from gc_warm.commands.shared.arguments import (
     strategy_option,
 )
 from gc_warm.commands.shared.command import Command, Exit
-from gc_warm.commands.shared.show import KEPT, printable
+from gc_warm.commands.shared.show import printable, show_table
 from gc_warm.errors import UsageError
 from gc_warm.units import counted
 
@@ -57,7 +54,7 @@ _OF_FUNCTIONS = {"run_it", "args_text", "kwargs_text", "strategy", "manifest"}
     type=click.FloatRange(min=0),
     show_default=True,
     metavar="SECONDS",
-    help="The longest pause that shall leave workers warm.",
+    help="The longest pause after which workers must still be warm.",
 )
 @click.option(
     "--build-seconds",
@@ -86,14 +83,14 @@ _OF_FUNCTIONS = {"run_it", "args_text", "kwargs_text", "strategy", "manifest"}
 @AS_JSON
 @click.pass_context
 def check(context: click.Context, /, target: str, *, as_json: bool, **options: Any) -> int:
-    """Say whether an endpoint, or a function, stays warm.
+    """Check whether an endpoint or a function stays warm.
 
-    PATH is an endpoint's folder, a template, a rendered YAML or a config.py. Of a function, it is
-    said for each serialization strategy; --args and --kwargs are for --run.
+    PATH is an endpoint's folder, a template, a rendered YAML or a config.py. A function is checked
+    for each serialization strategy; --args and --kwargs are for --run.
 
-    A config.py is run, and a template is rendered, in a process of its own with limits. It opens no
-    connection, asks no scheduler and makes no cloud resource; a config.py may start programs,
-    though. --no-exec is for what you do not trust.
+    A config.py is run, and a template is rendered, in a separate process with limits. It opens no
+    connection, asks no scheduler and creates no cloud resource, but a config.py may start programs.
+    Use --no-exec for what you do not trust.
 
     Exits with 1 if anything is found, or if the function is cold or broken under the strategy that
     it is judged by; with 2 if there is nothing to check.
@@ -201,18 +198,17 @@ def _registered(target: str, manifest: Path) -> dict[str, str]:
 
 
 def _show_predictions(rows: list[dict[str, str]], *, with_measured: bool) -> None:
-    table = Table(show_lines=True)
     columns = ["verdict", *(["measured"] if with_measured else []), "reason"]
-    for column in ("strategy", *columns):
-        table.add_column(column, overflow="fold")
     alike: dict[tuple[str, ...], list[str]] = {}
     for row in rows:
         texts = (*(row[column] for column in columns[:-1]), _reason(row))
         alike.setdefault(texts, []).append(row["strategy"])
-    for texts, strategies in alike.items():
-        name = "any" if len(alike) == 1 else "\n".join(strategies)
-        table.add_row(name, *(escape(printable(text, KEPT)) for text in texts))
-    Console().print(table)
+    headings = ("strategy", *columns)
+    cells = (
+        ("any" if len(alike) == 1 else "\n".join(strategies), *texts)
+        for texts, strategies in alike.items()
+    )
+    show_table(headings, cells, left=headings, lines=True)
     for fix in dict.fromkeys(row["fix"] for row in rows if row["fix"]):
         click.echo(f"To keep it warm: {fix}")
 

@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from gc_warm.commands.shared.arguments import AS_JSON
 from gc_warm.commands.shared.command import Command
-from gc_warm.commands.shared.show import printable
+from gc_warm.commands.shared.show import printable, show_table
 from gc_warm.units import counted, duration
 
 if TYPE_CHECKING:
@@ -35,7 +33,7 @@ SHOWN_SKIPPED = 10
 )
 @AS_JSON
 def demo(path: Path | None, saved: Path, *, as_json: bool) -> int:
-    """Identify every file of a folder with a warm model.
+    """Identify the files of a folder with a warm model.
 
     PATH is a folder or a file; by default the folder of Python's standard library.
     """
@@ -75,30 +73,23 @@ def _identify(root: Path, report: Report, saved: Path) -> None:
 
 
 def _show_report(root: Path, report: Report) -> None:
-    console = Console()
     click.echo(f"{counted(report.files, 'file')} under {root}")
     if report.types:
-        console.print(_types_table(report))
+        _show_types(report)
     _show_skipped(report)
     if report.workers:
         click.echo("\nWhat warmth bought")
-        console.print(_workers_table(report))
+        _show_workers(report)
         _show_gain(report)
 
 
-def _types_table(report: Report) -> Table:
-    table = Table()
-    table.add_column("type")
-    table.add_column("files", justify="right")
-    table.add_column("share", justify="right")
+def _show_types(report: Report) -> None:
     shown = report.types.most_common(SHOWN_TYPES)
-    others = len(report.types) - len(shown)
-    if others:
+    if others := len(report.types) - len(shown):
         rest = report.files - sum(count for _, count in shown)
         shown.append((f"{others} other types", rest))
-    for label, count in shown:
-        table.add_row(label, f"{count:,}", f"{count / report.files:.1%}")
-    return table
+    rows = ((name, f"{count:,}", f"{count / report.files:.1%}") for name, count in shown)
+    show_table(("type", "files", "share"), rows, left=("type",))
 
 
 def _show_skipped(report: Report) -> None:
@@ -111,20 +102,20 @@ def _show_skipped(report: Report) -> None:
         click.echo(f"  ... and {len(report.skipped) - SHOWN_SKIPPED:,} more; --json lists all.")
 
 
-def _workers_table(report: Report) -> Table:
-    table = Table()
-    for column in ("worker", "tasks", "cold starts", "building", "median warm call"):
-        table.add_column(column, justify="right")
-    for pid, worker in sorted(report.workers.items()):
-        figures = worker.as_dict()
-        table.add_row(
-            f"pid {pid}",
-            f"{figures['tasks']:,}",
-            str(worker.cold_starts),
-            duration(worker.build_seconds),
-            duration(figures["warm_seconds_median"]),
-        )
-    return table
+def _show_workers(report: Report) -> None:
+    show_table(
+        ("worker", "tasks", "cold starts", "building", "median warm call"),
+        (
+            (
+                f"pid {pid}",
+                f"{len(worker.call_seconds):,}",
+                str(worker.cold_starts),
+                duration(worker.build_seconds),
+                duration(worker.as_dict()["warm_seconds_median"]),
+            )
+            for pid, worker in sorted(report.workers.items())
+        ),
+    )
 
 
 def _show_gain(report: Report) -> None:

@@ -56,10 +56,10 @@ def doctor(
     *,
     as_json: bool,
 ) -> int:
-    """Find out what keeps a script from warm workers, and what to do.
+    """Find what keeps a script from warm workers.
 
-    Without --endpoint: what is installed, the credentials, the service, and which endpoints there
-    are. With it, also whether it is online, and what a few tasks tell of its workers.
+    It looks at what is installed, the credentials, the service, and your endpoints. With --endpoint
+    also at whether that one is online, and at its workers, by a few tasks. It says what to do.
 
     Exits with 1 if something fails.
     """

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gc_warm.commands.shared.arguments import AS_JSON, MANIFEST
+from gc_warm.commands.shared.arguments import AS_JSON, MANIFEST, complete_names
 from gc_warm.commands.shared.command import Exit
 from gc_warm.errors import UsageError
 
 if TYPE_CHECKING:
     from gc_warm.client.registry import FunctionRegistry
 
-NAMES = click.argument("names", metavar="[NAME]...", nargs=-1)
+NAMES = click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=complete_names)
 
 
 @click.group()
 def functions() -> None:
-    """Look at the functions that a manifest remembers."""
+    """Look at registered functions, or forget them."""
 
 
 def _registry(manifest: Path) -> FunctionRegistry:
@@ -39,7 +39,7 @@ def _registry(manifest: Path) -> FunctionRegistry:
 @MANIFEST
 @AS_JSON
 def list_functions(manifest: Path, *, as_json: bool) -> int:
-    """List them, with their ids."""
+    """List registered functions, with their ids."""
     entries = _registry(manifest).entries()
     if as_json:
         click.echo(json.dumps({n: e.as_dict() for n, e in entries.items()}, indent=2))
@@ -53,11 +53,11 @@ def list_functions(manifest: Path, *, as_json: bool) -> int:
 
 
 @functions.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_names)
 @MANIFEST
 @click.option("--verify", is_flag=True, help="Ask the service whether it still knows it.")
 def show(name: str, manifest: Path, *, verify: bool) -> int:
-    """Show all that is remembered of one."""
+    """Show all that is remembered of a function."""
     registry = _registry(manifest)
     click.echo(json.dumps({"name": name, **registry[name].as_dict()}, indent=2))
     if verify:
@@ -71,7 +71,7 @@ def show(name: str, manifest: Path, *, verify: bool) -> int:
 @click.option("--keep", default=0, type=click.IntRange(min=0), help="How many old versions.")
 @click.option("--delete", is_flag=True, help="Delete them from the service, too.")
 def prune(names: tuple[str, ...], manifest: Path, keep: int, *, delete: bool) -> int:
-    """Forget old versions."""
+    """Forget old versions of functions."""
     for version in _registry(manifest).prune(names, keep=keep, delete=delete):
         click.echo(f"{version.id}  {'deleted' if delete else 'forgotten'}")
     return Exit.OK
@@ -86,7 +86,10 @@ def prune(names: tuple[str, ...], manifest: Path, keep: int, *, delete: bool) ->
     help="Make sure that the allowed_serializers of this folder or template allow them, too.",
 )
 def allow(names: tuple[str, ...], manifest: Path, endpoint_config: str | None) -> int:
-    """Print what an endpoint's config.yaml needs to allow these alone."""
+    """Print an endpoint's allowed_functions.
+
+    That is what its config.yaml needs in order to allow these functions alone.
+    """
     registry = _registry(manifest)
     if endpoint_config is not None:
         from gc_warm.client.allowlist import require_allowed

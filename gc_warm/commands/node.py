@@ -53,7 +53,9 @@ def list_(*, as_json: bool) -> None:
 @node.command("clear")
 @click.argument("initialiser", required=False)
 def clear_(initialiser: str | None) -> int:
-    """Remove the folders that nobody uses; or those of one INITIALISER, as `list` names it.
+    """Remove the folders that nobody uses.
+
+    With INITIALISER, as `list` names it: only its folders.
 
     Exits with 1 if some are in use, and stay; with 2 if there are none of that name.
     """

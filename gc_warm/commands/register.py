@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     "[default: the one it was registered with, or DillCode]"
 )
 @click.option("--name", help="What to call it in the manifest.  [default: the function's name]")
-@click.option("--description", help="What the service shall say of it.  [default: its docstring]")
+@click.option("--description", help="What the service says of it.  [default: its docstring]")
 @click.option("--public", is_flag=True, help="Let anyone run it.")
 @click.option("--group", metavar="ID", help="Let the members of a Globus group run it.")
 @click.option("--again", is_flag=True, help="Register it even if it did not change.")
@@ -45,7 +45,10 @@ if TYPE_CHECKING:
 def register(
     targets: tuple[str, ...], manifest: Path, name: str | None, *, as_json: bool, **options: Any
 ) -> int:
-    """Register functions, unless they are, with the same source."""
+    """Register functions, once for each version.
+
+    A function whose source did not change keeps its id.
+    """
     from gc_warm.client.registry import FunctionRegistry
 
     if name is not None and len(targets) > 1:
@@ -53,12 +56,14 @@ def register(
     registry = FunctionRegistry(manifest)
     functions = [(target, find_self_contained(target)) for target in targets]
     done = []
-    for target, function in functions:
-        done.append(registry.register(function, name=name, **options))
-        if not as_json:
-            click.echo(_line(target, done[-1], dry_run=options["dry_run"]))
-    if as_json:
-        click.echo(json.dumps([_as_dict(each) for each in done], indent=2))
+    try:
+        for target, function in functions:
+            done.append(registry.register(function, name=name, **options))
+            if not as_json:
+                click.echo(_line(target, done[-1], dry_run=options["dry_run"]))
+    finally:  # those before one that fails are registered
+        if as_json:
+            click.echo(json.dumps([_as_dict(each) for each in done], indent=2))
     return Exit.OK
 
 

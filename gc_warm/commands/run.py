@@ -6,9 +6,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from gc_warm.commands.shared.arguments import (
     ARGS,
@@ -20,15 +17,13 @@ from gc_warm.commands.shared.arguments import (
     parse_arguments,
     parse_value,
 )
-from gc_warm.commands.shared.command import Command, Exit
-from gc_warm.commands.shared.show import KEPT, as_json_text, printable, shown
-from gc_warm.units import duration
+from gc_warm.commands.shared.calls import outcome, show_calls
+from gc_warm.commands.shared.command import Command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gc_warm.local.executor import LocalExecutor
-    from gc_warm.worker.receipt import Receipted
 
 
 @click.command(
@@ -59,7 +54,7 @@ if TYPE_CHECKING:
 )
 @options_option("With --service: the user_endpoint_config.  [default: how many workers]")
 @click.option("--amqp", metavar="URL", help="With --service: use this RabbitMQ.")
-@click.option("--output", metavar="FOLDER", help="Keep what workers print, a file for each.")
+@click.option("--logs", metavar="FOLDER", help="Keep what workers print, a file for each.")
 @click.option("--quiet", is_flag=True, help="Do not show on standard error what they print.")
 @AS_JSON
 def run(  # noqa: PLR0917  (click passes all by name)
@@ -73,15 +68,13 @@ def run(  # noqa: PLR0917  (click passes all by name)
     amqp: str | None,
     *,
     service: bool,
-    output: str | None,
+    logs: str | None,
     quiet: bool,
     as_json: bool,
 ) -> int:
-    """Call a function offline, in warm worker processes."""
+    """Call a function on this machine, in warm workers."""
     function = find_self_contained(target)
     args, kwargs = parse_arguments(args_text, kwargs_text)
-    from globus_compute_sdk.errors import TaskExecutionFailed
-
     chosen: Any
     if service:
         from gc_warm.commands.shared.on_service import executor_on_service
@@ -91,15 +84,11 @@ def run(  # noqa: PLR0917  (click passes all by name)
             options = parse_value("--options", options_text, dict)
         chosen = executor_on_service(endpoint_config, options, amqp=amqp)
     else:
-        chosen = _own_workers(workers, output=not quiet if output is None else output)
-    try:
-        with chosen as executor:
-            futures = [executor.submit(function.receipted, *args, **kwargs) for _ in range(times)]
-            calls = [future.result() for future in futures]
-    except TaskExecutionFailed as error:
-        raise failed_call(error) from None
-    show_calls(calls, as_json=as_json)
-    return Exit.OK
+        chosen = _own_workers(workers, output=not quiet if logs is None else logs)
+    with chosen as executor:
+        futures = [executor.submit(function.receipted, *args, **kwargs) for _ in range(times)]
+        outcomes = [outcome(each) for each in futures]
+    return show_calls(outcomes, as_json=as_json)
 
 
 @contextmanager
@@ -112,33 +101,3 @@ def _own_workers(count: int, *, output: bool | str) -> Iterator[LocalExecutor]:
         except BaseException:
             executor.abandon()
             raise
-
-
-def failed_call(error: Exception) -> click.ClickException:
-    """Return what says that a worker raised an error, with its traceback."""
-    told = "\n".join([str(error), *getattr(error, "__notes__", ())])
-    return click.ClickException(f"the call failed on its worker.{printable(told, KEPT)}")
-
-
-def show_calls(calls: list[Receipted[Any]], *, as_json: bool) -> None:
-    """Print the results of calls, and what each cost and where."""
-    if as_json:
-        rows = [{"result": each.value, "receipt": each.receipt.as_dict()} for each in calls]
-        click.echo(as_json_text(rows))
-        return
-    table = Table()
-    for column in ("call", "worker", "took", "cold starts", "hits"):
-        table.add_column(column, justify="right")
-    table.add_column("result", overflow="fold")
-    for number, call in enumerate(calls, start=1):
-        receipt = call.receipt
-        cold = f"{receipt.cold_starts} ({duration(receipt.build_seconds)})"
-        table.add_row(
-            str(number),
-            f"pid {receipt.pid}",
-            duration(receipt.seconds),
-            cold if receipt.cold_starts else "0",
-            str(receipt.hits),
-            escape(shown(call.value)),
-        )
-    Console().print(table)

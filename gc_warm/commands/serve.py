@@ -69,9 +69,9 @@ def serve(
     *,
     only_env: bool,
 ) -> int:
-    """Stand in for the web services of Globus Compute, until Ctrl-C.
+    """Run the web services of Globus Compute on this machine.
 
-    It listens on this machine only, and needs no account.
+    A stand-in, until Ctrl-C: it listens on this machine only, and needs no account.
     """
     if only_env:
         click.echo(_exports(_running(port)[0]))

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from concurrent.futures import wait
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gc_warm.client.strategies import DATA_STRATEGIES, DEFAULT_CODE, DEFAULT_DATA
-from gc_warm.commands.run import failed_call, show_calls
 from gc_warm.commands.shared.arguments import (
     ARGS,
     AS_JSON,
     KWARGS,
     MANIFEST,
     TIMES,
+    complete_names,
     find_self_contained,
     options_option,
     parse_arguments,
     parse_value,
     strategy_option,
 )
-from gc_warm.commands.shared.command import Command, Exit
-from gc_warm.commands.shared.show import as_json_text, shown
+from gc_warm.commands.shared.calls import outcome, show_calls
+from gc_warm.commands.shared.command import Command
 from gc_warm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
         "gc-warm submit increase_count --endpoint ID     # registered: its name in functions.json",
     ],
 )
-@click.argument("target", metavar="MODULE:FUNCTION|NAME")
+@click.argument("target", metavar="MODULE:FUNCTION|NAME", shell_complete=complete_names)
 @click.option("--endpoint", "endpoint_id", type=click.UUID, metavar="ID", required=True)
 @ARGS
 @KWARGS
@@ -69,10 +70,10 @@ def submit(
     as_json: bool,
     **options: Any,
 ) -> int:
-    """Call a function on an endpoint, as `run` does here.
+    """Call a function on an endpoint.
 
-    NAME is one that `gc-warm register` has put into the manifest: it is called by its id, which is
-    all that an endpoint with allowed_functions takes.
+    NAME is a function that `gc-warm register` has put into the manifest. It is called by its id,
+    which is all that an endpoint with allowed_functions accepts.
     """
     args, kwargs = parse_arguments(options["args_text"], options["kwargs_text"])
     given = options["options_text"]
@@ -92,14 +93,10 @@ def submit(
     )
     try:
         futures = [send(executor, args, kwargs) for _ in range(options["times"])]
-        results = _results(futures, target, timeout)
+        outcomes = _outcomes(futures, target, timeout)
     finally:
         abandon(executor)
-    if ":" in target:
-        show_calls(results, as_json=as_json)
-    else:
-        _show_results(results, as_json=as_json)
-    return Exit.OK
+    return show_calls(outcomes, as_json=as_json)
 
 
 def _sender(
@@ -128,30 +125,19 @@ def _sender(
     )
 
 
-def _results(futures: list[Any], target: str, timeout: float | None) -> list[Any]:
-    from concurrent.futures import wait
-
-    from globus_compute_sdk.errors import TaskExecutionFailed
-
+def _outcomes(futures: list[Any], target: str, timeout: float | None) -> list[Any]:
     from gc_warm.client.service import explaining
 
-    pending: set[Any] = wait(futures, timeout).not_done
+    wait(futures, timeout)
     with explaining(f"submit {target}"):
-        try:
-            return [future.result(timeout=0) for future in futures]
-        except FutureTimeoutError:
-            ids = ", ".join(str(future.task_id) for future in pending)
-            raise click.ClickException(
-                f"{len(pending)} of {len(futures)} did not come back within {timeout:g} s. Their "
-                f"tasks go on: {ids}. gc-warm doctor --endpoint ID finds out why."
-            ) from None
-        except TaskExecutionFailed as error:
-            raise failed_call(error) from None
+        return [_outcome(each, timeout) for each in futures]
 
 
-def _show_results(results: list[Any], *, as_json: bool) -> None:
-    if as_json:
-        click.echo(as_json_text([{"result": each} for each in results]))
-        return
-    for each in results:
-        click.echo(shown(each))
+def _outcome(future: Any, timeout: float | None) -> Any:
+    try:
+        return outcome(future, 0)
+    except FutureTimeoutError:
+        return click.ClickException(
+            f"Task {future.task_id} did not come back within {timeout:g} s, and goes on. "
+            "gc-warm doctor --endpoint ID finds out why."
+        )

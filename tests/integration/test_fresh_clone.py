@@ -77,7 +77,7 @@ def test_wheel_and_sdist_are_the_same_package_and_run_in_a_bare_environment(clon
     pinned = ("--constraint", clone / "constraints.txt")
     run(*pip, "install", "--no-compile", *pinned, wheel, folder=elsewhere)
     version = wheel.name.split("-")[1]
-    assert f"gc-warm, version {version}" in run(binaries / "gc-warm", "--version", folder=elsewhere)
+    assert f"gc-warm {version}" in run(binaries / "gc-warm", "--version", folder=elsewhere)
     counting = ("gc-warm", "run", "gc_warm.functions.counter:increase_count", "--json")
     said = run(binaries / counting[0], *counting[1:], folder=elsewhere, status=1)
     assert "pip install 'gc-warm[endpoint]'" in said

@@ -174,7 +174,7 @@ def talk(fail=False):
 @pytest.mark.quick(1)
 @pytest.mark.parametrize(
     ("options", "shown", "kept"),
-    [([], True, False), (["--quiet"], False, False), (["--output", "folder"], True, True)],
+    [([], True, False), (["--quiet"], False, False), (["--logs", "folder"], True, True)],
 )
 def test_run_shows_what_the_worker_prints(tmp_path, options, shown, kept):
     (tmp_path / "talking.py").write_text(TALKING)
@@ -231,7 +231,3 @@ def test_a_failing_call_shows_the_remote_traceback():
     done = gc_warm("run", "gc_warm.functions.filetype:identify", "--args", '["/etc/hosts"]')
     assert done.returncode == 1
     assert "identify() takes a list of paths" in done.stderr
-
-
-def test_the_version_is_shown():
-    assert "0.1.0" in gc_warm("--version").stdout

@@ -1,12 +1,15 @@
-"""Who may import whom (DESIGN.md, section 3), by importing and by reading.
+"""The shape of the package: who may import whom, how large things are, and the page that shows it.
 
 Importing each module in a fork of a fresh interpreter shows what it really loads; reading shows
-what stands inside functions, too.
+what stands inside functions, too. Run as a program, this writes the tree and the arrows into
+docs/architecture.md.
 """
 
 import ast
+import collections
 import graphlib
 import importlib.util
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,30 +21,25 @@ import pytest
 import gc_warm
 
 PACKAGE = Path(gc_warm.__file__).parent
+PAGE = Path(__file__).parents[2] / "docs" / "architecture.md"
+MAX_MODULES, MAX_LINES = 14, 400
 
-# Each area of gc_warm, and the areas it may use besides itself.
+# Each area of gc_warm, and the areas that it may use besides itself; docs/architecture.md shows it.
 ARROWS = {
-    "": {"errors", "worker"},
-    "errors": set(),
-    "worker": {"errors"},
-    "shipping": {"errors", "worker"},
-    "functions": set(),
-    "endpoint_config": set(),
-    "units": set(),
-    "client": {"errors", "worker", "shipping", "units"},
-    "local": {"errors", "worker", "shipping", "endpoint_config"},
-    "checks": {"errors", "worker", "shipping", "endpoint_config", "units"},
-    "demo": {"errors", "worker", "functions", "client", "local", "endpoint_config", "units"},
-    "commands": {
-        *("errors", "worker", "shipping", "functions", "client", "local", "checks", "demo"),
-        *("endpoint_config", "units"),
-    },
-    "cli": {"errors", "client", "commands", "units"},
-    "pytest_plugin": {
-        *("errors", "worker", "shipping", "functions", "client", "local", "checks"),
-        *("endpoint_config", "units"),
-    },
-    "__main__": {"cli"},
+    "errors": "",
+    "units": "",
+    "endpoint_config": "",
+    "worker": "errors",
+    "": "errors worker",
+    "functions": "",
+    "shipping": "errors worker",
+    "client": "errors units worker shipping",
+    "local": "errors units worker shipping endpoint_config",
+    "checks": "errors units worker shipping endpoint_config",
+    "demo": "errors units worker functions client local endpoint_config",
+    "pytest_plugin": "errors units worker shipping functions client local checks endpoint_config",
+    "commands": "errors units worker shipping functions client local checks demo endpoint_config",
+    "cli": "errors units client commands",
 }
 # Importing anything runs gc_warm/__init__.py first, and public names may ship a function.
 LOADED_BY_ALL = {"", "errors", "worker"}
@@ -60,7 +58,7 @@ EXCEPTIONS = {
 }
 # Processes are started with these, so they end one; all others leave that to the command line.
 MAY_EXIT = {
-    *("gc_warm.cli", "gc_warm.__main__", "gc_warm.checks.loader"),
+    *("gc_warm.cli", "gc_warm.checks.loader"),
     *(f"gc_warm.local.remote.{name}" for name in ("fork_server", "host", "worker")),
     "gc_warm.worker.program.serve",
 }
@@ -74,13 +72,15 @@ HEAVY = {
 }
 
 
-def modules() -> Iterator[str]:
-    for path in sorted(PACKAGE.rglob("*.py")):
-        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
-        yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+PATHS = sorted(PACKAGE.rglob("*.py"))
 
 
-MODULES = list(modules())
+def name_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {name_of(path): path for path in PATHS}
 
 
 def area(module: str) -> str:
@@ -98,8 +98,14 @@ def third_party(names: set[str]) -> set[str]:
 KNOWN = {*sys.stdlib_module_names, "gc_warm", "__main__", "__mp_main__"}
 
 
-def test_every_part_of_the_package_has_its_arrows():
-    assert set() == {area(module) for module in MODULES} - set(ARROWS)
+def arrows(here: str) -> set[str]:
+    return {*ARROWS.get(here, "").split()}
+
+
+def test_every_area_has_its_arrows_which_make_no_circle():
+    assert set() == {area(module) for module in MODULES} ^ set(ARROWS)
+    order = graphlib.TopologicalSorter({here: arrows(here) for here in ARROWS}).static_order()
+    assert len(ARROWS) == len([*order])
 
 
 # By importing
@@ -151,7 +157,7 @@ def loaded_by() -> dict[str, set[str]]:
 def test_loads_only_what_it_may(loaded_by, module):
     loaded = loaded_by[module]
     here = area(module)
-    may = {here} | ARROWS.get(here, set()) | LOADED_BY_ALL | LOADED_BESIDES.get(here, set())
+    may = {here} | arrows(here) | LOADED_BY_ALL | LOADED_BESIDES.get(here, set())
     wrong = {name for name in loaded if is_ours(name) and area(name) not in may}
     if here in THIRD_PARTY:
         wrong |= third_party(loaded) - THIRD_PARTY[here]
@@ -179,9 +185,7 @@ class Import(NamedTuple):
 
 
 def parse(module: str) -> ast.Module:
-    path = PACKAGE.parent.joinpath(*module.split("."))
-    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+    return ast.parse(MODULES[module].read_text(encoding="utf-8"), module)
 
 
 def imports(module: str, tree: ast.AST) -> Iterator[Import]:
@@ -253,26 +257,46 @@ def allowed(module: str, found: Import) -> bool:
         return here in {"cli", "pytest_plugin"} or found.name in {None, "__version__"}
     if (module, there) in EXCEPTIONS:
         return found.in_function or found.for_types
-    return there == here or there in ARROWS.get(here, set())
+    return there == here or there in arrows(here)
 
 
 # A receipt is made of a self-contained function, by that function.
 MAY_GO_BACK = {("gc_warm.worker.self_contained", "gc_warm.worker.receipted")}
+# To be emptied.
+CIRCLES_YET = {("gc_warm.shipping.sources", "gc_warm.shipping.definitions.definitions")}
+TOO_LONG_YET = {
+    *("gc_warm.worker.program.process", "gc_warm.worker.state.group"),
+    *("gc_warm.shipping.boot", "gc_warm.shipping.definitions.definitions"),
+    "gc_warm.local.service.amqp.channels",
+}
 
 
-def test_what_travels_has_no_circles_of_imports():
-    """Those for type checkers count: who wants to understand a module reads what it names."""
-    inside = [module for module in MODULES if area(module) == "worker"]
-    graph = {
-        module: {
-            target
-            for found in imports(module, parse(module))
-            for target in [f"{found.target}.{found.name}", found.target]
-            if target in inside and target != module and (module, target) not in MAY_GO_BACK
-        }
-        for module in inside
+def neighbours(module: str) -> set[str]:
+    """Return the modules of its area that a module imports, for type checkers included."""
+    found = {
+        target
+        for each in imports(module, parse(module))
+        if not (MODULES[module].stem == "__init__" and each.for_types)  # what it hands on
+        for target in (f"{each.target}.{each.name}", each.target)
+        if target in MODULES and target != module and area(target) == area(module)
     }
-    assert len(inside) == len([*graphlib.TopologicalSorter(graph).static_order()])
+    return {each for each in found if (module, each) not in MAY_GO_BACK | CIRCLES_YET}
+
+
+def test_no_circles_of_imports():
+    """Those for type checkers count: who wants to understand a module reads what it names."""
+    graph = {module: neighbours(module) for module in MODULES}
+    assert len(MODULES) == len([*graphlib.TopologicalSorter(graph).static_order()])
+
+
+def test_no_folder_has_too_many_modules():
+    sizes = collections.Counter(str(path.relative_to(PACKAGE).parent) for path in PATHS)
+    assert set() == {name for name, size in sizes.items() if size > MAX_MODULES}
+
+
+def test_no_module_is_too_long():
+    lengths = {module: MODULES[module].read_text().count("\n") for module in MODULES}
+    assert set() == {name for name, lines in lengths.items() if lines > MAX_LINES} - TOO_LONG_YET
 
 
 CALLS_THAT_PRINT = {"print", "pprint", "pprint.pprint", "sys.stdout.write", "sys.stderr.write"}
@@ -340,3 +364,59 @@ def test_a_wrong_import_is_found(module, source):
 )
 def test_a_right_import_is_left_alone(module, source):
     assert all(allowed(module, found) for found in imports(module, ast.parse(source)))
+
+
+# The page
+
+
+def tree(folder: Path = PACKAGE, depth: int = 0) -> Iterator[str]:
+    """Yield the modules of a folder, below it, each with the first line of its docstring."""
+    yield line(folder.name + "/", folder / "__init__.py", depth)
+    for path in sorted(folder.iterdir(), key=lambda path: (path.is_dir(), path.name)):
+        if path.is_dir() and (path / "__init__.py").exists():
+            yield from tree(path, depth + 1)
+        elif path.suffix == ".py" and path.name != "__init__.py":
+            yield line(path.name, path, depth + 1)
+
+
+def line(name: str, path: Path, depth: int) -> str:
+    told = (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n")[0]
+    return f"{'  ' * depth + name:32}{told.replace('``', '')}".rstrip()
+
+
+def table() -> Iterator[str]:
+    yield from ("| | may import |", "|---|---|")
+    for here, there in ARROWS.items():
+        listed = " ".join(f"`{each}`" for each in there.split()) or "nothing of ours"
+        yield f"| `{here or '__init__'}` | {listed} |"
+
+
+def drawn(page: str) -> str:
+    """Return the page with the tree and the arrows of now."""
+    for name, lines in (("tree", ["```text", *tree(), "```"]), ("arrows", [*table()])):
+        shown = "\n".join([f"<!-- {name} -->", *lines, f"<!-- end of {name} -->"])
+        page, count = re.subn(
+            f"<!-- {name} -->.*?<!-- end of {name} -->",
+            shown.replace("\\", r"\\"),
+            page,
+            flags=re.DOTALL,
+        )
+        assert 1 == count
+    return page
+
+
+def test_the_page_shows_the_tree_and_the_arrows():
+    assert PAGE.read_text() == drawn(PAGE.read_text()), "run: python tests/unit/test_imports.py"
+
+
+def test_the_page_names_modules_that_there_are():
+    named = re.findall(r"`([\w/]+\.py)`", PAGE.read_text())
+    assert [] == [each for each in named if not (PACKAGE / each).exists() and "test" not in each]
+
+
+def test_every_module_says_what_it_is_in_one_line():
+    assert [] == [each for each in tree() if not re.search(r"\S  +\S.*[.?!:]$", each)]
+
+
+if __name__ == "__main__":
+    PAGE.write_text(drawn(PAGE.read_text()))

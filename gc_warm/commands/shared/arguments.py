@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from gc_warm.client.strategies import CODE_STRATEGIES
-from gc_warm.errors import UsageError
+from gc_warm.errors import GcWarmError, UsageError
 from gc_warm.worker.self_contained import SelfContained
 
 if TYPE_CHECKING:
@@ -50,6 +50,17 @@ MANIFEST = click.option(
 TIMES = click.option("--times", default=1, type=click.IntRange(min=1), show_default=True)
 
 
+def complete_names(context: click.Context, _: click.Parameter, start: str) -> list[str]:
+    """Return the names of registered functions that begin so, for a shell."""
+    from gc_warm.client.registry import FunctionRegistry
+
+    try:
+        names = FunctionRegistry(context.params["manifest"]).entries()
+    except (GcWarmError, OSError):
+        return []  # a shell has no use for messages
+    return [name for name in names if name.startswith(start)]
+
+
 def options_option(help_text: str) -> Callable[[Any], Any]:
     """Return the option ``--options``: what a user gives to an endpoint's template."""
     return click.option("--options", "options_text", metavar="DICT|@FILE", help=help_text)
@@ -70,8 +81,7 @@ def find_callable(path: str) -> Callable[..., Any]:
     module_name, colon, name = path.partition(":")
     if not (module_name and colon and name):
         raise UsageError(NO_FUNCTION.format(path))
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
+    _find_in_current_folder()
     found = _imported(module_name)
     try:
         for part in name.split("."):
@@ -81,6 +91,15 @@ def find_callable(path: str) -> Callable[..., Any]:
     if not callable(found):
         raise UsageError(f"{path} is no function, but {found!r}.")
     return cast("Callable[..., Any]", found)
+
+
+def _find_in_current_folder() -> None:
+    try:
+        here = str(Path.cwd())
+    except FileNotFoundError as error:
+        raise UsageError("The current folder is gone: change to one that exists.") from error
+    if here not in sys.path:
+        sys.path.insert(0, here)
 
 
 def _imported(module: str) -> Any:

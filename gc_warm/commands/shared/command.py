@@ -15,7 +15,7 @@ class Exit(enum.IntEnum):
     """What a command exits with; docs/commands.md shows the same table."""
 
     OK = 0
-    FAILED = 1  # something was found, or a call, a worker or the service failed
+    FAILED = 1  # something was found, or a call, a worker, a file or the service failed
     USAGE = 2  # an argument or option is wrong, or names what does not exist
     INTERRUPTED = 130  # Ctrl-C
 
@@ -37,3 +37,7 @@ class Command(click.Command):
             with formatter.section("Examples"):
                 formatter.write("".join(f"  {line}\n" for line in self.examples))
         super().format_epilog(ctx, formatter)
+
+
+class Group(Command, click.Group):
+    """Several commands under one name, with examples."""

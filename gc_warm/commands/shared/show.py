@@ -1,16 +1,20 @@
-"""How commands write what they show: numbers with units, and text that a terminal must not obey."""
+"""How commands write what they show: tables, JSON, and text that a terminal must not obey."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+import math
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 KEPT = "\n\t"
 """What stays as it is in text of several lines, such as a traceback."""
 
 
 def printable(text: str, keep: str = "") -> str:
-    r"""Show characters that a terminal would obey, or cannot encode, by their code.
+    r"""Return text with what a terminal would obey, or cannot encode, as escape sequences.
 
     Args:
         text: Any text, such as what came from a worker.
@@ -34,13 +38,52 @@ def _repr(value: Any) -> str:
         return f"<a {type(value).__name__}, whose repr raises {type(error).__name__}>"
 
 
+def show_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    left: Sequence[str] = (),
+    lines: bool = False,
+) -> None:
+    """Print a table.
+
+    Args:
+        columns: The heading of each column.
+        rows: The text of each cell, row by row.
+        left: The columns of text; the others have numbers, which are aligned to the right.
+        lines: Whether there are lines between the rows.
+    """
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(show_lines=lines)
+    for column in columns:
+        table.add_column(column, justify="left" if column in left else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(printable(cell, KEPT)) for cell in row))
+    Console().print(table)
+
+
 def as_json_text(rows: list[dict[str, Any]]) -> str:
-    """Return rows as JSON; a field that JSON cannot express is shown as Python would."""
+    """Return rows as JSON; what JSON cannot express is text, as Python would show it."""
     return json.dumps([{k: _plain(v) for k, v in row.items()} for row in rows], indent=2)
 
 
 def _plain(value: Any) -> Any:
     try:
-        return json.loads(json.dumps(value, default=_repr, allow_nan=False))
-    except (TypeError, ValueError, RecursionError):  # a key that is no text, a ring, or no number
+        return _expressed(value)
+    except RecursionError:  # a ring
         return _repr(value)
+
+
+def _expressed(value: Any) -> Any:
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {str(key): _expressed(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_expressed(each) for each in value]
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    return _repr(value)

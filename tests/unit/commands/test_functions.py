@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from click.shell_completion import ShellComplete
 
+from gc_warm.cli import commands
 from gc_warm.client.manifest import Entry, Manifest, Version
 
 ID = "3f0d7a54-9c1e-4d34-8f5b-0c6a2f6f1a11"
@@ -169,3 +171,12 @@ def test_the_samples_allow_what_their_engines_do(gc_warm, manifest):
     data["functions"]["f"]["strategy"] = "DillCode"
     manifest.write_text(json.dumps(data))
     assert 2 == gc_warm("functions", "allow", "--endpoint-config", configs / "high-security").code
+
+
+@pytest.mark.parametrize(("start", "names"), [("", ["f"]), ("f", ["f"]), ("g", [])])
+@pytest.mark.parametrize("command", [["functions", "show"], ["functions", "prune"], ["submit"]])
+def test_names_are_completed(gc_warm, manifest, command, start, names):
+    completer = ShellComplete(commands, {}, "gc-warm", "_")
+    assert names == [each.value for each in completer.get_completions(command, start)]
+    manifest.write_text("nothing")
+    assert [] == completer.get_completions(command, start)

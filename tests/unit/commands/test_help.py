@@ -1,7 +1,13 @@
 """What `--help` shows, on a terminal of the usual width."""
 
+import platform
+import re
+from importlib import metadata
+from pathlib import Path
+
 import pytest
 
+from gc_warm import __version__ as gc_warm_version
 from gc_warm.cli import commands
 from gc_warm.commands.shared.command import Command, Exit
 
@@ -13,10 +19,14 @@ def _narrow(monkeypatch, gc_warm):
     monkeypatch.setenv("COLUMNS", "80")
 
 
-def test_each_command_has_one_line_of_which_nothing_is_cut(gc_warm):
-    listed = gc_warm("--help").out.partition("Commands:\n")[2].splitlines()
-    assert NAMES == [line.split()[0] for line in listed]
+@pytest.mark.parametrize("group", [[], ["functions"], ["node"]])
+def test_each_command_has_one_line_of_which_nothing_is_cut(gc_warm, group):
+    shown = gc_warm(*group, "--help").out
+    listed = shown.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
+    expected = commands.commands[group[0]].commands if group else commands.commands
+    assert sorted(expected) == [line.split()[0] for line in listed]
     assert [] == [line for line in listed if not line.endswith(".") or line.endswith("...")]
+    assert [] == [line for line in shown.splitlines() if len(line) > 80]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -35,7 +45,7 @@ def test_examples_keep_their_lines_and_are_understood(gc_warm, name):
     shown = gc_warm(name, "--help").out
     for line in command.examples:
         assert f"  {line}\n" in shown
-        words = shlex.split(line, comments=True)
+        words = shlex.split(line.partition("|")[0], comments=True)
         if words[:2] == ["gc-warm", name]:
             given = [word.replace("ID", "4b116d3c-1703-4f8f-9f6f-39921e5864df") for word in words]
             command.make_context(name, given[2:])  # raises where it does not parse
@@ -48,20 +58,62 @@ def test_one_thing_has_one_name_in_all_commands():
         for option in commands.commands[name].params:
             for spelling in option.opts:
                 found.setdefault(spelling, set()).add((option.name, type(option.type).__name__))
-    del found["--output"]  # where results go; of `run`, where what workers print does
     assert [] == [each for each, uses in found.items() if each[0] == "-" and len(uses) > 1]
+
+
+# Of each command: what is wrong usage of it.
+WRONG = {
+    "check": ["nothing.yaml"],
+    "completion": ["tcsh"],
+    "demo": ["nothing"],
+    "doctor": ["--endpoint", "nothing"],
+    "functions": ["list"],
+    "map": ["lab:f"],
+    "node": ["nothing"],
+    "program": [],
+    "register": ["nothing"],
+    "report": ["nothing.jsonl"],
+    "run": ["json:loads"],
+    "serve": ["--port", "70000"],
+    "submit": ["json:loads"],
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_wrong_usage_of_each_command(gc_warm, name):
+    assert (Exit.USAGE, "") == gc_warm(name, *WRONG[name])[:2]
+    if name != "program":  # which takes it for the program's
+        assert Exit.USAGE == gc_warm(name, *WRONG[name], "--no-such-option").code
 
 
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
         (["--version"], Exit.OK),
-        (["functions", "list"], Exit.USAGE),
-        (["run", "json:loads"], Exit.USAGE),
+        ([], Exit.USAGE),
         (["no-such-command"], Exit.USAGE),
-        (["check"], Exit.USAGE),
         (["program", "--", "no-such-program"], Exit.FAILED),
     ],
 )
 def test_exit_codes(gc_warm, arguments, code):
     assert code == gc_warm(*arguments).code
+
+
+def test_the_page_has_the_same_exit_codes():
+    page = (Path(__file__).parents[3] / "docs" / "commands.md").read_text()
+    assert [*map(str, map(int, Exit))] == re.findall(r"^\| (\d+) \|", page, re.MULTILINE)
+
+
+def test_the_page_has_each_command():
+    page = (Path(__file__).parents[3] / "docs" / "commands.md").read_text()
+    assert set() == {*NAMES} ^ {*re.findall(r"^\| `gc-warm (\w+)", page, re.MULTILINE)}
+
+
+def test_versions(gc_warm):
+    done = gc_warm("--version")
+    assert [
+        f"gc-warm {gc_warm_version}",
+        f"Python {platform.python_version()}",
+        f"globus-compute-sdk {metadata.version('globus-compute-sdk')}",
+        f"globus-compute-endpoint {metadata.version('globus-compute-endpoint')}",
+    ] == done.out.splitlines()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gc_warm.commands.run import show_calls
+from gc_warm.commands.shared.calls import show_calls
 from gc_warm.commands.shared.show import as_json_text, printable, shown
 from gc_warm.worker.receipt import Receipt, Receipted
 
@@ -29,9 +29,11 @@ RING.append(RING)
         ({1, 2}, "{1, 2}"),
         ([b"x"], ["b'x'"]),
         ({(1, 2): 3}, "{(1, 2): 3}"),
+        ({1: "a", "1": "b"}, "{1: 'a', '1': 'b'}"),
+        ({"a": {None: (1, 2)}, "b": (1, 2)}, {"a": "{None: (1, 2)}", "b": [1, 2]}),
         (RING, "[[...]]"),
         (float("nan"), "nan"),
-        ([1.0, float("-inf")], "[1.0, -inf]"),
+        ([1.0, float("-inf")], [1.0, "-inf"]),
         ("\ud800", "\ud800"),
     ],
 )
