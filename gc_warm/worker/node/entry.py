@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _MOMENT = 5.0  # seconds
 _NO_TIME_TRAVEL = 60.0  # seconds that a clock may be set back without making folders look too old
 _LEFT_OVER = ("building-", "gone-")
-_checked: set[tuple[Path, int]] = set()  # generations that this process has found whole
+found_whole: set[tuple[Path, int]] = set()  # generations, by this process
 
 
 class Entry:
@@ -75,7 +75,7 @@ class Entry:
         """Return a new folder, to be filled."""
         return Path(tempfile.mkdtemp(prefix="building-", dir=self.path))
 
-    def complete(self, folder: Path) -> None:
+    def complete(self, folder: Path) -> Generation:
         """Make what was filled the newest generation; unless another has, where locks failed."""
         number = max([0, *(int(each.path.name) for each in self.generations())]) + 1
         try:
@@ -84,6 +84,7 @@ class Entry:
             if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
                 raise
             remove(folder)
+        return Generation(self.path / str(number))
 
     def tidy(self, max_age: float | None) -> None:
         """Remove what was left over, and what is of no use (lock held)."""
@@ -97,7 +98,7 @@ class Entry:
 
     def forget(self) -> None:
         """Remove the entry itself, if there is nothing in it and nobody builds."""
-        with Lock(self.lock) as lock, contextlib.suppress(OSError):
+        with Lock(self.lock) as lock, contextlib.suppress(OSError, NodeFolderError):
             if lock.take(make=True):
                 self._remove_what_was_left_over()
                 if [*self.path.iterdir()] == [self.lock]:
@@ -159,11 +160,11 @@ class Generation:
             if not stat.S_ISDIR(content.st_mode) or content.st_uid != os.geteuid():
                 return False
             mark = self.path, content.st_ino
-            if mark not in _checked:
+            if mark not in found_whole:
                 sizes: dict[str, int] = _read(self.path / "sizes.json")
                 if any((self.content / name).lstat().st_size != sizes[name] for name in sizes):
                     return False
-                _checked.add(mark)
+                found_whole.add(mark)
         except (OSError, TypeError, ValueError):
             return False
         return True
@@ -198,17 +199,23 @@ def _read(path: Path) -> Any:
 def sizes_of(folder: Path) -> dict[str, int]:
     """Return the size of each file or link below a folder, by its path in it."""
     found = {}
-    for above, folders, names in os.walk(folder):
+    top = len(str(folder)) + 1
+    for above, folders, names in os.walk(folder, onerror=_complain):
         for name in folders + names:  # links to folders are among these
-            status = Path(above, name).lstat()
+            status = os.lstat(f"{above}/{name}")
             if stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):
-                found[os.path.relpath(f"{above}/{name}", folder)] = status.st_size
+                found[f"{above}/{name}"[top:]] = status.st_size
     return found
+
+
+def _complain(error: OSError) -> None:
+    if not isinstance(error, PermissionError):  # what cannot be looked into is not compared
+        raise error
 
 
 def remove(path: Path) -> None:
     """Remove a file or a folder, though what is in it be read-only."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, RecursionError):
         if path.is_symlink() or not path.is_dir():
             path.unlink()
             return
@@ -233,13 +240,12 @@ def entries(where: Path | None = None) -> Iterator[Entry]:
             yield from (Entry(each) for each in sorted(folder.iterdir()) if place.is_own(each))
 
 
-def evict(wanted: str | None, limit: int = 0, keep: Generation | None = None) -> int:
+def evict(wanted: str | None, limit: int = 0) -> int:
     """Remove generations that nobody uses, the least recently used first.
 
     Args:
         wanted: The initialiser whose generations count; None for all.
         limit: How many bytes they may have together; 0 removes even the empty ones.
-        keep: One that stays.
 
     Returns:
         How many were removed.
@@ -256,8 +262,7 @@ def evict(wanted: str | None, limit: int = 0, keep: Generation | None = None) ->
         if limit and total <= limit:
             break
         size = each.size()
-        if keep is None or each.path != keep.path:
-            each.remove()
+        each.remove()
         if not each.path.exists():
             total -= size
             removed += 1

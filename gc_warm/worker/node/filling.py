@@ -7,24 +7,25 @@ import json
 import os
 import stat
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from gc_warm.errors.node import DiskFullError, NodeFolderError
 from gc_warm.worker.node.bill import note
 from gc_warm.worker.node.entry import evict, forget_earlier_boots, remove, sizes_of
-from gc_warm.worker.node.lock import FULL
+from gc_warm.worker.node.lock import FULL, Lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from gc_warm.worker.node.entry import Entry
-    from gc_warm.worker.node.lock import Lock
+    from gc_warm.worker.node.entry import Entry, Generation
 
 _NEARLY_FULL = 1 << 20  # bytes: who finds fewer, and fails, has filled the disk
 
 
-class Filling(NamedTuple):
+@dataclass
+class Filling:
     """What fills a folder, and with what limits.
 
     Attributes:
@@ -34,6 +35,7 @@ class Filling(NamedTuple):
         maxbytes: See `node_folder`, as for the others.
         max_age: In seconds.
         mutable: Whether users may change what it holds.
+        seconds: How long filling it took.
     """
 
     name: str
@@ -42,9 +44,13 @@ class Filling(NamedTuple):
     maxbytes: int | None
     max_age: float | None
     mutable: bool
+    seconds: float = 0.0
 
-    def run(self, entry: Entry, lock: Lock) -> float:
-        """Fill the folder of an entry whose lock is held; return how many seconds that took.
+    def run(self, entry: Entry, lock: Lock) -> tuple[Generation, Lock] | None:
+        """Fill the folder of an entry whose lock is held.
+
+        Returns:
+            What was filled, and what keeps it; None in a child that was forked meanwhile.
 
         Raises:
             DiskFullError: Even without what nobody uses there is no space.
@@ -61,7 +67,7 @@ class Filling(NamedTuple):
                 raise
         return self._once(entry, lock)
 
-    def _once(self, entry: Entry, lock: Lock) -> float:
+    def _once(self, entry: Entry, lock: Lock) -> tuple[Generation, Lock] | None:
         began, built = time.perf_counter(), time.time()
         folder = None
         try:
@@ -69,9 +75,10 @@ class Filling(NamedTuple):
             content = folder / "content"
             content.mkdir(0o700)
             self.write(content)
+            self._require_folder(content)
             sizes = sizes_of(content)
             seconds, total = time.perf_counter() - began, sum(sizes.values())
-            self._require_possible(content, total)
+            self._require_small(total)
             about = {
                 "initialiser": self.name,
                 "arguments": self.arguments,
@@ -82,17 +89,20 @@ class Filling(NamedTuple):
             }
             (folder / "sizes.json").write_text(json.dumps({} if self.mutable else sizes))
             (folder / "about.json").write_text(json.dumps(about))
-            (folder / "use").touch(0o600)
-            if lock.held:  # else this is a child, forked meanwhile
-                entry.complete(folder)
+            use = Lock(folder / "use")
+            use.take(shared=True, make=True)  # before others can see it, and remove it
+            if not lock.held:  # this is a child, forked meanwhile
+                return None
+            generation = entry.complete(folder)
         except BaseException as error:
             if lock.held:
                 self._clean_up(entry, folder, error)
             raise
+        self.seconds += seconds
         note({"node_cold_starts": 1, "node_build_seconds": seconds, "node_bytes": total})
         if self.maxbytes is not None:
-            evict(self.name, self.maxbytes, entry.generations()[0])
-        return seconds
+            evict(self.name, self.maxbytes)
+        return generation, use
 
     def _clean_up(self, entry: Entry, folder: Path | None, error: BaseException) -> None:
         """Leave nothing of what could not be completed; say so if the disk is full."""
@@ -107,9 +117,11 @@ class Filling(NamedTuple):
                 "GC_WARM_NODE_DIR chooses another disk."
             ) from error
 
-    def _require_possible(self, content: Path, total: int) -> None:
+    def _require_folder(self, content: Path) -> None:
         if not stat.S_ISDIR(content.lstat().st_mode):
             raise NodeFolderError(f"{self.name} must leave what it fills a folder.")
+
+    def _require_small(self, total: int) -> None:
         if self.maxbytes is not None and total > self.maxbytes:
             raise NodeFolderError(
                 f"A folder of {self.name} has {total:,} bytes, but all of its folders together may "

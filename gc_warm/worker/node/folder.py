@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 
 DEFAULT_WAIT = 1800.0
-_TRIES = 3  # how often a call fills what it does not find afterwards
 
 
 class Options(NamedTuple):
@@ -128,30 +127,27 @@ class NodeFolder(Generic[P]):
         place.own(entry.path)
         if entry.lock in held_by_this_thread():
             raise NodeFolderError(f"{self.name} asked for the folder that it is filling.")
-        began, filled = time.perf_counter(), [0.0]
+        began, filling = time.perf_counter(), self._filling(bound)
 
         def use() -> tuple[Generation, Lock] | None:
             age = self.options.max_age  # that it may have had when this call began
             return entry.use(None if age is None else age + time.perf_counter() - began)
 
         def attempt() -> tuple[Generation, Lock] | None:
-            found = use()
-            if found is not None:
+            if (found := use()) is not None:
                 return found
             place.own(entry.path)  # somebody may just have removed the entry
             with Lock(entry.lock) as lock:
-                if lock.take(make=True) and use() is None:
-                    if len(filled) > _TRIES:
-                        raise NodeFolderError(
-                            f"The folder that {self.name} has filled is not whole. Somebody "
-                            "removes or changes it; if its users do, say "
-                            "@node_folder(mutable=True)."
-                        )
-                    filled.append(self._filling(bound).run(entry, lock))
+                if lock.take(make=True):
+                    return use() or filling.run(entry, lock)
             return use()
 
-        found = wait_for(attempt, self.options.wait, lambda: self._too_long(entry))
-        note({"node_wait_seconds": time.perf_counter() - began - sum(filled)})
+        try:
+            found = wait_for(attempt, self.options.wait, lambda: self._too_long(entry))
+        except BaseException:
+            entry.forget()  # unless somebody else fills it
+            raise
+        note({"node_wait_seconds": time.perf_counter() - began - filling.seconds})
         return found
 
     def _too_long(self, entry: Entry) -> str:

@@ -110,8 +110,9 @@ class Lock:
     def say(self, what: str) -> None:
         """Write into the file who holds the lock, for those who wait."""
         note = {"what": what, "pid": os.getpid(), "host": os.uname().nodename, "since": time.time()}
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, json.dumps(note).encode(), 0)
+        with contextlib.suppress(OSError):  # the disk may be full
+            os.ftruncate(self._file, 0)
+            os.pwrite(self._file, json.dumps(note).encode(), 0)
 
     def touch(self) -> None:
         """Set the file's time to now."""

@@ -1,7 +1,9 @@
 """`node_folder`: one build per node, complete or not there at all."""
 
+import contextlib
 import errno
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -15,7 +17,8 @@ import pytest
 from gc_warm import node_folder, node_stats, self_contained, warm
 from gc_warm.errors import DiskFullError, NodeFolderError, NodeTimeoutError, UsageError
 from gc_warm.worker.node import place
-from gc_warm.worker.node.entry import entries
+from gc_warm.worker.node.entry import entries, found_whole, remove
+from gc_warm.worker.node.stats import clear
 
 # Logs that it builds, waits for a line if it is told to, and fills its folder.
 WEIGHTS = """
@@ -92,8 +95,6 @@ def test_a_killed_builder_leaves_nothing_that_is_taken_for_complete(programs, lo
 
 
 def test_what_a_killed_builder_left_is_cleared(programs, log):
-    from gc_warm.worker.node.stats import clear
-
     builder = programs.start(USE, "hold")
     assert "filling\n" == builder.stdout.readline()
     builder.kill()
@@ -153,7 +154,7 @@ def test_a_failure_leaves_nothing_and_is_tried_again(folders):
     failing = node_folder(version="1")(fill)
     with pytest.raises(RuntimeError, match="no such model"):
         failing()
-    assert [] == folders()
+    assert [] == [*(place.path() / "folders").iterdir()]
     assert failing().is_dir()
 
 
@@ -305,6 +306,64 @@ def test_a_damaged_lock_is_no_silent_wait(programs, log, damage):
             f"NodeFolderError: The lock {lock} cannot be opened"
             in programs.start(USE).communicate()[1]
         )
+
+
+def damage(path, choose):
+    """Do something to a file or folder that others might."""
+    what = choose.choice(["remove", "garbage", "folder", "link", "mode", "owner", "rename", "time"])
+    with contextlib.suppress(OSError):
+        if what in {"remove", "folder", "link"}:
+            remove(path)
+        match what:
+            case "garbage":
+                texts = ["", "[", "[]", "null", '{"built": "x", "bytes": -1}', '{"../../x": 1}']
+                path.write_text(choose.choice(texts))
+            case "folder":
+                path.mkdir()
+            case "link":
+                path.symlink_to(choose.choice(["/etc", "/nonexistent", ".", "lock"]))
+            case "mode":
+                path.chmod(choose.choice([0, 0o500, 0o777]))
+            case "owner":
+                os.chown(path, 1234, 1234, follow_symlinks=False)
+            case "rename":
+                path.rename(
+                    path.with_name(choose.choice(["1", "2", "99", "gone-x", "lock", "use"]))
+                )
+            case "time":
+                os.utime(path, (choose.choice([0, 4e9]),) * 2)
+
+
+def test_whatever_is_done_to_it_what_is_returned_is_whole_or_an_error_says_why():
+    @node_folder(version="1", wait=2)
+    def data(folder: Path):
+        (folder / "a").write_text("a" * 30)
+        (folder / "below").mkdir()
+        (folder / "below" / "b").write_text("b" * 20)
+        (folder / "link").symlink_to("a")
+
+    @self_contained
+    def use():
+        found = data()
+        names = ("a", "below/b", "link")
+        return "".join((found / name).read_text() for name in names)
+
+    seed = random.randrange(10**9)
+    choose = random.Random(seed)
+    ends = []
+    for _ in range(60):
+        there = [*(place.root() / "folders").rglob("*")]
+        for _ in range(choose.randint(1, 3) if there else 0):
+            damage(choose.choice(there), choose)
+        found_whole.clear()  # as a new process would begin
+        try:
+            ends.append(use())
+        except NodeFolderError:
+            shutil.rmtree(place.path())
+        node_stats()
+        clear()
+    assert {"a" * 30 + "b" * 20 + "a" * 30} == {*ends}, seed
+    assert len(ends) > 30, seed
 
 
 def test_another_users_content_is_not_used(log, programs):
@@ -466,6 +525,16 @@ def test_a_full_disk_is_a_clear_error_and_leaves_nothing(small_disk, folders):
 
 
 @MAY_NOT_MOUNT
+def test_a_disk_without_a_byte_left_is_the_same_error(small_disk):
+    with (small_disk / "full").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
+    with pytest.raises(DiskFullError, match=r"weights had written 0 bytes"):
+        weights("small")
+    assert [] == [*(place.path() / "folders").iterdir()]
+
+
+@MAY_NOT_MOUNT
 def test_a_full_disk_gets_space_from_what_nobody_uses(small_disk):
     @node_folder
     def large(name: str, folder: Path):
@@ -584,8 +653,6 @@ def test_errors_survive_pickling():
 
 
 def test_nothing_is_left_of_an_entry_that_was_cleared(base):
-    from gc_warm.worker.node.stats import clear
-
     @self_contained
     def use():
         return str(weights("a"))
@@ -594,6 +661,54 @@ def test_nothing_is_left_of_an_entry_that_was_cleared(base):
     assert 1 == clear()
     assert [] == [*entries()]
     assert [] == [*(place.path() / "folders").iterdir()]
+
+
+def test_a_child_that_was_forked_meanwhile_waits_in_any_thread_of_its_own(folders):
+    began, go_on = threading.Event(), threading.Event()
+
+    @node_folder(version="1", wait=30)
+    def slow(folder: Path):
+        began.set()
+        assert go_on.wait(30)
+        (folder / "file").touch()
+
+    def ask_in_threads():
+        found = []
+        threads = [threading.Thread(target=lambda: found.append(slow())) for _ in range(3)]
+        for each in threads:
+            each.start()
+        os.write(ready, b"1")
+        for each in threads:
+            each.join(30)
+        return len(found) == 3 and all((each / "file").exists() for each in found)
+
+    ask, ready = os.pipe()
+    builder = threading.Thread(target=slow)
+    builder.start()
+    assert began.wait(30)
+    child = os.fork()
+    if not child:
+        os._exit(0 if ask_in_threads() else 1)
+    assert b"1" == os.read(ask, 1)
+    go_on.set()
+    builder.join(30)
+    assert 0 == os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert ["1"] == folders()
+
+
+def test_without_a_file_to_open_the_error_says_so(programs):
+    text = (
+        WEIGHTS
+        + """
+    import resource
+    os.environ["LOG"] = "/dev/null"
+    weights("a")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4, 4))
+    weights("b")
+    """
+    )
+    error = programs.start(text).communicate(timeout=30)[1]
+    assert "Too many open files" in error
 
 
 # Initialisers that do what they should not
@@ -641,8 +756,6 @@ def test_odd_names_links_pipes_and_folders_without_rights(folders):
         return [str(node_folder(version="1")(fill)()) for _ in range(2)]
 
     assert 1 == len(set(use()))
-    from gc_warm.worker.node.stats import clear
-
     assert 1 == clear()
     assert [] == folders()
 

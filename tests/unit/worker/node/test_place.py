@@ -56,6 +56,12 @@ def test_a_scratch_that_cannot_be_used_is_no_place(monkeypatch, tmp_path, scratc
     assert Path(tempfile.gettempdir()).resolve() == place.base()
 
 
+def test_a_folder_may_have_any_name(monkeypatch, tmp_path):
+    odd = tmp_path / "a b\nü%s{}'\""
+    monkeypatch.setenv("GC_WARM_NODE_DIR", str(odd))
+    assert odd in weights().parents
+
+
 def test_all_is_private(base):
     old = os.umask(0)
     try:

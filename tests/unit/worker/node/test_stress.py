@@ -84,3 +84,39 @@ def test_killed_builders_leave_one_complete_build_and_no_waiter_stuck(programs):
     out, error = found.communicate(timeout=200)
     assert 0 == found.returncode, out + error
     assert int(out.split()[0]) > ROUNDS
+
+
+# All want some of twelve folders, of which there is space for four.
+EVICTION = """
+import os, random, sys
+from gc_warm import node_folder, node_stats, self_contained
+
+@node_folder(maxbytes=40_000, wait=60)
+def part(number: int, folder):
+    for file in range(5):
+        (folder / str(file)).write_bytes(bytes([number]) * 2000)
+
+@self_contained
+def use(number):
+    found = part(number)
+    return [(found / str(file)).read_bytes() == bytes([number]) * 2000 for file in range(5)]
+
+def child(seed):
+    choose = random.Random(seed)
+    for _ in range(60):
+        assert [True] * 5 == use(choose.randrange(12))
+
+pids = []
+for seed in range(6):
+    pid = os.fork()
+    if not pid:
+        child(seed)
+        os._exit(0)
+    pids.append(pid)
+print({os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids})
+print(sum(each["bytes"] for each in node_stats()["folders"]) <= 40_000)
+"""
+
+
+def test_what_is_evicted_is_never_in_use(programs):
+    assert "{0}\nTrue\n" == programs.run(EVICTION)
