@@ -318,7 +318,9 @@ class Apart(Graphs):
         what = {name: self._part(parts.pop(name)) for name in early if name in parts}
         self._open.discard(ref)
         what |= {
-            name: parts.pop(name) for name in ("name", "named_tuple", "options") if name in parts
+            name: parts.pop(name)
+            for name in ("name", "named_tuple", "options", "order")
+            if name in parts
         }
         self._later.append((what, parts))
         subclasses: list[type] = type.__subclasses__(value)

@@ -66,7 +66,10 @@ def parts_of(value: type) -> dict[str, Any]:
         parts["options"] = _options_of_dataclass(value)
         parts["fields"] = _fields_of(value)
         names = {name: each for name, each in names.items() if not _is_generated(each)}
-    return parts | _split(names)
+    parts |= _split(names)
+    if [*names] != [*parts["functions"], *parts["values"]]:
+        parts["order"] = [*names]
+    return parts
 
 
 def _is_put_there(value: Any, owner: type) -> bool:

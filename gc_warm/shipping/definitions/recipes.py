@@ -15,6 +15,7 @@ from typing import Any, ForwardRef, NamedTuple, NewType, ParamSpec, TypeVar
 from gc_warm.shipping.definitions import script
 from gc_warm.shipping.definitions.classes import Unsendable
 from gc_warm.shipping.sources import follow
+from gc_warm.worker.definitions.classes import of_python
 
 CONTAINERS: dict[type, str] = {list: "list", tuple: "tuple", set: "set", frozenset: "frozenset"}
 SINGLETONS = {type(each): each for each in (None, Ellipsis, NotImplemented)}
@@ -169,8 +170,7 @@ def reduced(value: Any) -> Any:
         and type(args[0].__new__) is types.FunctionType
         and type(getattr(args[0], "__getnewargs__", None)) is not types.FunctionType
     ):
-        makers = (vars(base).get("__new__") for base in args[0].__mro__)  # not what users wrote
-        function = next(each for each in makers if type(each) is types.BuiltinFunctionType)
+        function = of_python(args[0], "__new__")
     rest += [None] * (4 - len(rest))
     return function, args, {}, *rest
 

@@ -42,12 +42,21 @@ def make_dataclass(made: Any, options: dict[str, Any], fields: list[tuple[Any, .
         field.type = hints.get(field.name, field.type)
 
 
+def of_python(kind: type, name: str) -> Any:
+    """Return a method of a class that Python itself has written, whatever a user has put before."""
+    found = (vars(base).get(name) for base in kind.__mro__)
+    return next((each for each in found if isinstance(each, _OF_PYTHON)), getattr(kind, name, None))
+
+
+_OF_PYTHON = (
+    *(types.BuiltinFunctionType, types.WrapperDescriptorType, types.MethodDescriptorType),
+)
+
+
 def exception(kind: Any, args: tuple[Any, ...], cause: BaseException | None) -> Any:
     """Make an exception again; ``args`` are what its class has passed on to Python's own."""
-    makers = (vars(base).get("__new__") for base in kind.__mro__)
-    made = next(each for each in makers if isinstance(each, types.BuiltinFunctionType))(kind, *args)
-    inits = (vars(base).get("__init__") for base in kind.__mro__)
-    next(each for each in inits if isinstance(each, types.WrapperDescriptorType))(made, *args)
+    made = of_python(kind, "__new__")(kind, *args)
+    of_python(kind, "__init__")(made, *args)
     if cause is not None:
         made.__cause__ = cause
     return made

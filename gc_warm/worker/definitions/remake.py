@@ -19,7 +19,7 @@ import importlib
 import types
 from typing import TYPE_CHECKING, Any
 
-from gc_warm.worker.definitions.classes import make_dataclass, quietly
+from gc_warm.worker.definitions.classes import make_dataclass, of_python, quietly
 from gc_warm.worker.definitions.compiling import compiled, show
 
 if TYPE_CHECKING:
@@ -266,9 +266,9 @@ class _Remaker:
             if self._is_empty(state):
                 raise _NotYetError
             for each in new:
-                made.append(each)
+                of_python(type(made), "append")(made, each)
             for key, value in zip(table[::2], table[1::2], strict=True):
-                made[key] = value
+                of_python(type(made), "__setitem__")(made, key, value)
             if state is not None:
                 _set_state(made, what, how)
 
@@ -321,6 +321,8 @@ class _Remaker:
             maker, bases = self._value(what["maker"]), tuple(self._values(what["bases"]))
             silent = self._values(what["silent"])
             self.finish()
+            # In the order of the original; they are filled in later.
+            first |= dict.fromkeys(what.get("order", ()))
             made = quietly(silent, maker, what["name"], bases, first)
         self._made[place] = made
 

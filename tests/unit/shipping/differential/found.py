@@ -866,3 +866,28 @@ _case(
         __submit__(f, 1)
     """),
 )
+_case(
+    "containers that change what is put into them",
+    script("""
+        class Numbers(list):
+            def append(self, x): super().append(x * 10)
+        class Table(dict):
+            def __setitem__(self, name, x): super().__setitem__(name, (x,))
+        p, q = Numbers([1]), Table(a=1)
+        p.append(2)
+        q["b"] = 2
+        def f(x): return p, q
+        __submit__(f, 1)
+    """),
+)
+_case(
+    "the order of what is in a class",
+    script("""
+        class Point:
+            z = 1
+            def total(self): return self.z
+            a = 2
+        def f(x): return [name for name in vars(Point) if name[0] != "_"]
+        __submit__(f, 1)
+    """),
+)
