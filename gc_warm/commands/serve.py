@@ -112,7 +112,10 @@ def _colour(status: int) -> str:
 
 
 def _exports(environment: dict[str, str]) -> str:
-    return "\n".join(f"export {key}={shlex.quote(value)}" for key, value in environment.items())
+    # What the shell has of this one stays.
+    shown = {key: shlex.quote(value) for key, value in environment.items()}
+    shown["no_proxy"] = '"127.0.0.1,localhost,${no_proxy:-$NO_PROXY}"'
+    return "\n".join(f"export {key}={value}" for key, value in shown.items())
 
 
 # What `--env` finds: each running service notes its environments in a file, and holds a lock on it.

@@ -7,15 +7,22 @@ import copy
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import JSONResponse
+from starlette.routing import Route
 
-from gc_warm.local.service.rest.call import error
+from gc_warm.errors import UsageError
+from gc_warm.local.service.rest.call import basic, error, parse
+from gc_warm.local.service.state.refusals import Invalid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from uuid import UUID
 
+    from starlette.requests import Request
+
     from gc_warm.local.service.messages.courier import Courier
+    from gc_warm.local.service.messages.embedded import EmbeddedBroker
     from gc_warm.local.service.state.state import State
 
 
@@ -44,15 +51,45 @@ class Trouble:
         return None
 
 
+class _Always(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class _Next(_Always):
+    n: int = Field(default=1, ge=0, le=1000)
+
+
+class _Fail(_Next):
+    # What is not said is not passed on: each method has a default of its own.
+    status: int = Field(default=500, ge=400, le=599)
+
+
+class _Delay(_Next):
+    seconds: float = Field(ge=0, le=600)
+
+
+class Wanted(_Always):
+    """What is to go wrong: methods of `Faults`, with their arguments."""
+
+    refuse: _Fail | None = None
+    server_error: _Fail | None = None
+    delay: _Delay | None = None
+    duplicate_result: _Next | None = None
+    expire_tokens: _Always | None = None
+    drop_connections: _Always | None = None
+
+
 class Faults:
     """What can go wrong, on request.
+
+    They raise a `UsageError` for what cannot be asked for, such as a refusal with status 200.
 
     Args:
         call: Runs a function where the state is used, and returns what it returns.
         state: What the services know.
         trouble: What is to go wrong with requests.
         courier: What carries messages.
-        drop: Drops all AMQP connections.
+        broker: The broker, if it is the embedded one.
     """
 
     def __init__(
@@ -62,24 +99,26 @@ class Faults:
         state: State,
         trouble: Trouble,
         courier: Courier,
-        drop: Callable[[], None],
+        broker: EmbeddedBroker | None,
     ) -> None:
         self._call = call
         self._state = state
         self._trouble = trouble
         self._courier = courier
-        self._drop = drop
+        self._broker = broker
 
     def refuse(self, n: int = 1, *, status: int = 403) -> None:
         """Refuse the next requests."""
-        self._call(lambda: self._trouble.answer_with([status] * n))
+        self.server_error(n, status=status)
 
     def server_error(self, n: int = 1, *, status: int = 500) -> None:
         """Fail at the next requests; the SDK asks again a few times."""
+        _check(_Fail, n=n, status=status)
         self._call(lambda: self._trouble.answer_with([status] * n))
 
     def delay(self, seconds: float, n: int = 1) -> None:
         """Answer the next requests late."""
+        _check(_Delay, seconds=seconds, n=n)
         self._call(lambda: self._trouble.wait([seconds] * n))
 
     def expire_tokens(self) -> None:
@@ -92,7 +131,9 @@ class Faults:
         Raises:
             UsageError: The broker is not the embedded one.
         """
-        self._call(self._drop)
+        if self._broker is None:
+            raise UsageError("Only the embedded broker's connections can be dropped.")
+        self._call(self._broker.drop_connections)
 
     def apply(self, wanted: Mapping[str, Mapping[str, Any]]) -> None:
         """Call several of these methods with arguments; where the state is used already."""
@@ -103,6 +144,7 @@ class Faults:
 
     def duplicate_result(self, n: int = 1) -> None:
         """Announce the next results twice."""
+        _check(_Next, n=n)
 
         def more() -> None:
             self._courier.duplicates += n
@@ -122,3 +164,27 @@ class Faults:
             yield
         finally:
             self._call(release)
+
+
+def _check(model: type[BaseModel], **arguments: Any) -> None:
+    try:
+        model(**arguments)
+    except ValidationError as invalid:
+        first = invalid.errors(include_url=False)[0]
+        raise UsageError(f"{first['loc'][0]} is {first['input']!r}: {first['msg']}.") from None
+
+
+def control(state: State, faults: Faults) -> Route:
+    """Return the route by which faults are asked for, with a client's id and secret."""
+
+    async def ask(request: Request) -> JSONResponse:
+        basic(request, state)
+        body = await parse(request, Wanted)
+        wanted = body.model_dump(exclude_unset=True, exclude_none=True)
+        try:
+            faults.apply(wanted)
+        except UsageError as found:
+            raise Invalid("FAULT", str(found)) from found
+        return JSONResponse(wanted)
+
+    return Route("/control/faults", ask, methods=["POST"])

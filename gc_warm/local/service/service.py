@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import sqlite3
 import threading
@@ -17,7 +18,7 @@ from pydantic import ValidationError
 
 from gc_warm.errors import GcWarmError, UsageError
 from gc_warm.local.service import sdk
-from gc_warm.local.service.faults import Faults, Trouble
+from gc_warm.local.service.faults import Faults, Trouble, control
 from gc_warm.local.service.messages.connection import Lost, parameters
 from gc_warm.local.service.messages.courier import Courier
 from gc_warm.local.service.messages.embedded import EmbeddedBroker
@@ -62,7 +63,7 @@ class LocalService:
         show: Called with each request's method, path and status, in the service's thread.
 
     Raises:
-        UsageError: `amqp` is not the URL of a broker, or `identities` is empty.
+        UsageError: `port` is none, `amqp` is not the URL of a broker, or `identities` are no names.
     """
 
     def __init__(
@@ -75,10 +76,13 @@ class LocalService:
         identities: Sequence[str] = ("user",),
         show: Callable[[str, str, int], None] | None = None,
     ) -> None:
-        if not identities:
-            raise UsageError("identities is empty: somebody has to use the service.")
+        if isinstance(identities, str) or not identities or not all(identities):
+            raise UsageError(f"identities is {identities!r}: it must be one name or more.")
+        if not isinstance(port, int) or port not in range(2**16):
+            raise UsageError(f"port is {port!r}: it must be a number from 0 to 65535.")
         if amqp is not None:
             parameters(amqp)
+        self._pid = os.getpid()
         self._port = port
         self._limits = limits
         self._path = None if state is None else Path(state)
@@ -114,7 +118,7 @@ class LocalService:
             raise UsageError("This service is running already.")
         started: Future[None] = Future()
         self._thread = threading.Thread(
-            target=self._run, args=(started,), name="gc-warm service", daemon=True
+            target=lambda: asyncio.run(self._serve(started)), name="gc-warm service", daemon=True
         )
         self._thread.start()
         try:
@@ -129,10 +133,12 @@ class LocalService:
 
         What this process's executors still wait for is cancelled.
         """
+        if self._pid != os.getpid():
+            return  # in a fork, all of it is the parent's
         for agent in list(self._agents):
             agent.stop()
         if self._serving:  # or else they may wait for another service on this port
-            sdk.stop_watching(self.url)
+            sdk.end_executors(self.url)
             self._serving = False
         if self._thread is None:
             return
@@ -141,9 +147,6 @@ class LocalService:
                 self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
         self._thread = None
-
-    def _run(self, started: Future[None]) -> None:
-        asyncio.run(self._serve(started))
 
     async def _serve(self, started: Future[None]) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
@@ -169,7 +172,7 @@ class LocalService:
         if self._amqp is None:
             self._broker = EmbeddedBroker(self._state)
             await self._broker.open()
-            stack.push_async_callback(self._broker.close)
+            stack.push_async_callback(self._broker.stop)
         self._courier = Courier(self._state, self._amqp_url)
         stack.push_async_callback(self._courier.close)
         await self._courier.open()
@@ -192,17 +195,16 @@ class LocalService:
             state=self._state,
             trouble=trouble,
             courier=self._courier,
-            drop=self._drop_connections,
+            broker=self._broker,
         )
         compute = Compute(
             self._state,
             self._courier,
-            url=self._amqp_url,
             trouble=trouble,
             limits=Limits(self._state.clock) if self._limits else None,
         )
         config = uvicorn.Config(
-            app.build(self._state, compute, self._faults, show=self._show),
+            app.build(self._state, compute, control(self._state, self._faults), show=self._show),
             http="h11",
             ws="none",
             lifespan="off",
@@ -219,22 +221,26 @@ class LocalService:
             return self._amqp
         return self._broker.url(user)
 
-    def _drop_connections(self) -> None:
-        if self._broker is None:
-            raise UsageError("Only the embedded broker's connections can be dropped.")
-        self._broker.drop_connections()
-
     # Using it
 
     def call(self, function: Callable[[], T]) -> T:
         """Run a function in the service's thread, where all that it knows is used."""
-        if self._loop is None or self._thread is None:
-            raise UsageError("This service is not running.")
+        if self._demand_running() is threading.current_thread():
+            return function()
 
         async def run() -> T:
             return function()
 
+        assert self._loop is not None
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
+
+    def _demand_running(self) -> threading.Thread:
+        # In a fork, threads of the parent are not alive.
+        if self._thread is None or not self._thread.is_alive():
+            raise UsageError(
+                "This service is not running. Start it, or use it in a with statement."
+            )
+        return self._thread
 
     @property
     def url(self) -> str:
@@ -249,6 +255,7 @@ class LocalService:
     @property
     def faults(self) -> Faults:
         """What can go wrong, on request."""
+        self._demand_running()
         return self._faults
 
     def identity(
@@ -262,8 +269,7 @@ class LocalService:
             linked: Ids of other identities of the same person.
         """
         wanted = name or self._names[0]
-        named = self._state.identities.named
-        return self.call(lambda: named(wanted, groups=groups, linked=linked))
+        return self.call(lambda: self._state.identities.named(wanted, groups=groups, linked=linked))
 
     @property
     def environment(self) -> dict[str, str]:

@@ -106,9 +106,9 @@ def test_only_the_embedded_broker_drops_connections(service, amqp):
 
 def test_what_travels_is_the_same(rabbitmq):
     """The unit tests of what travels use the embedded broker, or else the one they are told."""
-    tests = REPOSITORY / "tests/unit/local/service/test_courier.py"
+    tests = REPOSITORY / "tests/unit/local/service/messages/test_courier.py"
     done = subprocess.run(
-        [PYTEST, "-q", "-p", "no:cacheprovider", "-p", "no:xdist", tests],
+        [PYTEST, "-q", "-p", "no:cacheprovider", "-n", "0", tests],
         env={**os.environ, "GC_WARM_AMQP_URL": rabbitmq.url, "GC_WARM_REQUIRE_ALL": ""},
         capture_output=True,
         text=True,

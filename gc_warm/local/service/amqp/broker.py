@@ -1,8 +1,8 @@
 """A message broker for AMQP 0-9-1, embedded: on loopback, in an event loop.
 
 It does what Globus Compute's clients and endpoints ask of RabbitMQ, and answers as that does. What
-it does not do (transactions, headers exchanges, bindings between exchanges, arguments such as
-``x-message-ttl``) it refuses.
+it does not do (transactions, exchanges that are not direct, bindings between exchanges, recovery,
+flow control, arguments such as ``x-message-ttl``) it refuses.
 """
 
 from __future__ import annotations

@@ -224,14 +224,12 @@ class Channel:
         else:
             self._demand("configure", method.exchange)
             hosts.refuse_arguments(method.arguments)
-            wanted = Exchange(
-                method.exchange,
-                method.exchange_type,
-                durable=method.durable,
-                auto_delete=method.auto_delete,
-                internal=method.internal,
+            if method.exchange_type != "direct" or method.internal:
+                raise AmqpError(503, f"there are no '{method.exchange_type}' exchanges here")
+            found = Exchange(
+                method.exchange, durable=method.durable, auto_delete=method.auto_delete
             )
-            self._host.declare_exchange(wanted)
+            self._host.declare_exchange(found)
         return commands.Exchange.DeclareOk()
 
     def _delete_exchange(self, method: commands.Exchange.Delete) -> base.Frame:
@@ -358,24 +356,9 @@ class Channel:
         end(self._sent.tags(method.delivery_tag or 0, multiple=multiple))
         self.serve()
 
-    def _recover_now(self, method: commands.Basic.Recover) -> None:
-        if not method.requeue:
-            raise AmqpError(540, "requeue=false is not implemented")
-        self._sent.put_back(self._sent.tags())
-        self.serve()
-
-    def _recover(self, method: commands.Basic.Recover) -> base.Frame:
-        self._recover_now(method)
-        return Basic.RecoverOk()
-
     def _confirm(self, _method: commands.Confirm.Select) -> base.Frame:
         self._confirming = True
         return commands.Confirm.SelectOk()
-
-    def _flow(self, method: commands.Channel.Flow) -> base.Frame:
-        if not method.active:
-            raise AmqpError(540, "active=false is not implemented")
-        return commands.Channel.FlowOk(active=True)
 
     # What does each of the methods that a peer may send on a channel.
     _handlers: ClassVar[dict[type[base.Frame], Callable[[Channel, Any], base.Frame | None]]] = {
@@ -394,8 +377,5 @@ class Channel:
         Basic.Ack: _acknowledge,
         Basic.Nack: _reject,
         Basic.Reject: _reject,
-        Basic.Recover: _recover,
-        Basic.RecoverAsync: _recover_now,
         commands.Confirm.Select: _confirm,
-        commands.Channel.Flow: _flow,
     }

@@ -7,12 +7,11 @@ import uuid
 from typing import TYPE_CHECKING, Any, Literal
 
 from gc_warm.errors.service import AmqpError
-from gc_warm.local.service.amqp.queues import Exchange, Message, Queue
+from gc_warm.local.service.amqp.queues import Exchange, Journal, Message, Queue
 
 if TYPE_CHECKING:
-    from gc_warm.local.service.amqp.queues import Consumer, Journal
+    from gc_warm.local.service.amqp.queues import Consumer
 
-_KINDS = ("direct", "fanout", "topic")
 _RESERVED = "amq."
 _IGNORED_ARGUMENTS = {"x-queue-mode", "x-queue-version"}
 
@@ -28,35 +27,31 @@ class VirtualHost:
     """
 
     def __init__(self, journal: Journal | None = None) -> None:
-        self._journal = journal
+        self._journal = journal or Journal()
         self.queues: dict[str, Queue] = {}
-        standing = [Exchange("", "direct"), *(Exchange(_RESERVED + kind, kind) for kind in _KINDS)]
-        self.exchanges = {exchange.name: exchange for exchange in standing}
+        self.exchanges = {name: Exchange(name) for name in ("", f"{_RESERVED}direct")}
 
     def restore(self) -> list[Message]:
         """Fill the queues that there are with what was kept, and return that; forget the rest."""
         restored = []
-        for number, name, message in self._journal.load() if self._journal else ():
+        for number, name, message in self._journal.load():
             if name in self.queues:
                 self.queues[name].restore(number, message)
                 restored.append(message)
-            elif self._journal:
+            else:
                 self._journal.forget(number)
         self.commit()
         return restored
 
     def commit(self) -> None:
         """Make sure that what happened to durable queues outlives the process."""
-        if self._journal is not None:
-            self._journal.commit()
+        self._journal.commit()
 
     def publish(self, message: Message) -> bool:
         """Put a message into the queues it is for, and return whether there were any."""
         exchange = self.find_exchange(message.exchange)
-        if exchange.internal:
-            raise AmqpError(403, f"cannot publish to internal exchange '{exchange.name}'")
         if exchange.name:
-            queues = list(exchange.route(message.routing_key))
+            queues = list(exchange.bindings.get(message.routing_key, ()))
         else:
             queues = [self.queues[name] for name in [message.routing_key] if name in self.queues]
         for queue in queues:
@@ -81,10 +76,8 @@ class VirtualHost:
         Raises:
             AmqpError: There is a different one of that name, or it may not or cannot be made.
         """
-        if wanted.kind not in _KINDS:
-            raise AmqpError(503, f"unknown exchange type '{wanted.kind}'")
         if found := self.exchanges.get(wanted.name):
-            for name in ("kind", "durable", "auto_delete", "internal"):
+            for name in ("durable", "auto_delete"):
                 _compare(f"exchange '{wanted.name}'", name, found, wanted)
         elif wanted.name.startswith(_RESERVED):
             raise AmqpError(403, f"exchange name '{wanted.name}' is reserved")

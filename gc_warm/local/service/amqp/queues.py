@@ -9,8 +9,6 @@ import heapq
 from abc import ABC, abstractmethod
 from collections import deque
 from dataclasses import dataclass, field
-from itertools import accumulate
-from operator import or_
 from typing import TYPE_CHECKING
 
 from gc_warm.errors.service import AmqpError
@@ -66,24 +64,22 @@ class Entry:
     number: int | None = field(default=None, compare=False)
 
 
-class Journal(ABC):
-    """Keeps the messages of durable queues for a broker that is started again."""
+class Journal:
+    """Keeps the messages of durable queues for the next broker; this one keeps nothing."""
 
-    @abstractmethod
-    def keep(self, queue: str, message: Message) -> int:
+    def keep(self, queue: str, message: Message) -> int:  # noqa: ARG002 - for those that do
         """Keep a message until it is forgotten, and return its number."""
+        return 0
 
-    @abstractmethod
     def forget(self, number: int) -> None:
         """Keep a message no longer."""
 
-    @abstractmethod
     def commit(self) -> None:
         """Make sure that all this outlives the process."""
 
-    @abstractmethod
     def load(self) -> Iterable[tuple[int, str, Message]]:
         """Return the number, the queue and the message of all that is kept, oldest first."""
+        return ()
 
 
 class Consumer(ABC):
@@ -131,7 +127,7 @@ class Queue:
         self.auto_delete = auto_delete
         self.owner = owner
         self.deleted = False
-        self._journal = journal if durable else None
+        self._journal = journal if durable and journal else Journal()
         self.consumers: deque[Consumer] = deque()
         self.bindings: dict[tuple[Exchange, str], None] = {}
         self._fresh: deque[Entry] = deque()
@@ -144,8 +140,7 @@ class Queue:
 
     def put(self, message: Message) -> None:
         """Add a message at the end, and deliver what can be."""
-        keep = self._journal is not None and message.persistent
-        number = self._journal.keep(self.name, message) if self._journal and keep else None
+        number = self._journal.keep(self.name, message) if message.persistent else None
         self._append(Entry(self._next_position, message, number=number))
         self.serve()
 
@@ -160,7 +155,7 @@ class Queue:
     def settle(self, entries: Iterable[Entry]) -> None:
         """Forget messages that were taken for good."""
         for entry in entries:
-            if self._journal and entry.number is not None:
+            if entry.number is not None:
                 self._journal.forget(entry.number)
 
     def put_back(self, entries: Iterable[Entry]) -> None:
@@ -213,52 +208,17 @@ class Queue:
         return None
 
 
+@dataclass(eq=False)
 class Exchange:
-    """A rule by which messages find queues.
+    """A rule by which messages find queues: those that are bound by their routing key.
 
     Args:
         name: Its name.
-        kind: How: ``"direct"``, ``"fanout"`` or ``"topic"``.
         durable: Kept to be compared when it is declared again.
         auto_delete: Whether it goes with its last binding.
-        internal: Whether nobody may publish to it.
     """
 
-    def __init__(
-        self,
-        name: str,
-        kind: str,
-        *,
-        durable: bool = True,
-        auto_delete: bool = False,
-        internal: bool = False,
-    ) -> None:
-        self.name = name
-        self.kind = kind
-        self.durable = durable
-        self.auto_delete = auto_delete
-        self.internal = internal
-        self.bindings: dict[str, dict[Queue, None]] = {}
-
-    def route(self, key: str) -> Iterable[Queue]:
-        """Return the queues for a routing key, each once."""
-        if self.kind == "direct":
-            return self.bindings.get(key, ())
-        found: dict[Queue, None] = {}
-        for pattern, queues in self.bindings.items():
-            if self.kind == "fanout" or matches(pattern, key):
-                found.update(queues)
-        return found
-
-
-def matches(pattern: str, key: str) -> bool:
-    """Return whether a routing key fits a topic: ``*`` is one word, ``#`` any number of them."""
-    words = key.split(".") if key else []
-    # Whether what has been read of the pattern fits the first none, one, two … of the words.
-    fits = [True, *(False for _ in words)]
-    for part in pattern.split(".") if pattern else []:
-        if part == "#":
-            fits = list(accumulate(fits, or_))
-        else:
-            fits = [False, *(fit and part in {"*", word} for fit, word in zip(fits, words))]  # noqa: B905 - one more
-    return fits[-1]
+    name: str
+    durable: bool = True
+    auto_delete: bool = False
+    bindings: dict[str, dict[Queue, None]] = field(default_factory=dict)

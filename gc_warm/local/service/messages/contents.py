@@ -8,14 +8,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from globus_compute_common import messagepack
-from globus_compute_common.messagepack.message_types import (
-    EPStatusReport,
-    Result,
-    ResultErrorDetails,
-)
-from globus_compute_common.messagepack.message_types import (
-    Task as TaskMessage,
-)
+from globus_compute_common.messagepack import message_types as types
 
 from gc_warm.local.service.messages import queues
 
@@ -29,7 +22,7 @@ log = logging.getLogger(__name__)
 
 def pack_task(task: Task, code: str, payload: str) -> bytes:
     """Return the message that takes a task to its user endpoint."""
-    message: bytes = messagepack.pack(TaskMessage(task_id=task.id, task_buffer=code + payload))
+    message: bytes = messagepack.pack(types.Task(task_id=task.id, task_buffer=code + payload))
     return message
 
 
@@ -59,7 +52,7 @@ def news(task: Task, *, secret: bool) -> tuple[bytes, dict[str, Any]]:
     when = {"timestamp": int(task.outcome.completed)}
     if not secret:
         return task.outcome.message.encode(), when
-    body = messagepack.pack(Result(task_id=task.id, data=""))
+    body = messagepack.pack(types.Result(task_id=task.id, data=""))
     return body, {**when, "headers": {"high_assurance": True}}
 
 
@@ -125,7 +118,7 @@ def read(key: str, body: bytes) -> tuple[UUID | None, Any]:
     except Exception as error:  # noqa: BLE001 - whatever somebody sent, others' messages count
         log.warning("a message of %s could not be read: %s", key, error)
         return None, None
-    if isinstance(message, Result | EPStatusReport):
+    if isinstance(message, types.Result | types.EPStatusReport):
         return sender, message
     log.warning("a message of %s is neither a result nor a heartbeat", key)
     return None, None
@@ -133,7 +126,7 @@ def read(key: str, body: bytes) -> tuple[UUID | None, Any]:
 
 def failure(task_id: UUID, reason: str) -> str:
     """Return the message that a task failed because nothing can run it."""
-    details = ResultErrorDetails(code="ENDPOINT_START_FAILURE", user_message=reason)
-    message = messagepack.pack(Result(task_id=task_id, data=reason, error_details=details))
+    details = types.ResultErrorDetails(code="ENDPOINT_START_FAILURE", user_message=reason)
+    message = messagepack.pack(types.Result(task_id=task_id, data=reason, error_details=details))
     text: str = message.decode()
     return text

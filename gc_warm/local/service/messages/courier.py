@@ -50,12 +50,13 @@ class Courier:
         url: How each of the broker's users connects.
 
     Attributes:
+        url: How each of the broker's users connects.
         duplicates: How many results are to be announced twice.
     """
 
     def __init__(self, state: State, url: Callable[[str], str]) -> None:
         self._state = state
-        self._url = url
+        self.url = url
         self._work = asyncio.Event()
         self._connected = asyncio.Event()
         self._connection: Connection | None = None
@@ -64,7 +65,6 @@ class Courier:
         self._held: list[Task] = []
         self._confirmed: list[tuple[Callable[[list[UUID]], None], UUID]] = []
         self._running: asyncio.Task[None] | None = None
-        self._looking: asyncio.Task[None] | None = None
         self.duplicates = 0
 
     async def open(self) -> None:
@@ -75,14 +75,12 @@ class Courier:
         """
         await self._connect()
         self._running = asyncio.create_task(self._run())
-        self._looking = asyncio.create_task(self._look())
 
     async def close(self) -> None:
         """Stop carrying, and disconnect."""
-        for each in (self._running, self._looking):
-            if each is not None:
-                each.cancel()
-                await asyncio.wait([each])
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.wait([self._running])
         if self._connection is not None:
             await self._connection.close()
 
@@ -153,7 +151,7 @@ class Courier:
         self._held.clear()
         self._state.tasks.start_over()
         connection = Connection()
-        await connection.open(self._url(queues.SERVICE))
+        await connection.open(self.url(queues.SERVICE))
         self._connection = connection
         await connection.declare_exchange(queues.EXCHANGE)
         names, bindings = queues.standing(self._state)
@@ -201,12 +199,6 @@ class Courier:
             else:
                 return
 
-    async def _look(self) -> None:
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            if any(self._starts()):
-                self.wake()
-
     # Carrying
 
     async def _carry(self) -> None:
@@ -223,7 +215,11 @@ class Courier:
     async def _some_work(self, connection: Connection) -> None:
         work: asyncio.Future[Any] = asyncio.ensure_future(self._work.wait())
         try:
-            await asyncio.wait([work, connection.lost], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(
+                [work, connection.lost],
+                timeout=LOOK_SECONDS,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
         finally:
             work.cancel()
 
@@ -286,7 +282,7 @@ class Courier:
             self._state.endpoints.asked_to_start(user)
             owner = self._state.identities[user.owner]
             everyone = self._state.identities.all_of(owner)
-            command = contents.start_command(user, owner, everyone, self._url(str(user.id)))
+            command = contents.start_command(user, owner, everyone, self.url(str(user.id)))
             connection.publish(
                 "",
                 queues.commands(user.parent),

@@ -34,7 +34,7 @@ CREATE TABLE IF NOT EXISTS messages (
 _Row = tuple[int, str, str, str, bytes, bytes]
 
 
-class EmbeddedBroker:
+class EmbeddedBroker(Broker):
     """A broker for the clients and endpoints that a service knows.
 
     Its port, passwords and messages are kept where the service keeps everything. So clients and
@@ -48,8 +48,8 @@ class EmbeddedBroker:
         self._state = state
         self._passwords: dict[str, str] = dict(state.setting(_PASSWORDS, {}))
         store = state.store
-        self._journal = SqliteJournal(store) if isinstance(store, SqliteStore) else None
-        self._broker: Broker
+        journal = SqliteJournal(store) if isinstance(store, SqliteStore) else None
+        super().__init__(self._passwords, journal=journal, may=self._allows)
 
     async def open(self) -> None:
         """Listen, once everything is as it was: who connects publishes at once.
@@ -57,24 +57,21 @@ class EmbeddedBroker:
         Raises:
             BrokerStartError: It cannot listen.
         """
-        port = self._state.setting(_PORT, 0)
-        try:
-            await self._listen(port)
-        except BrokerStartError:
-            if not port:
-                raise
-            log.warning("port %s is taken: endpoints that still run will not find the broker", port)
-            await self._listen(0)
-        self._state.set(_PORT, self._broker.port)
-
-    async def _listen(self, port: int) -> None:
-        self._broker = Broker(self._passwords, port=port, journal=self._journal, may=self._may)
         self._restore()
-        await self._broker.start()
+        self.port = known = self._state.setting(_PORT, 0)
+        try:
+            await self.start()
+        except BrokerStartError:
+            if not known:
+                raise
+            log.warning("port %s is taken: endpoints that run will not find the broker", known)
+            self.port = 0
+            await self.start()
+        self._state.set(_PORT, self.port)
 
     def _restore(self) -> None:
-        host = self._broker.topology
-        exchange = Exchange(queues.EXCHANGE, "direct")
+        host = self.topology
+        exchange = Exchange(queues.EXCHANGE)
         host.declare_exchange(exchange)
         names, bindings = queues.standing(self._state)
         for name in names:
@@ -85,22 +82,14 @@ class EmbeddedBroker:
         taken = [contents.task_in(message.properties.headers or {}) for message in host.restore()]
         self._state.tasks.delivered(each for each in taken if each)
 
-    async def close(self) -> None:
-        """Close all connections."""
-        await self._broker.stop()
-
     def url(self, user: str) -> str:
         """Return how a user connects: the service, someone who submits, or an endpoint."""
         if user not in self._passwords:
             self._passwords[user] = secrets.token_urlsafe(24)
             self._state.set(_PASSWORDS, self._passwords)
-        return self._broker.url(user)
+        return super().url(user)
 
-    def drop_connections(self) -> None:
-        """Abort all connections without a word."""
-        self._broker.drop_connections()
-
-    def _may(self, user: str, action: Action, name: str, key: str) -> bool:
+    def _allows(self, user: str, action: Action, name: str, key: str) -> bool:
         if user == queues.SERVICE:
             return True
         if action == "write":

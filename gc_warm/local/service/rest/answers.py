@@ -43,7 +43,7 @@ def iso(seconds: float) -> str:
 def function(function: Function) -> dict[str, Any]:
     """Describe a function."""
     return {
-        "function_uuid": str(function.id),
+        "function_uuid": function.id,
         "function_name": function.name,
         "function_code": function.code,
         "description": function.description,
@@ -55,23 +55,22 @@ def endpoint_line(endpoint: Endpoint) -> dict[str, Any]:
     """Describe an endpoint in a list."""
     said = endpoint.registration
     return {
-        "uuid": str(endpoint.id),
+        "uuid": endpoint.id,
         "name": said.name,
         "display_name": said.display_name,
-        "owner": str(endpoint.owner),
+        "owner": endpoint.owner,
     }
 
 
 def endpoint(endpoint: Endpoint) -> dict[str, Any]:
     """Describe an endpoint."""
     said = endpoint.registration
-    subscription = said.subscription_uuid
     return {
         **endpoint_line(endpoint),
         "multi_user": said.multi_user,
         "public": said.public,
         "high_assurance": said.high_assurance,
-        "subscription_uuid": str(subscription) if subscription else None,
+        "subscription_uuid": said.subscription_uuid,
         **{name: said.metadata.get(name) for name in (*_DESCRIBED, *_MEASURED)},
     }
 
@@ -95,9 +94,9 @@ def allowlist(endpoint: Endpoint) -> dict[str, Any]:
     """Describe which functions an endpoint runs."""
     allowed = endpoint.registration.allowed_functions
     return {
-        "endpoint_id": str(endpoint.id),
+        "endpoint_id": endpoint.id,
         "restricted": allowed is not None,
-        "functions": [str(each) for each in allowed or ()],
+        "functions": allowed or [],
     }
 
 
@@ -106,12 +105,12 @@ def task(task: Task, *, online: bool) -> dict[str, Any]:
     if task.outcome is None:
         sent = task.phase == "delivered" and online
         status = "waiting-for-nodes" if sent else "waiting-for-ep"
-        return {"task_id": str(task.id), "status": status}
+        return {"task_id": task.id, "status": status}
     # This is JSON after one byte; nothing in it is unpickled.
     result: Any = messagepack.unpack(task.outcome.message.encode())
     failed = task.outcome.is_error
     return {
-        "task_id": str(task.id),
+        "task_id": task.id,
         "status": "failed" if failed else "success",
         "exception" if failed else "result": result.data,
         "completion_t": str(task.outcome.completed),
@@ -122,7 +121,7 @@ def task(task: Task, *, online: bool) -> dict[str, Any]:
 def group(group: Group, tasks: list[Task]) -> dict[str, Any]:
     """Describe a task group."""
     return {
-        "taskgroup_id": str(group.id),
+        "taskgroup_id": group.id,
         "create_websockets_queue": group.queue,
-        "tasks": [{"id": str(each.id), "created_at": iso(each.created)} for each in tasks],
+        "tasks": [{"id": each.id, "created_at": iso(each.created)} for each in tasks],
     }

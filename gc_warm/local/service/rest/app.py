@@ -1,27 +1,25 @@
-"""The web application: Globus Compute, Globus Auth, and what can go wrong on request."""
+"""The web application: Globus Compute, and Globus Auth."""
 
 from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
-from starlette.routing import Route
 
 from gc_warm.local.service.rest.auth import Auth
-from gc_warm.local.service.rest.call import basic, error, parse, refuse
+from gc_warm.local.service.rest.call import error, refuse
 from gc_warm.local.service.state.refusals import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from starlette.requests import Request
+    from starlette.routing import Route
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from gc_warm.local.service.faults import Faults
     from gc_warm.local.service.rest.compute import Compute
     from gc_warm.local.service.state.state import State
 
@@ -31,8 +29,7 @@ log = logging.getLogger(__name__)
 def build(
     state: State,
     compute: Compute,
-    faults: Faults | None = None,
-    *,
+    *more: Route,
     show: Callable[[str, str, int], None] | None = None,
 ) -> ASGIApp:
     """Return the application.
@@ -40,12 +37,10 @@ def build(
     Args:
         state: What the services know.
         compute: The routes of Globus Compute.
-        faults: What can go wrong; None for nothing.
+        more: Further routes.
         show: Called with each request's method, path and status.
     """
-    routes = [*compute.routes(), *Auth(state).routes()]
-    if faults is not None:
-        routes.append(control(state, faults))
+    routes = [*compute.routes(), *Auth(state).routes(), *more]
     handlers: dict[Any, Any] = {
         Refusal: _on_refusal,
         HTTPException: _on_http_error,
@@ -70,47 +65,6 @@ async def _on_accident(request: Request, found: Exception) -> JSONResponse:
     return JSONResponse(error(500, "INTERNAL_ERROR", "The stand-in has a bug."), 500)
 
 
-class _Always(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class _Next(_Always):
-    n: int = Field(default=1, ge=0, le=1000)
-
-
-class _Fail(_Next):
-    # What is not said is not passed on: each method has a default of its own.
-    status: int = Field(default=500, ge=400, le=599)
-
-
-class _Delay(_Next):
-    seconds: float = Field(ge=0, le=600)
-
-
-class FaultsBody(_Always):
-    """What is to go wrong: methods of `Faults`, with their arguments."""
-
-    refuse: _Fail | None = None
-    server_error: _Fail | None = None
-    delay: _Delay | None = None
-    duplicate_result: _Next | None = None
-    expire_tokens: _Always | None = None
-    drop_connections: _Always | None = None
-
-
-def control(state: State, faults: Faults) -> Route:
-    """Return the route by which faults are asked for, with a client's id and secret."""
-
-    async def ask(request: Request) -> JSONResponse:
-        basic(request, state)
-        body = await parse(request, FaultsBody)
-        wanted = body.model_dump(exclude_unset=True, exclude_none=True)
-        faults.apply(wanted)
-        return JSONResponse(wanted)
-
-    return Route("/control/faults", ask, methods=["POST"])
-
-
 class _Shown:
     """An application whose requests are shown."""
 
@@ -121,7 +75,10 @@ class _Shown:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._show(scope["method"], scope["path"], message["status"])
+                try:
+                    self._show(scope["method"], scope["path"], message["status"])
+                except Exception as why:  # noqa: BLE001 - the request is answered all the same
+                    log.warning("a request could not be shown: %s", why)
             await send(message)
 
         await self._app(scope, receive, sending)

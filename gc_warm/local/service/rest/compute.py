@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
@@ -44,7 +45,6 @@ class Compute:
     Args:
         state: What the services know.
         courier: What carries messages.
-        url: How each of the broker's users connects.
         trouble: What is to go wrong with the next requests.
         limits: How often one may ask; None for as often as one likes.
     """
@@ -54,13 +54,11 @@ class Compute:
         state: State,
         courier: Courier,
         *,
-        url: Callable[[str], str],
         trouble: Trouble,
         limits: Limits | None = None,
     ) -> None:
         self._state = state
         self._courier = courier
-        self._url = url
         self._trouble = trouble
         self._limits = limits
 
@@ -74,7 +72,7 @@ class Compute:
             ("POST", "/v3/functions", self._register_function),
             ("GET", f"/v2/functions/{id_}", self._function),
             ("DELETE", f"/v2/functions/{id_}", self._delete_function),
-            ("POST", "/v2/endpoints", self._register_direct),
+            ("POST", "/v2/endpoints", partial(self._register, direct=True)),
             ("POST", "/v3/endpoints", self._register),
             ("PUT", f"/v3/endpoints/{id_}", self._update),
             ("GET", "/v2/endpoints", self._endpoints),
@@ -99,7 +97,7 @@ class Compute:
                 self._limits.count(asker.id)
             if (failure := await self._trouble.befall()) is not None:
                 return failure
-            # What somebody sent may hold numbers that JSON has no words for.
+            # It knows ids; what somebody sent may hold numbers that JSON has no words for.
             text = to_json(await answer(request, asker), inf_nan_mode="null")
             return Response(text, media_type="application/json")
 
@@ -119,7 +117,7 @@ class Compute:
             **body.model_dump(exclude={"function_name", "function_code", "serialized"}),
         )
         self._state.functions.register(function)
-        return {"function_uuid": str(function.id)}
+        return {"function_uuid": function.id}
 
     async def _function(self, request: Request, asker: Identity) -> Any:
         return answers.function(self._state.functions.find(asker, uuid_in_path(request)))
@@ -130,13 +128,7 @@ class Compute:
 
     # Endpoints
 
-    async def _register(self, request: Request, asker: Identity) -> Any:
-        return await self._register_as(request, asker, direct=False)
-
-    async def _register_direct(self, request: Request, asker: Identity) -> Any:
-        return await self._register_as(request, asker, direct=True)
-
-    async def _register_as(self, request: Request, asker: Identity, *, direct: bool) -> Any:
+    async def _register(self, request: Request, asker: Identity, *, direct: bool = False) -> Any:
         body = await parse(request, EndpointBody)
         endpoint_id = body.endpoint_uuid if direct else None
         if endpoint_id is not None and self._state.endpoints.knows(endpoint_id):
@@ -160,7 +152,7 @@ class Compute:
 
     async def _welcome(self, endpoint: Endpoint) -> Any:
         await self._courier.welcome(endpoint)
-        told = contents.credentials(endpoint.id, self._url(str(endpoint.id)))
+        told = contents.credentials(endpoint.id, self._courier.url(str(endpoint.id)))
         return {**told, "warnings": []}
 
     async def _endpoints(self, request: Request, asker: Identity) -> Any:
@@ -187,10 +179,7 @@ class Compute:
         endpoint_id = uuid_in_path(request)
         until = self._state.endpoints.lock(asker, endpoint_id)
         await self._courier.dismiss(endpoint_id, [])
-        return {
-            "endpoint_id": str(endpoint_id),
-            "lock_expiration_timestamp": answers.iso(until),
-        }
+        return {"endpoint_id": endpoint_id, "lock_expiration_timestamp": answers.iso(until)}
 
     async def _allowlist(self, request: Request, asker: Identity) -> Any:
         return answers.allowlist(self._state.endpoints.visible(asker, uuid_in_path(request)))
@@ -202,10 +191,10 @@ class Compute:
         body = await parse(request, SubmitBody)
         group, ids = await self._send(asker, endpoint_id, body)
         return {
-            "request_id": str(uuid4()),
-            "task_group_id": str(group.id),
-            "endpoint_id": str(endpoint_id),
-            "tasks": {str(key): [str(each) for each in some] for key, some in ids.items()},
+            "request_id": uuid4(),
+            "task_group_id": group.id,
+            "endpoint_id": endpoint_id,
+            "tasks": ids,
         }
 
     async def _submit_old(self, request: Request, asker: Identity) -> Any:
@@ -223,7 +212,7 @@ class Compute:
                 results.append(_old_result(ids[function_id][0], 200, None))
         return {
             "response": "success",
-            "task_group_id": str(body.task_group_id),
+            "task_group_id": body.task_group_id,
             "results": results,
         }
 
@@ -263,13 +252,13 @@ class Compute:
         return answers.VERSIONS if request.query_params.get("service") else answers.API_VERSION
 
     async def _amqp_url(self, _: Request, asker: Identity) -> Any:
-        return {"queue_prefix": queues.PREFIX, "connection_url": self._url(str(asker.id))}
+        return {"queue_prefix": queues.PREFIX, "connection_url": self._courier.url(str(asker.id))}
 
 
 def _old_result(task_id: UUID | None, status: int, reason: str | None) -> dict[str, Any]:
     return {
         "status": "success" if task_id else "failed",
-        "task_uuid": str(task_id) if task_id else None,
+        "task_uuid": task_id,
         "http_status_code": status,
         "reason": reason,
     }

@@ -38,7 +38,7 @@ class Web:
         self._user = user
         self._token = ""
         courier: Any = Nobody()
-        self._app = app.build(state, Offered(state, courier, url=_refuse, trouble=Trouble()))
+        self._app = app.build(state, Offered(state, courier, trouble=Trouble()))
 
     def answer(self, request: requests.PreparedRequest) -> requests.Response:
         """Answer a request."""
@@ -55,7 +55,7 @@ class Web:
 class Offered(Compute):
     """The routes of Globus Compute, without those that lead to a broker."""
 
-    async def _register_as(self, *_: Any, **__: Any) -> NoReturn:
+    async def _register(self, *_: Any, **__: Any) -> NoReturn:
         _refuse("register an endpoint")
 
     async def _update(self, *_: Any) -> NoReturn:
@@ -64,6 +64,10 @@ class Offered(Compute):
 
 class Nobody:
     """Carries no messages: who has asked for something looks at what there is to do."""
+
+    def url(self, user: str) -> NoReturn:
+        """Refuse: there is no broker."""
+        _refuse(f"a connection of {user}")
 
     async def open_group(self, group_id: UUID) -> None:
         """Have no queue."""

@@ -43,6 +43,8 @@ class Pulse:
 class Endpoints:
     """The endpoints, and the user endpoints that they start.
 
+    What there is not is `Unknown`; what is someone else's, and not shared, is `Forbidden`.
+
     Args:
         store: What keeps them.
         clock: What time it is, in seconds.
@@ -84,12 +86,7 @@ class Endpoints:
         return endpoint
 
     def delete(self, asker: Identity, endpoint_id: UUID) -> list[UUID]:
-        """Forget an endpoint; return the ids of its user endpoints, which go with it.
-
-        Raises:
-            Unknown: There is none.
-            Forbidden: It is someone else's.
-        """
+        """Forget an endpoint; return the ids of its user endpoints, which go with it."""
         self.owned(asker, endpoint_id)
         users = [each.id for each in self.users_of(endpoint_id)]
         for each in users:
@@ -101,12 +98,7 @@ class Endpoints:
         return users
 
     def lock(self, asker: Identity, endpoint_id: UUID) -> float:
-        """Let an endpoint not register for a while; return until when.
-
-        Raises:
-            Unknown: There is none.
-            Forbidden: It is someone else's.
-        """
+        """Let an endpoint not register for a while; return until when."""
         endpoint = self.owned(asker, endpoint_id)
         endpoint.locked_until = self._clock() + LOCK_SECONDS
         self._endpoints.put(endpoint)
@@ -116,24 +108,14 @@ class Endpoints:
     # Finding
 
     def owned(self, asker: Identity, endpoint_id: UUID) -> Endpoint:
-        """Return an endpoint that someone may change.
-
-        Raises:
-            Unknown: There is none.
-            Forbidden: It is someone else's.
-        """
+        """Return an endpoint that someone may change."""
         endpoint = self._find(endpoint_id)
         if not _may_change(asker, endpoint):
             raise _forbidden(endpoint_id)
         return endpoint
 
     def visible(self, asker: Identity, endpoint_id: UUID) -> Endpoint:
-        """Return an endpoint that someone may look at and submit to.
-
-        Raises:
-            Unknown: There is none.
-            Forbidden: It is someone else's, and not shared.
-        """
+        """Return an endpoint that someone may look at and submit to."""
         endpoint = self._find(endpoint_id)
         if not _may_see(asker, endpoint):
             raise _forbidden(endpoint_id)

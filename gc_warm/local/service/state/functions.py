@@ -34,6 +34,8 @@ def check_size(payload_bytes: int) -> None:
 class Functions:
     """The registered functions.
 
+    What there is not is `Unknown`; what is someone else's, and not shared, is `Forbidden`.
+
     Args:
         store: What keeps them.
     """
@@ -51,12 +53,7 @@ class Functions:
         self._table.put(function)
 
     def find(self, asker: Identity, function_id: UUID) -> Function:
-        """Return a function that someone may see and run.
-
-        Raises:
-            Unknown: There is none, or it was deleted.
-            Forbidden: It is someone else's, and not shared.
-        """
+        """Return a function that someone may see and run."""
         function = self._table.get(function_id)
         if function is None or function.deleted:
             text = f"Function {function_id} could not be resolved."
@@ -67,12 +64,7 @@ class Functions:
         return function
 
     def delete(self, asker: Identity, function_id: UUID) -> None:
-        """Let nobody run a function any more; tasks that were submitted before still run.
-
-        Raises:
-            Unknown: There is none.
-            Forbidden: It is someone else's.
-        """
+        """Let nobody run a function any more; tasks that were submitted before still run."""
         function = self.find(asker, function_id)
         _demand_owner(asker, function)
         self._table.put(function.model_copy(update={"deleted": True}))

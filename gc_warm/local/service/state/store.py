@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _APPLICATION_ID = int.from_bytes(b"gcwm", "big")
-_COLUMNS = {"records.kind", "records.id", "records.document"}
 
 R = TypeVar("R", bound=Record)
 
@@ -90,12 +89,8 @@ class SqliteStore(Store):
         (application_id,) = self.database.execute("PRAGMA application_id").fetchone()
         if application_id:
             return bool(application_id == _APPLICATION_ID)
-        # It is new, or from before our files had an id.
-        rows = self.database.execute(
-            "SELECT made.name, part.name FROM sqlite_master AS made "
-            "JOIN pragma_table_info(made.name) AS part WHERE made.type IN ('table', 'view')"
-        )
-        return all(table == "messages" or f"{table}.{column}" in _COLUMNS for table, column in rows)
+        (parts,) = self.database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        return not parts  # it is new
 
     def load(self, kind: str) -> Iterator[str]:
         """Return all documents of a kind, in the order in which they came."""

@@ -44,6 +44,8 @@ class Ended(NamedTuple):
 class Tasks:
     """The tasks, their payloads, and their groups.
 
+    What there is not is `Unknown`; what is someone else's, and not shared, is `Forbidden`.
+
     Args:
         store: What keeps them.
         clock: What time it is, in seconds.
@@ -82,12 +84,7 @@ class Tasks:
     # Groups
 
     def group(self, asker: Identity, group_id: UUID) -> Group:
-        """Return a task group.
-
-        Raises:
-            Unknown: There is none.
-            Forbidden: It is someone else's.
-        """
+        """Return a task group."""
         group = self._groups.get(group_id)
         if group is None:
             text = f"Task group {group_id} could not be resolved."
@@ -139,12 +136,7 @@ class Tasks:
             self._index(task)
 
     def find(self, asker: Identity, task_id: UUID) -> Task:
-        """Return a task.
-
-        Raises:
-            Unknown: There is none.
-            Forbidden: It is someone else's.
-        """
+        """Return a task."""
         task = self._tasks.get(task_id)
         if task is None:
             raise Unknown("TASK_NOT_FOUND", f"Task {task_id} could not be found.")

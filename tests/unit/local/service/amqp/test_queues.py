@@ -4,7 +4,7 @@ import pytest
 
 from gc_warm.errors.service import AmqpError
 from gc_warm.local.service.amqp.hosts import VirtualHost
-from gc_warm.local.service.amqp.queues import Consumer, Message, Queue, matches
+from gc_warm.local.service.amqp.queues import Consumer, Message, Queue
 
 
 class Taker(Consumer):
@@ -77,20 +77,3 @@ def test_an_owners_queues_go_with_it():
 def test_nobody_publishes_to_a_missing_exchange():
     with pytest.raises(AmqpError, match="404: no exchange 'missing'"):
         VirtualHost().publish(message("", exchange="missing"))
-
-
-@pytest.mark.parametrize(
-    ("pattern", "key", "expected"),
-    [
-        *(("", "", True), ("", "a", False), ("*", "a", True), ("*", "", False)),
-        *(("#", "", True), ("#", "a.b", True), ("#.#", "", True), ("*.#", "", False)),
-        *(("a.#.b", "a.b", True), ("a.#.b", "a.x.y.b", True), ("a.#.b", "a.x", False)),
-        *(("#.a.#", "a", True), ("a.*.c", "a.b.c", True), ("a", "a.b", False)),
-    ],
-)
-def test_topics(pattern, key, expected):
-    assert expected == matches(pattern, key)
-
-
-def test_a_topic_of_many_wildcards_is_no_trap():
-    assert not matches(".".join(["#", "*"] * 60) + ".z", ".".join("a" * 120))

@@ -389,7 +389,7 @@ def test_what_fails_halfway_is_not_kept(reopen):
     with pytest.raises(ZeroDivisionError):
         half()
 
-    assert {} == dict(reopen().identities._table._rows)
+    assert {} == dict(reopen().identities._table)
 
 
 def test_tokens_hold_across_a_restart(reopen, clock, tmp_path):

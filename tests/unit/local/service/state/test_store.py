@@ -10,8 +10,7 @@ import pytest
 
 from gc_warm.errors import UsageError
 from gc_warm.local.service.service import LocalService
-from gc_warm.local.service.state.records import Setting
-from gc_warm.local.service.state.store import SqliteStore, Table
+from gc_warm.local.service.state.store import SqliteStore
 
 OPEN_AND_WAIT = """
 import os, sys
@@ -105,18 +104,6 @@ def test_another_programs_database_is_left_alone(path, made, mode):
         SqliteStore(path)
     assert {"state.db": "0o640"} == modes(path)
     assert before == path.read_bytes()
-
-
-def test_a_file_from_before_it_had_an_id(path):
-    store = SqliteStore(path)
-    Table(store, Setting).put(Setting(value=1))
-    store.database.execute("PRAGMA application_id = 0")
-    store.close()
-
-    store = SqliteStore(path)
-    assert [1] == [each.value for each in Table(store, Setting).values()]
-    assert store.database.execute("PRAGMA application_id").fetchone() != (0,)
-    store.close()
 
 
 def test_an_empty_file_is_a_new_one(path):
