@@ -219,36 +219,18 @@ class Endpoint:
         self._executors.clear()
 
 
-class SessionAgents:
-    """The agents that stay for the session; they end with its service.
-
-    Args:
-        service: The session's service.
-    """
-
-    def __init__(self, service: LocalService) -> None:
-        self.service = service
-        self._kept: dict[Path, Agent] = {}
-
-    def of(self, folder: Path) -> Agent:
-        """Return the agent that runs a folder's config, started now if there is none."""
-        agent = self._kept.get(folder)
-        if agent is None or not agent.home.exists():  # a test may have stopped it
-            agent = self._kept[folder] = self.service.start_endpoint(folder)
-        return agent
-
-
 class Endpoints:
     """Starts endpoints for one test; most of them stay for the next.
 
     Args:
-        agents: The session's agents.
+        service: The session's service.
+        agents: Those that stay for the session, by their configs' folders.
         root: Where the project is.
     """
 
-    def __init__(self, agents: SessionAgents, root: Path) -> None:
+    def __init__(self, service: LocalService, agents: dict[Path, Agent], root: Path) -> None:
+        self._service = service
         self._agents = agents
-        self._service = agents.service
         self._root = root
         self._endpoints: list[Endpoint] = []
         self._fresh: list[Agent] = []
@@ -272,11 +254,13 @@ class Endpoints:
         from gc_warm.local.service.samples import find_config
 
         folder = find_config(config, self._root)
-        if fresh:
+        agent = None if fresh else self._agents.get(folder)
+        if agent is None or not agent.home.exists():  # a test may have stopped it
             agent = self._service.start_endpoint(folder)
-            self._fresh.append(agent)
-        else:
-            agent = self._agents.of(folder)
+            if fresh:
+                self._fresh.append(agent)
+            else:
+                self._agents[folder] = agent
         self._endpoints.append(Endpoint(self._service, agent))
         return self._endpoints[-1]
 
@@ -302,15 +286,17 @@ def gc_service() -> Iterator[LocalService]:
 
 
 @pytest.fixture(scope="session")
-def _gc_agents(gc_service: LocalService) -> SessionAgents:
-    """Return the agents of the session."""
-    return SessionAgents(gc_service)
+def _gc_agents() -> dict[Path, Agent]:
+    """Return the agents that stay for the session, by their configs' folders."""
+    return {}
 
 
 @pytest.fixture
-def gc_endpoint(request: pytest.FixtureRequest, _gc_agents: SessionAgents) -> Iterator[Endpoints]:
+def gc_endpoint(
+    request: pytest.FixtureRequest, gc_service: LocalService, _gc_agents: dict[Path, Agent]
+) -> Iterator[Endpoints]:
     """Start real endpoints, by a folder or the name of a sample config."""
-    endpoints = Endpoints(_gc_agents, request.config.rootpath)
+    endpoints = Endpoints(gc_service, _gc_agents, request.config.rootpath)
     yield endpoints
     endpoints.close()
 

@@ -36,7 +36,7 @@ _ALIVE = {"heartbeat_period": float("inf")}
 
 
 @dataclass
-class Open:
+class OpenTask:
     """A task that is not done. It keeps two endpoints alive, and so their workers.
 
     Attributes:
@@ -60,9 +60,9 @@ class Services:
         self._state = State(kept=KEPT)
         self._user = self._state.identities.named("user")
         self._web = Web(self._state, self._user)
-        self._open: dict[uuid.UUID, Open] = {}
+        self._open: dict[uuid.UUID, OpenTask] = {}
         self._endpoints: weakref.WeakSet[LocalEndpoint] = weakref.WeakSet()
-        os.register_at_fork(after_in_child=self._forget)
+        os.register_at_fork(after_in_child=self._after_fork)
 
     # Endpoints
 
@@ -137,7 +137,7 @@ class Services:
                 raise self._as_sdk_error(refusal) from None
             ((task_id,),) = sent.values()
             task = Task(task_id, self._finish, serializer)
-            self._open[task_id] = Open(task, sender, sender)
+            self._open[task_id] = OpenTask(task, sender, sender)
         self._deliver()
         return task.future, group.id
 
@@ -169,9 +169,9 @@ class Services:
         done = [future_of(each, serializer) for each in members if each.outcome]
         return [*done, *(future for future in waiting if future is not None)]
 
-    def _find(self, record: Record) -> Open:
+    def _find(self, record: Record) -> OpenTask:
         if record.id not in self._open:
-            self._open[record.id] = Open(Task(record.id, self._finish))
+            self._open[record.id] = OpenTask(Task(record.id, self._finish))
         return self._open[record.id]
 
     def sent_elsewhere(self, sender: LocalEndpoint) -> list[ComputeFuture]:
@@ -220,7 +220,7 @@ class Services:
                 self._state.tasks.announced(each.id for each in told)
             self._open.pop(task.key, None)
 
-    def _forget(self) -> None:
+    def _after_fork(self) -> None:
         """In a fork of the client: all tasks and endpoints are the parent's."""
         self._lock = threading.RLock()  # another thread of the parent may have held it
         self._open = {}

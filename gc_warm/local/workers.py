@@ -75,7 +75,8 @@ class Workers(Supply):
         worker_env: See above.
         worker_packages: See above.
         output: As `LocalExecutor` has it.
-        endpoint_config: As `LocalExecutor` has it; then the config says how many workers.
+        endpoint_config: As `LocalExecutor` has it; then the config says how many workers, and each
+            ``user_endpoint_config`` has its own.
         keep_state: Do not replace the workers: the next executor finds them as warm as it would in
             the cloud, and with an `endpoint_config` nobody waits for new ones.
     """
@@ -148,10 +149,11 @@ class Workers(Supply):
         backend.delivery.clear()
         backend.set_walltime(None)
         backend.set_memory_limit(None)
-        if backend.usable and (self._keep_state or backend.renew()):
-            with self._lock:
+        usable = backend.usable and (self._keep_state or backend.renew())
+        with self._lock:
+            if kept := usable and not self._closed:
                 self._free[key].append(backend)
-        else:
+        if not kept:
             backend.close()
 
     def close(self) -> None:

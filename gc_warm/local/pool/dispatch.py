@@ -56,7 +56,7 @@ class Dispatcher:
         self._feed()
 
     def join(self, worker: WorkerHandle) -> None:
-        """Count on a worker that has come up."""
+        """Take in a worker that has come up."""
         with self._lock:
             self._idle.append(worker)
         self._feed()
@@ -85,7 +85,7 @@ class Dispatcher:
         return idle
 
     def leave(self, worker: WorkerHandle, loss: Loss, max_retries: int) -> None:
-        """No longer count on a worker; try its task again, or give it up."""
+        """Drop a worker that has ended; try its task again, or give it up."""
         with self._lock:
             if worker in self._idle:
                 self._idle.remove(worker)

@@ -320,7 +320,7 @@ class WorkerPool(Backend):
             worker.mark_ended(f"ended with its parent process, which {reason}")
         if self._stopping:
             return None
-        if not server.ready:
+        if not (server.ready or server.ending or self._abandoned):
             self._give_up(server.start_error(reason))
             return None
         level = logging.DEBUG if self._abandoned else logging.WARNING

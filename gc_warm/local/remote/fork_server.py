@@ -186,7 +186,7 @@ def _fork_quietly() -> int:
 
 
 def main() -> None:
-    """Be the fork server; in each fork, be a worker."""
+    """Fork workers; in each fork, run tasks."""
     control, packed = begin()
     settings = json.loads(packed)
     gc.disable()  # an import makes much and drops little: it is a tenth faster so

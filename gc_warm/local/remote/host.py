@@ -228,7 +228,7 @@ def start_watcher(run_dir: str, lifeline: int) -> int:
 
 
 def main() -> None:
-    """Be the user endpoint process."""
+    """Play the user endpoint process until the client has gone."""
     descriptor, lifeline = map(int, begin())
     connection = socket.socket(fileno=descriptor)
     connection.set_inheritable(False)

@@ -89,7 +89,7 @@ def _wait_for_end(host: int) -> None:
 
 
 def main() -> None:
-    """Be the watcher."""
+    """Watch over an engine, whatever signals come."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     watch(**json.loads(sys.argv[1]))

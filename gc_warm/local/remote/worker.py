@@ -30,7 +30,7 @@ class Seat:
 
 
 def work(seat: Seat, execute_task: Callable[..., bytes], tasks_dir: str) -> None:
-    """Be the worker of a seat until the client has gone."""
+    """Run tasks in a seat until the client has gone."""
     # Closed however this ends: after sys.exit, a thread that a task left may keep us alive.
     with contextlib.closing(Channel(_take(seat))) as channel:
         _run_tasks(channel, execute_task, tasks_dir)

@@ -106,6 +106,28 @@ def test_workers_that_keep_their_state(tasks):
             assert first == executor.submit(tasks.where).result()["pid"]
 
 
+def test_shared_workers_that_are_abandoned_before_they_are_up(tasks):
+    with Workers(1) as workers:
+        LocalExecutor(workers=workers).abandon()
+        with LocalExecutor(workers=workers) as executor:
+            assert 3 == executor.submit(tasks.add, 1).result()
+
+
+def test_config_of_shared_workers(tasks, tmp_path):
+    path = tmp_path / "config.yaml.j2"
+    path.write_text("engine: {type: ThreadPoolEngine, max_workers: {{ threads }}}\n")
+    with Workers(endpoint_config=path, keep_state=True) as workers:
+
+        def pid(threads):
+            config = {"threads": threads}
+            with LocalExecutor(workers=workers, user_endpoint_config=config) as executor:
+                return executor.submit(tasks.where).result()["pid"]
+
+        pids = [pid(1), pid(2), pid(1), pid(2)]
+    assert pids[:2] == pids[2:]
+    assert pids[0] != pids[1]
+
+
 # Functions and tasks
 
 
