@@ -1,4 +1,7 @@
-"""Run the benchmarks: ``python -m benchmarks [GROUP]...``, of `GROUPS`; without any, all."""
+"""Run the benchmarks: ``python -m benchmarks [GROUP]...``, of `GROUPS`; without any, all.
+
+A part of a group runs by its function's name: ``python -m benchmarks maps.real_model``.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ RESULTS = Path(__file__).with_name("results") / "latest.json"
 
 def main(groups: list[str]) -> None:
     """Run groups of benchmarks, print the ratios, and write them as JSON."""
-    unknown = set(groups) - set(GROUPS)
+    unknown = {group.partition(".")[0] for group in groups} - set(GROUPS)
     if unknown:
         sys.exit(
             f"No benchmarks called {', '.join(sorted(unknown))}; there are {', '.join(GROUPS)}."
@@ -31,7 +34,8 @@ def main(groups: list[str]) -> None:
     ratios: list[Ratio] = []
     for group in groups or GROUPS:
         print(f"measuring {group} ...", file=sys.stderr)
-        ratios.extend(importlib.import_module(f"benchmarks.{group}").run())
+        module, _, part = group.partition(".")
+        ratios.extend(getattr(importlib.import_module(f"benchmarks.{module}"), part or "run")())
         os.chdir(here)  # tasks that ran in this process have gone elsewhere
     Console(width=120).print(table(ratios))
     RESULTS.parent.mkdir(exist_ok=True)

@@ -189,7 +189,7 @@ class LinesFile:
         """
         try:
             value = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"The line is not JSON: {error}") from None
         if self._spread and not isinstance(value, list):
             raise ValueError(f"The line must be a list of arguments, not {type(value).__name__}.")

@@ -66,9 +66,6 @@ def _has_credentials(client: Client) -> bool:
 def reach(address: str) -> None:
     """Ask once whether anything answers: the SDK asks again and again, for a quarter of a minute.
 
-    Args:
-        address: The service's URL.
-
     Raises:
         RegistryError: Nothing does.
     """
@@ -80,11 +77,6 @@ def reach(address: str) -> None:
 
 def register(client: Client, function: Callable[..., Any], entry: Entry) -> str:
     """Register a function, and return its id.
-
-    Args:
-        client: The service's client.
-        function: The function.
-        entry: Who may run it, and what the service shall say of it.
 
     Raises:
         RegistryError: The service refuses, or does not answer, or something else does.

@@ -53,12 +53,7 @@ class Worker(NamedTuple):
 
 
 class Trial:
-    """Runs a few tasks by the SDK's own executor.
-
-    Args:
-        wanted: What to examine.
-        client: The SDK's client.
-    """
+    """Runs a few tasks by the SDK's own executor."""
 
     def __init__(self, wanted: Examination, client: Client) -> None:
         self._wanted = wanted
@@ -330,11 +325,7 @@ def accelerators(probes: Sequence[Mapping[str, Any]]) -> Check:
 
 
 def strategies(found: Mapping[str, str]) -> Check:
-    """Judge which strategies a plain function of a script can be sent by.
-
-    Args:
-        found: For each strategy what went wrong; empty if nothing did.
-    """
+    """Judge which strategies a plain function can be sent by: what went wrong with each, if any."""
     working = [name for name, wrong in found.items() if not wrong]
     failing = {name: wrong for name, wrong in found.items() if wrong}
     details = {"working": working, "failing": failing}

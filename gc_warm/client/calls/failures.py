@@ -45,11 +45,7 @@ def is_too_large(error: BaseException) -> bool:
 
 
 def unpack_error(data: bytes | BaseException) -> BaseException:
-    """Return the error that a call raised, with the worker's traceback as its cause.
-
-    Args:
-        data: As `gc_warm.worker.batched` describes it.
-    """
+    """Return the error that `gc_warm.worker.batched` describes, with its traceback as the cause."""
     if isinstance(data, BaseException):  # it never left this process
         return data
     name, text, traceback, itself = pickle.loads(data)  # noqa: S301 - the user's own task sent it

@@ -43,15 +43,7 @@ class Pace:
     def note(
         self, worker: tuple[str, int], calls: int, seconds: float, builds: float, overhead: float
     ) -> None:
-        """Learn from a task.
-
-        Args:
-            worker: Who ran it.
-            calls: How many calls it made.
-            seconds: How long they took.
-            builds: How long of that warm states were built.
-            overhead: How much longer its round trip was.
-        """
+        """Learn from a task: what its calls took with their builds, and its round trip besides."""
         self._seen.add(worker)
         self._overheads.append(overhead)
         if calls:
@@ -86,12 +78,7 @@ class Pace:
         return min(max(_TIMES_OVERHEAD * least, LEAST_SECONDS), MOST_SECONDS)
 
     def size(self, left: int | None, tasks: int) -> int:
-        """Return how many items a task should get.
-
-        Args:
-            left: How many there are yet, if that is known.
-            tasks: How many tasks can be sent now.
-        """
+        """Return how many items each of so many tasks should get, of those that are left."""
         if self._fixed is not None:
             return self._fixed
         if self._seconds is None:

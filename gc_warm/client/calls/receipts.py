@@ -91,10 +91,7 @@ class Outcome(NamedTuple):
         return self.call is not None and self.call.fine
 
     def result(self, *, receipted: bool = False) -> Any:
-        """Return the call's result.
-
-        Args:
-            receipted: Whether the receipt shall come with it.
+        """Return the call's result, with its receipt if that is wanted.
 
         Raises:
             BaseException: What the call raised; or why it has no result.
@@ -166,15 +163,7 @@ class Clocks:
     def note(
         self, host: str, submitted: float, started: float, ended: float, received: float
     ) -> float:
-        """Learn from a task, and return how many seconds its host's clock is ahead.
-
-        Args:
-            host: The host.
-            submitted: When it was submitted, by this clock.
-            started: When it began, by the host's.
-            ended: When it ended, by the host's.
-            received: When its result came, by this clock.
-        """
+        """Learn from a task, and return how many seconds its host's clock is ahead."""
         low, high = self._bounds.get(host, (float("-inf"), float("inf")))
         low, high = max(low, ended - received), min(high, started - submitted)
         self._bounds[host] = (low, high)

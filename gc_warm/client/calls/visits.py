@@ -108,15 +108,6 @@ class Visit:
     No executor says which worker gets a task. So each task holds its worker for a moment, while the
     others go to those that are free; whoever was reached before only waits. The moment grows from
     one round to the next.
-
-    Args:
-        target: The executor.
-        sendable: The function.
-        arguments: Positional and named arguments of the call.
-        accounts: Who knows what an answer means.
-        wanted: How many workers to reach.
-        keep: Whether results are wanted.
-        output: Whether receipts shall hold what calls print.
     """
 
     def __init__(

@@ -130,16 +130,17 @@ def test_a_line_that_is_no_list_of_arguments_fails_alone(folder):
 
 
 def test_each_line_has_its_result_and_a_second_run_does_what_is_missing(folder):
-    write(folder, [*items(20, n5={"fail": True}, n7={"odd": True}), "{not json", "", {"number": 1}])
+    bad = ["{not json", "", {"number": 1}, "[" * 100_000]
+    write(folder, [*items(20, n5={"fail": True}, n7={"odd": True}), *bad])
     (folder / "fail").touch()
     done = run_map(folder, "lab:use", "--local", 2, "--key", "model")
     assert (1, "") == (done.returncode, done.stderr)
-    assert "18 done, 0 were done before: out.jsonl\n4 failed: out.errors.jsonl\n" == done.stdout
+    assert "18 done, 0 were done before: out.jsonl\n5 failed: out.errors.jsonl\n" == done.stdout
     results = read(folder)
     assert [n + 1 for n in range(20) if n not in {5, 7}] == [each["line"] for each in results]
     assert [["A", 0], ["B", 1]] == [each["result"] for each in results[:2]]
     errors = {each["line"]: each for each in read(folder, "out.errors.jsonl")}
-    assert [6, 8, 21, 23] == sorted(errors)
+    assert [6, 8, 21, 23, 24] == sorted(errors)
     assert "ValueError: 5 fails" == errors[6]["error"]
     assert "in use" in errors[6]["traceback"]
     assert "cannot be written as JSON" in errors[8]["error"]
