@@ -46,7 +46,7 @@ def _version(distribution: str) -> str:
 
 @click.group(
     cls=Group,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
     examples=[
         "gc-warm demo                                        # see what it is worth",
         "gc-warm run mylab.models:classify --args '[\"text\"]'  # try a function here",

@@ -70,7 +70,7 @@ class _Outcome:
 
 
 def check_function(function: Callable[..., Any]) -> list[Prediction]:
-    """Say for each strategy whether a function stays warm, and why.
+    """Return for each strategy whether a function stays warm, and why.
 
     Args:
         function: A self-contained function, or a plain one.

@@ -52,7 +52,7 @@ def _answer(request: dict[str, Any], options: dict[str, Any], notes: list[str]) 
     from gc_warm import endpoint_config
     from gc_warm.checks import engine
 
-    answer: dict[str, Any] = {"text": None, "settings": None, "failure": None}
+    answer: dict[str, Any] = {"step": "load"}  # as `gc_warm.checks.loading.Loaded` has it
     notes.clear()
     try:
         if request["template"]:
@@ -64,20 +64,18 @@ def _answer(request: dict[str, Any], options: dict[str, Any], notes: list[str]) 
             answer["step"] = "load"
             config = endpoint_config.load_text(answer["text"])
         elif request["folder"]:
-            answer["step"] = "load"
             config = endpoint_config.load_folder(Path(request["folder"]))
         else:
-            answer["step"] = "load"
             config = endpoint_config.load_text(request["text"])
         answer["settings"] = engine.describe(config)
         answer["step"] = "start"
         engine.rehearse(config, str(Path(sys.argv[2]).parent))
     except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever it is
-        answer["failure"] = _failure(error)
+        answer |= _failure(error)
     answer["notes"] = list(dict.fromkeys(notes))
-    if len(answer["text"] or "") > MAX_TEXT:
-        answer |= {"text": None, "settings": None, "step": "render"}
-        answer["failure"] = _failure(ValueError(f"it becomes longer than {MAX_TEXT} characters"))
+    if len(answer.get("text", "")) > MAX_TEXT:
+        answer = {"step": "render", "notes": answer["notes"]}
+        answer |= _failure(ValueError(f"it becomes longer than {MAX_TEXT} characters"))
     return answer
 
 
@@ -90,7 +88,7 @@ def _failure(error: BaseException) -> dict[str, Any]:
         link = link.__cause__ or link.__context__
     return {
         "kind": type(error).__name__,
-        "text": _message(error)[:2000],
+        "failure": _message(error)[:2000],
         "here": not own and any(name in names for name in _OF_THIS_MACHINE),
     }
 

@@ -1,4 +1,4 @@
-"""Ask the probe, a process of its own, to render and load a config."""
+"""Have a config rendered and loaded in a separate process."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Loaded:
     failure: str = ""
     step: str = "load"
     here: bool = False
-    notes: tuple[str, ...] = ()
+    notes: Sequence[str] = ()
 
 
 def load(
@@ -77,27 +77,14 @@ def load(
     with tempfile.TemporaryDirectory(prefix="gcw-check-", ignore_cleanup_errors=True) as scratch:
         asked, answered = Path(scratch, "request"), Path(scratch, "answer")
         asked.write_text(json.dumps(request), encoding="utf-8")
-        printed = _run_probe(asked, answered, timeout)
+        printed = _run_loader(asked, answered, timeout)
         with suppress(OSError, ValueError):
-            return [_answer(each) for each in json.loads(answered.read_text(encoding="utf-8"))]
+            return [Loaded(**each) for each in json.loads(answered.read_text(encoding="utf-8"))]
     step = "render" if template else "load"
     return [Loaded(kind="NoAnswer", failure=printed, step=step)] * len(options)
 
 
-def _answer(data: dict[str, Any]) -> Loaded:
-    failure = data["failure"] or {"kind": "", "text": "", "here": False}
-    return Loaded(
-        text=data["text"],
-        settings=data["settings"],
-        kind=failure["kind"],
-        failure=failure["text"],
-        step=data.get("step", "load"),
-        here=failure["here"],
-        notes=tuple(data.get("notes", ())),
-    )
-
-
-def _run_probe(asked: Path, answered: Path, timeout: float) -> str:
+def _run_loader(asked: Path, answered: Path, timeout: float) -> str:
     """Run it, and return why there may be no answer."""
     errors = asked.with_name("errors")  # a file, whose size is limited, and no pipe that fills
     with errors.open("wb") as stderr:

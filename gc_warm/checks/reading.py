@@ -146,7 +146,7 @@ _KEY = re.compile(r"\s*(?:- )?([\w.]+)\s*:")
 
 
 def original_lines(template: str, rendered: str) -> list[int]:
-    """Say from which line of its template each rendered line comes; the nearest where unsure."""
+    """Return the line of the template that each rendered line comes from; the nearest if unsure."""
     before, after = (_comparable(text) for text in (template, rendered))
     found = _aligned(before, after)
     places: dict[str, list[int]] = {}

@@ -21,8 +21,6 @@ from gc_warm.commands.shared.arguments import (
     NO_FUNCTION,
     find_callable,
     options_option,
-    parse_arguments,
-    parse_value,
     strategy_option,
 )
 from gc_warm.commands.shared.command import Command, Exit
@@ -34,8 +32,8 @@ if TYPE_CHECKING:
     from gc_warm.checks.finding import Finding
 
 # Which options go with what is checked.
-_OF_ENDPOINTS = {"options_text", "pause", "build_seconds", "state_gb", "no_exec"}
-_OF_FUNCTIONS = {"run_it", "args_text", "kwargs_text", "strategy", "manifest"}
+_OF_ENDPOINTS = {"options", "pause", "build_seconds", "state_gb", "no_exec"}
+_OF_FUNCTIONS = {"run_it", "args", "kwargs", "strategy", "manifest"}
 
 
 @click.command(
@@ -52,7 +50,6 @@ _OF_FUNCTIONS = {"run_it", "args_text", "kwargs_text", "strategy", "manifest"}
     "--pause",
     default=3600.0,
     type=click.FloatRange(min=0),
-    show_default=True,
     metavar="SECONDS",
     help="The longest pause after which workers must still be warm.",
 )
@@ -60,7 +57,6 @@ _OF_FUNCTIONS = {"run_it", "args_text", "kwargs_text", "strategy", "manifest"}
     "--build-seconds",
     default=180.0,
     type=click.FloatRange(min=0),
-    show_default=True,
     metavar="SECONDS",
     help="How long building the state takes.",
 )
@@ -102,11 +98,9 @@ def check(context: click.Context, /, target: str, *, as_json: bool, **options: A
     _require_config(target)
     from gc_warm.checks.endpoint import Needs, check_endpoint
 
-    given = options["options_text"]
-    template_options = None if given is None else parse_value("--options", given, dict)
     needs = Needs(**{name: options[name] for name in ("pause", "build_seconds", "state_gb")})
     findings = check_endpoint(
-        Path(target), options=template_options, needs=needs, execute=not options["no_exec"]
+        Path(target), options=options["options"], needs=needs, execute=not options["no_exec"]
     )
     return _show_findings(findings, as_json=as_json)
 
@@ -151,8 +145,8 @@ def _show_findings(findings: list[Finding], *, as_json: bool) -> int:
 def _check_function(
     target: str,
     *,
-    args_text: str,
-    kwargs_text: str,
+    args: list[Any],
+    kwargs: dict[str, Any],
     strategy: str | None,
     manifest: Path,
     run_it: bool,
@@ -160,7 +154,6 @@ def _check_function(
 ) -> int:
     from gc_warm.checks.functions import check_function
 
-    args, kwargs = parse_arguments(args_text, kwargs_text)
     function = find_callable(target)
     registered = _registered(target, manifest)
     judged = {strategy} if strategy else set(registered.values()) or {DEFAULT_CODE}

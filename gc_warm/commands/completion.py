@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
-from gc_warm.commands.shared.command import Command, Exit
+from gc_warm.commands.shared.command import Command
 
 COMPLETE_VARIABLE = "_GC_WARM_COMPLETE"
 """With this in its environment, gc-warm answers a shell instead of running a command."""
@@ -21,7 +21,7 @@ COMPLETE_VARIABLE = "_GC_WARM_COMPLETE"
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
-def completion(context: click.Context, shell: str) -> int:
+def completion(context: click.Context, shell: str) -> None:
     """Print what makes a shell complete commands.
 
     Options, their choices, and the names of registered functions are completed, too.
@@ -29,4 +29,3 @@ def completion(context: click.Context, shell: str) -> int:
     kind = get_completion_class(shell)
     assert kind is not None
     click.echo(kind(context.find_root().command, {}, "gc-warm", COMPLETE_VARIABLE).source())
-    return Exit.OK

@@ -28,7 +28,6 @@ SHOWN_SKIPPED = 10
     "saved",
     type=click.Path(path_type=Path),
     default="gc-warm-demo.html",
-    show_default=True,
     help="Save what the calls have cost, as .html, .svg or .jsonl.",
 )
 @AS_JSON

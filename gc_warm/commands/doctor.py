@@ -9,9 +9,9 @@ import click
 
 from gc_warm.commands.shared.arguments import (
     AS_JSON,
+    SECONDS,
     find_self_contained,
     options_option,
-    parse_value,
 )
 from gc_warm.commands.shared.command import Command, Exit
 from gc_warm.commands.shared.show import printable
@@ -36,21 +36,19 @@ _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 @click.option(
     "--tasks",
     default=20,
-    show_default=True,
     type=click.IntRange(2, 1000),
     help="How many tasks show what its workers are.",
 )
 @click.option(
     "--timeout",
     default=120.0,
-    show_default=True,
-    type=click.FloatRange(min=0, min_open=True),
+    type=SECONDS,
     help="Seconds that the first task may take.",
 )
 @AS_JSON
 def doctor(
     endpoint_id: UUID | None,
-    options_text: str | None,
+    options: dict[str, Any] | None,
     tasks: int,
     timeout: float,
     *,
@@ -70,7 +68,7 @@ def doctor(
         probe=find_self_contained("gc_warm.functions.probe:probe"),
         count=find_self_contained("gc_warm.functions.counter:increase_count"),
         endpoint_id=endpoint_id,
-        user_endpoint_config=_config(options_text),
+        user_endpoint_config=options,
         tasks=tasks,
         timeout=timeout,
     )
@@ -85,13 +83,6 @@ def doctor(
         click.echo(_sum_up(found))
     failed = any(check.status == "fail" for check in found)
     return Exit.FAILED if failed else Exit.OK
-
-
-def _config(options_text: str | None) -> dict[str, Any] | None:
-    if options_text is None:
-        return None
-    config: dict[str, Any] = parse_value("--options", options_text, dict)
-    return config
 
 
 def _show(check: Check) -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import click
 
 from gc_warm.commands.shared.arguments import AS_JSON, MANIFEST, complete_names
-from gc_warm.commands.shared.command import Exit
 from gc_warm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,31 +37,29 @@ def _registry(manifest: Path) -> FunctionRegistry:
 @functions.command(name="list")
 @MANIFEST
 @AS_JSON
-def list_functions(manifest: Path, *, as_json: bool) -> int:
+def list_functions(manifest: Path, *, as_json: bool) -> None:
     """List registered functions, with their ids."""
     entries = _registry(manifest).entries()
     if as_json:
         click.echo(json.dumps({n: e.as_dict() for n, e in entries.items()}, indent=2))
-        return Exit.OK
+        return
     for name, entry in entries.items():
         old = f"  ({len(entry.history)} older)" if entry.history else ""
         click.echo(f"{entry.current.id}  {name}  {entry.target}  {entry.current.strategy}{old}")
     if not entries:
         click.echo(f"{manifest} has no functions.", err=True)
-    return Exit.OK
 
 
 @functions.command()
 @click.argument("name", shell_complete=complete_names)
 @MANIFEST
 @click.option("--verify", is_flag=True, help="Ask the service whether it still knows it.")
-def show(name: str, manifest: Path, *, verify: bool) -> int:
+def show(name: str, manifest: Path, *, verify: bool) -> None:
     """Show all that is remembered of a function."""
     registry = _registry(manifest)
     click.echo(json.dumps({"name": name, **registry[name].as_dict()}, indent=2))
     if verify:
         registry.verify([name])
-    return Exit.OK
 
 
 @functions.command()
@@ -70,11 +67,10 @@ def show(name: str, manifest: Path, *, verify: bool) -> int:
 @MANIFEST
 @click.option("--keep", default=0, type=click.IntRange(min=0), help="How many old versions.")
 @click.option("--delete", is_flag=True, help="Delete them from the service, too.")
-def prune(names: tuple[str, ...], manifest: Path, keep: int, *, delete: bool) -> int:
+def prune(names: tuple[str, ...], manifest: Path, keep: int, *, delete: bool) -> None:
     """Forget old versions of functions."""
     for version in _registry(manifest).prune(names, keep=keep, delete=delete):
         click.echo(f"{version.id}  {'deleted' if delete else 'forgotten'}")
-    return Exit.OK
 
 
 @functions.command()
@@ -85,7 +81,7 @@ def prune(names: tuple[str, ...], manifest: Path, keep: int, *, delete: bool) ->
     metavar="DIR",
     help="Make sure that the allowed_serializers of this folder or template allow them, too.",
 )
-def allow(names: tuple[str, ...], manifest: Path, endpoint_config: str | None) -> int:
+def allow(names: tuple[str, ...], manifest: Path, endpoint_config: str | None) -> None:
     """Print an endpoint's allowed_functions.
 
     That is what its config.yaml needs in order to allow these functions alone.
@@ -97,4 +93,3 @@ def allow(names: tuple[str, ...], manifest: Path, endpoint_config: str | None) -
         chosen = [registry[name] for name in names or registry.entries()]
         require_allowed(chosen, Path(endpoint_config))
     click.echo(registry.allowed_functions(names))
-    return Exit.OK

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gc_warm.commands.shared.arguments import parse_value
+from gc_warm.commands.shared.arguments import SECONDS, parse_value
 from gc_warm.commands.shared.command import Command, Exit
 from gc_warm.errors import GcWarmError, UsageError
 from gc_warm.units import duration
@@ -43,7 +43,7 @@ QUIET_SECONDS = 3.0
 )
 @click.option("--end", metavar="TEXT", help="A command that prints {token} and a newline.")
 @click.option("--prompt", metavar="REGEX", help="The prompt, or the last line of an answer.")
-@click.option("--start", default="", metavar="TEXT", help="What to send first.")
+@click.option("--start", default="", show_default=False, metavar="TEXT", help="What to send first.")
 @click.option("--error", "error_pattern", metavar="REGEX", help="What an error looks like.")
 @click.option("--stderr", "with_stderr", is_flag=True, help="Standard error is part of answers.")
 @click.option("--echo", is_flag=True, help="The program repeats what it reads.")
@@ -51,8 +51,7 @@ QUIET_SECONDS = 3.0
 @click.option(
     "--timeout",
     default=60.0,
-    show_default=True,
-    type=click.FloatRange(min=0, min_open=True),
+    type=SECONDS,
     help="Seconds for an answer.",
 )
 def program(command: tuple[str, ...], timeout: float, *, pty: bool, **options: Any) -> int:

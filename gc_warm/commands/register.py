@@ -13,7 +13,7 @@ from gc_warm.commands.shared.arguments import (
     find_self_contained,
     strategy_option,
 )
-from gc_warm.commands.shared.command import Command, Exit
+from gc_warm.commands.shared.command import Command
 from gc_warm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 @AS_JSON
 def register(
     targets: tuple[str, ...], manifest: Path, name: str | None, *, as_json: bool, **options: Any
-) -> int:
+) -> None:
     """Register functions, once for each version.
 
     A function whose source did not change keeps its id.
@@ -64,7 +64,6 @@ def register(
     finally:  # those before one that fails are registered
         if as_json:
             click.echo(json.dumps([_as_dict(each) for each in done], indent=2))
-    return Exit.OK
 
 
 def _line(target: str, done: Registration, *, dry_run: bool) -> str:

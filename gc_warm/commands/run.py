@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,6 @@ from gc_warm.commands.shared.arguments import (
     TIMES,
     find_self_contained,
     options_option,
-    parse_arguments,
-    parse_value,
 )
 from gc_warm.commands.shared.calls import outcome, show_calls
 from gc_warm.commands.shared.command import Command
@@ -39,16 +38,11 @@ if TYPE_CHECKING:
 @ARGS
 @KWARGS
 @TIMES
-@click.option("--workers", default=1, type=click.IntRange(min=1), show_default=True)
-@click.option(
-    "--service",
-    is_flag=True,
-    help="By the SDK's own executor, and a real endpoint on a local service.",
-)
+@click.option("--workers", default=1, type=click.IntRange(min=1), help="How many processes.")
+@click.option("--service", is_flag=True, help="On a real endpoint, on this machine's own service.")
 @click.option(
     "--endpoint-config",
     default="laptop",
-    show_default=True,
     metavar="DIR",
     help="With --service: the endpoint's folder, or the name of a sample.",
 )
@@ -57,36 +51,20 @@ if TYPE_CHECKING:
 @click.option("--logs", metavar="FOLDER", help="Keep what workers print, a file for each.")
 @click.option("--quiet", is_flag=True, help="Do not show on standard error what they print.")
 @AS_JSON
-def run(  # noqa: PLR0917  (click passes all by name)
-    target: str,
-    args_text: str,
-    kwargs_text: str,
-    times: int,
-    workers: int,
-    endpoint_config: str,
-    options_text: str | None,
-    amqp: str | None,
-    *,
-    service: bool,
-    logs: str | None,
-    quiet: bool,
-    as_json: bool,
-) -> int:
+def run(target: str, times: int, workers: int, *, as_json: bool, **options: Any) -> int:
     """Call a function on this machine, in warm workers."""
     function = find_self_contained(target)
-    args, kwargs = parse_arguments(args_text, kwargs_text)
     chosen: Any
-    if service:
+    if options["service"]:
         from gc_warm.commands.shared.on_service import executor_on_service
 
-        options = {"workers": workers}
-        if options_text is not None:
-            options = parse_value("--options", options_text, dict)
-        chosen = executor_on_service(endpoint_config, options, amqp=amqp)
+        config = {"workers": workers} if options["options"] is None else options["options"]
+        chosen = executor_on_service(options["endpoint_config"], config, amqp=options["amqp"])
     else:
-        chosen = _own_workers(workers, output=not quiet if logs is None else logs)
+        chosen = _own_workers(workers, output=options["logs"] or not options["quiet"])
     with chosen as executor:
-        futures = [executor.submit(function.receipted, *args, **kwargs) for _ in range(times)]
+        send = functools.partial(executor.submit, function.receipted)
+        futures = [send(*options["args"], **options["kwargs"]) for _ in range(times)]
         outcomes = [outcome(each) for each in futures]
     return show_calls(outcomes, as_json=as_json)
 

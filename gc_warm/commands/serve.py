@@ -36,7 +36,7 @@ _ELSEWHERE = "Set TMPDIR to a folder of your own, here and where you use the ser
         "globus-compute-endpoint start my-endpoint",
     ],
 )
-@click.option("--port", default=5000, show_default=True, type=click.IntRange(0, 65535))
+@click.option("--port", default=5000, type=click.IntRange(0, 65535))
 @click.option("--amqp", metavar="URL", help="Use this RabbitMQ.  [default: an embedded broker]")
 @click.option(
     "--state",
@@ -47,7 +47,6 @@ _ELSEWHERE = "Set TMPDIR to a folder of your own, here and where you use the ser
     "--limits",
     type=click.Choice(["real", "off"]),
     default="off",
-    show_default=True,
     help="Whether to refuse more than 20 requests in 10 seconds.",
 )
 @click.option(
@@ -56,7 +55,6 @@ _ELSEWHERE = "Set TMPDIR to a folder of your own, here and where you use the ser
     metavar="NAME",
     multiple=True,
     default=("user",),
-    show_default=True,
     help="Who may use it; give it again for more.",
 )
 @click.option("--env", "only_env", is_flag=True, help="Print what a running one wants exported.")

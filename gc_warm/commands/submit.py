@@ -14,12 +14,11 @@ from gc_warm.commands.shared.arguments import (
     AS_JSON,
     KWARGS,
     MANIFEST,
+    SECONDS,
     TIMES,
     complete_names,
     find_self_contained,
     options_option,
-    parse_arguments,
-    parse_value,
     strategy_option,
 )
 from gc_warm.commands.shared.calls import outcome, show_calls
@@ -50,14 +49,13 @@ if TYPE_CHECKING:
     "--data-strategy",
     type=click.Choice(DATA_STRATEGIES),
     default=DEFAULT_DATA,
-    show_default=True,
     metavar="NAME",
     help="The one that writes its arguments.",
 )
 @MANIFEST
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=SECONDS,
     help="Seconds to wait for all results.  [default: as long as it takes]",
 )
 @AS_JSON
@@ -75,9 +73,6 @@ def submit(
     NAME is a function that `gc-warm register` has put into the manifest. It is called by its id,
     which is all that an endpoint with allowed_functions accepts.
     """
-    args, kwargs = parse_arguments(options["args_text"], options["kwargs_text"])
-    given = options["options_text"]
-    config = None if given is None else parse_value("--options", given, dict)
     send = _sender(target, manifest, options["strategy"])
     from globus_compute_sdk import Executor
 
@@ -88,11 +83,13 @@ def submit(
     executor: Any = Executor(
         endpoint_id=str(endpoint_id),
         client=connect(),
-        user_endpoint_config=config,
+        user_endpoint_config=options["options"],
         serializer=serializer(options["strategy"] or DEFAULT_CODE, options["data_strategy"]),
     )
     try:
-        futures = [send(executor, args, kwargs) for _ in range(options["times"])]
+        futures = [
+            send(executor, options["args"], options["kwargs"]) for _ in range(options["times"])
+        ]
         outcomes = _outcomes(futures, target, timeout)
     finally:
         abandon(executor)

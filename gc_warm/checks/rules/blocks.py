@@ -45,7 +45,7 @@ MAX_IDLETIME = 120.0
 HEARTBEAT_PERIOD = 30.0
 HEARTBEAT_THRESHOLD = 120.0
 IDLE_HARD = 5760
-# A block shall be used for building at most this share of its time.
+# At most this share of a block's time should go into building.
 WORTH = 0.05
 
 PROVIDER = ("engine", "provider")
@@ -83,7 +83,7 @@ def strategy(settings: Settings) -> tuple[object, Place]:
 
 
 def scales(settings: Settings) -> bool:
-    """Say whether idle blocks are ended at all."""
+    """Return whether idle blocks are ended at all."""
     return settings.has_blocks and strategy(settings)[0] != "none"
 
 
@@ -110,7 +110,7 @@ def scale_to_zero(settings: Settings) -> Iterator[Trouble]:
 
 @rule("GW102")
 def short_idle_time(settings: Settings) -> Iterator[Trouble]:
-    """Blocks above `min_blocks` are ended sooner than the pause that shall leave them warm."""
+    """Blocks above `min_blocks` are ended during a pause that should leave them warm."""
     idle = idle_time(settings)
     pause = settings.needs.pause
     surplus = max_blocks(settings) > max(min_blocks(settings), 1)  # the last one is GW101's
@@ -126,7 +126,7 @@ def short_idle_time(settings: Settings) -> Iterator[Trouble]:
 
 @rule("GW103")
 def fewer_first_blocks(settings: Settings) -> Iterator[Trouble]:
-    """Fewer blocks are started than shall stay: the first task finds no worker."""
+    """Fewer blocks are started than should stay: the first task finds no worker."""
     if not settings.has_blocks:
         return
     first, kept = init_blocks(settings), min_blocks(settings)

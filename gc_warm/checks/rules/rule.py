@@ -21,7 +21,7 @@ class Needs:
     """What warmth is worth here.
 
     Attributes:
-        pause: The longest pause between tasks that shall leave workers warm, in seconds.
+        pause: The longest pause between tasks after which workers must still be warm, in seconds.
         build_seconds: How long building the state takes.
         state_gb: How much memory it needs, if known.
     """
@@ -66,7 +66,7 @@ class Settings:
         return value if isinstance(value, str) else ""
 
     def is_set(self, *place: str) -> bool:
-        """Say whether a setting is there, and not null."""
+        """Return whether a setting is there, and not null."""
         return self.get(*place) is not None
 
     @property

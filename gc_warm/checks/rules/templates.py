@@ -200,7 +200,7 @@ def option_inside_text(template: Template) -> Iterator[Trouble]:
 
 
 def _stands_alone(output: Output) -> bool:
-    """Say whether an output is all of a value, whose quotes are then YAML's, or ClassAds'."""
+    """Return whether an output is all of a value, whose quotes are then YAML's, or ClassAds'."""
     before, after = output.before, re.sub(r"(?:^|\s)#.*$", "", output.after)
     if before[:MAX_LINE].lstrip().startswith("+") and re.fullmatch(r"\s*\+\w+\s*=\s*", before):
         return not after.strip()  # of a job of Condor's, which wants texts in double quotes
@@ -211,7 +211,7 @@ def _stands_alone(output: Output) -> bool:
 
 
 def _prints_text(template: Template, output: Output) -> bool:
-    """Say whether an output prints an option that may be text, and as it is."""
+    """Return whether an output prints, as it is, an option that may be text."""
     if output.filters() & {"shell_escape", "tojson", "int", "float", "length"}:
         return False
     if any(walk(output.expression, nodes.Slice)):

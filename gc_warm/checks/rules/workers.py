@@ -43,12 +43,12 @@ def gpus(settings: Settings) -> tuple[int, Place]:
 
 
 def _is_read(line: str) -> bool:
-    """Say whether a scheduler reads a line, which may be one of its directives or a comment."""
+    """Return whether a scheduler reads a line, which may be one of its directives or a comment."""
     return not re.match(r"\s*#(?!SBATCH|PBS|BSUB|\$)", line)
 
 
 def pinned_otherwise(settings: Settings) -> bool:
-    """Say whether something else chooses GPUs: the launcher, or a server that has them."""
+    """Return whether something else chooses GPUs: the launcher, or a server that has them."""
     if _BINDS_GPUS.search(settings.text(*PROVIDER, "launcher", "overrides")[:4000]):
         return True
     return bool(_HAS_GPUS.search(settings.text(*PROVIDER, "worker_init")[:100_000]))

@@ -25,17 +25,43 @@ MAX_BYTES = 10_000_000
 
 NO_FUNCTION = "{!r} is no MODULE:FUNCTION, such as mylab.models:classify."
 
+
+class _Value(click.ParamType):
+    name = "value"
+
+    def __init__(self, kind: type[object]) -> None:
+        self._kind = kind
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002
+        given = isinstance(value, str) and param is not None
+        return parse_value(param.opts[0], value, self._kind) if given else value  # type: ignore[union-attr]
+
+
+def require_names(kwargs: dict[Any, Any]) -> dict[str, Any]:
+    """Return arguments by name, if they are what an executor takes.
+
+    Raises:
+        UsageError: A name is not text, or is one of ``Executor.submit``'s own.
+    """
+    if wrong := [name for name in kwargs if not isinstance(name, str)]:
+        raise UsageError(f"--kwargs must have names as text, not {wrong[0]!r}.")
+    if taken := {"self", "fn"} & {*kwargs}:
+        raise UsageError(f"--kwargs cannot have {taken.pop()!r}: give it with --args, by position.")
+    return kwargs
+
+
 ARGS = click.option(
     "--args",
-    "args_text",
     default="[]",
+    type=_Value(list),
     metavar="LIST|@FILE",
     help="Positional arguments: a list, in JSON or in Python, or a file with one; @- reads stdin.",
 )
 KWARGS = click.option(
     "--kwargs",
-    "kwargs_text",
     default="{}",
+    type=_Value(dict),
+    callback=lambda _context, _option, kwargs: require_names(kwargs),
     metavar="DICT|@FILE",
     help="Arguments by name: the same with an object or a dict.",
 )
@@ -43,11 +69,11 @@ AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON d
 MANIFEST = click.option(
     "--manifest",
     default="functions.json",
-    show_default=True,
     type=click.Path(dir_okay=False, path_type=Path),
     help="The file that remembers registered functions.",
 )
-TIMES = click.option("--times", default=1, type=click.IntRange(min=1), show_default=True)
+TIMES = click.option("--times", default=1, type=click.IntRange(min=1), help="How many calls.")
+SECONDS = click.FloatRange(min=0, min_open=True)
 
 
 def complete_names(context: click.Context, _: click.Parameter, start: str) -> list[str]:
@@ -63,7 +89,7 @@ def complete_names(context: click.Context, _: click.Parameter, start: str) -> li
 
 def options_option(help_text: str) -> Callable[[Any], Any]:
     """Return the option ``--options``: what a user gives to an endpoint's template."""
-    return click.option("--options", "options_text", metavar="DICT|@FILE", help=help_text)
+    return click.option("--options", type=_Value(dict), metavar="DICT|@FILE", help=help_text)
 
 
 def strategy_option(help_text: str) -> Callable[[Any], Any]:
@@ -131,21 +157,6 @@ def find_self_contained(path: str) -> SelfContained[..., Any]:
     if not isinstance(found, SelfContained):
         raise UsageError(f"{path} is not self-contained: put @self_contained above it.")
     return found
-
-
-def parse_arguments(args: str, kwargs: str) -> tuple[list[Any], dict[str, Any]]:
-    """Parse what is given to ``--args`` and ``--kwargs``.
-
-    Raises:
-        UsageError: One is no list or dict, or a name is no text.
-    """
-    positional = parse_value("--args", args, list)
-    by_name = parse_value("--kwargs", kwargs, dict)
-    if wrong := [name for name in by_name if not isinstance(name, str)]:
-        raise UsageError(f"--kwargs must have names as text, not {wrong[0]!r}.")
-    if taken := {"self", "fn"} & {*by_name}:  # of Executor.submit's own arguments
-        raise UsageError(f"--kwargs cannot have {taken.pop()!r}: give it with --args, by position.")
-    return positional, by_name
 
 
 def parse_value(option: str, text: str, kind: type[object] = object) -> Any:

@@ -41,6 +41,7 @@ def test_no_markup_is_shown(gc_warm, name):
 def test_examples_keep_their_lines_and_are_understood(gc_warm, name):
     import shlex
 
+    Path("arguments.json").write_text("[]")  # which an example reads
     command = commands.commands[name]
     shown = gc_warm(name, "--help").out
     for line in command.examples:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gc_warm.commands.shared.arguments import MAX_BYTES, find_callable, parse_arguments, parse_value
+from gc_warm.commands.shared.arguments import MAX_BYTES, find_callable, parse_value, require_names
 from gc_warm.errors import UsageError
 
 JSON = st.recursive(
@@ -39,7 +39,7 @@ def test_a_python_literal_is_what_it_says(value):
 
 
 def test_a_tuple_is_a_list_of_arguments():
-    assert ([1, b"x", {2}], {"a": (1,)}) == parse_arguments("(1, b'x', {2})", "{'a': (1,)}")
+    assert [1, b"x", {2}] == parse_value("--args", "(1, b'x', {2})", list)
 
 
 @pytest.mark.parametrize(
@@ -67,13 +67,13 @@ def test_what_is_no_value_is_refused(option, text, kind, message):
 
 def test_names_of_arguments_are_text():
     with pytest.raises(UsageError, match="--kwargs must have names as text, not 1"):
-        parse_arguments("[]", "{1: 2}")
+        require_names({1: 2})
 
 
 @pytest.mark.parametrize("name", ["self", "fn"])
 def test_names_that_executors_take_are_refused(name):
     with pytest.raises(UsageError, match=f"--kwargs cannot have '{name}': give it with --args"):
-        parse_arguments("[]", json.dumps({name: 1}))
+        require_names({name: 1})
 
 
 @pytest.mark.parametrize("text", ['[1, "é"]', "(1, 'é')", ' [1,\n "é"]\n'])
