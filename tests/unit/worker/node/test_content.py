@@ -300,6 +300,21 @@ def test_a_refused_global_is_named_and_a_version_helps(user_module):
     assert module.versioned().is_dir()
 
 
+@pytest.mark.parametrize("decorator", ["self_contained", "warm", "node_folder"])
+def test_what_is_decorated_counts_by_its_function(user_module, decorator):
+    text = f"""
+        import gc_warm
+        @gc_warm.{decorator}
+        def inner(folder):
+            return 1
+        def fill(folder):
+            return inner()
+    """
+    first = hash_of(user_module("decorated", text).fill)
+    assert first == hash_of(user_module("decorated_2", text).fill)
+    assert first != hash_of(user_module("decorated_3", text.replace("1", "2")).fill)
+
+
 def test_another_version_is_another_folder():
     def fill(folder: Path):
         pass
