@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import resource
+import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -26,8 +28,8 @@ _OF_THIS_MACHINE = ("OSError", "ImportError", "OptionalModuleMissing")
 
 def main() -> None:
     """Answer one request: ``python -m gc_warm.checks.loader REQUEST ANSWER``."""
-    _limit()
     request = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    _limit(math.ceil(request["seconds"]) + 1)
     os.environ.update(request["environment"])
     from gc_warm.checks import harmless
     from gc_warm.endpoint_config import own_runtime
@@ -40,8 +42,14 @@ def main() -> None:
     os._exit(0)  # threads that a config started would be waited for
 
 
-def _limit() -> None:
-    for kind, most in ((resource.RLIMIT_DATA, MAX_MEMORY), (resource.RLIMIT_FSIZE, MAX_FILE)):
+def _limit(seconds: int) -> None:
+    """Limit what a config takes; its time, too, for who waits for the answer may be killed."""
+    signal.alarm(seconds)
+    for kind, most in (
+        (resource.RLIMIT_CPU, seconds),
+        (resource.RLIMIT_DATA, MAX_MEMORY),
+        (resource.RLIMIT_FSIZE, MAX_FILE),
+    ):
         _, hard = resource.getrlimit(kind)
         allowed = most if hard == resource.RLIM_INFINITY else min(most, hard)
         with suppress(OSError, ValueError):  # not every system knows every limit

@@ -73,6 +73,7 @@ def load(
         "schema": schema and str(schema.absolute()),
         "options": [dict(each) for each in options],
         "environment": dict(environment or {}),
+        "seconds": timeout,
     }
     with tempfile.TemporaryDirectory(prefix="gcw-check-", ignore_cleanup_errors=True) as scratch:
         asked, answered = Path(scratch, "request"), Path(scratch, "answer")

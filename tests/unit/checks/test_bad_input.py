@@ -392,6 +392,27 @@ def test_any_program_is_a_finding(tmp_path, name):
     )
 
 
+CHECK = """
+from pathlib import Path
+from gc_warm.checks.endpoint import check_endpoint
+check_endpoint(Path({!r}), timeout={})
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["never ends", "waits", "catches signals"])
+def test_a_config_does_not_outlive_who_checks_it(tmp_path, name):
+    (tmp_path / "config.py").write_text(PROGRAMS[name])
+    text = CHECK.format(str(tmp_path), LIMIT)
+    with psutil.Popen([sys.executable, "-c", text]) as client, within(60):
+        while not (started := client.children()):
+            assert client.poll() is None
+            time.sleep(0.01)
+        client.kill()
+    _, alive = psutil.wait_procs(started, timeout=30)
+    assert [] == alive
+
+
 def command(process):
     try:
         return process.cmdline()
