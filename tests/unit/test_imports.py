@@ -263,12 +263,7 @@ def allowed(module: str, found: Import) -> bool:
 # A receipt is made of a self-contained function, by that function.
 MAY_GO_BACK = {("gc_warm.worker.self_contained", "gc_warm.worker.receipted")}
 # To be emptied.
-CIRCLES_YET = {("gc_warm.shipping.sources", "gc_warm.shipping.definitions.definitions")}
-TOO_LONG_YET = {
-    *("gc_warm.worker.program.process", "gc_warm.worker.state.group"),
-    *("gc_warm.shipping.boot", "gc_warm.shipping.definitions.definitions"),
-    "gc_warm.local.service.amqp.channels",
-}
+TOO_LONG_YET = {"gc_warm.local.service.amqp.channels"}
 
 
 def neighbours(module: str) -> set[str]:
@@ -280,7 +275,7 @@ def neighbours(module: str) -> set[str]:
         for target in (f"{each.target}.{each.name}", each.target)
         if target in MODULES and target != module and area(target) == area(module)
     }
-    return {each for each in found if (module, each) not in MAY_GO_BACK | CIRCLES_YET}
+    return {each for each in found if (module, each) not in MAY_GO_BACK}
 
 
 def test_no_circles_of_imports():

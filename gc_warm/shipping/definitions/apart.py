@@ -319,7 +319,7 @@ class Apart(Graphs):
         self._open.discard(ref)
         what |= {
             name: parts.pop(name)
-            for name in ("name", "named_tuple", "options", "order")
+            for name in ("name", "named_tuple", "options", "order", "abstract")
             if name in parts
         }
         self._later.append((what, parts))

@@ -66,6 +66,8 @@ def parts_of(value: type) -> dict[str, Any]:
         parts["options"] = _options_of_dataclass(value)
         parts["fields"] = _fields_of(value)
         names = {name: each for name, each in names.items() if not _is_generated(each)}
+    if isinstance(value, abc.ABCMeta):  # as they were when it was defined
+        parts["abstract"] = sorted(value.__abstractmethods__)
     parts |= _split(names)
     if [*names] != [*parts["functions"], *parts["values"]]:
         parts["order"] = [*names]

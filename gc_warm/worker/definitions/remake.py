@@ -10,7 +10,6 @@ the function (defaults, closure, attributes) are values again.
 
 from __future__ import annotations
 
-import abc
 import base64
 import collections
 import contextlib
@@ -340,8 +339,8 @@ class _Remaker:
                 type.__setattr__(made, name, self._value(code))
             if type(made).__module__ == "typing":  # it finds out what belongs to a protocol
                 type(made).__init__(made, what["name"], (), {})
-            if isinstance(made, abc.ABCMeta):  # when its functions have their attributes
-                self._later(lambda: abc.update_abstractmethods(made))  # type: ignore[arg-type]
+            if "abstract" in what:
+                made.__abstractmethods__ = frozenset(what["abstract"])
             for each in self._values(what["registered"]):
                 made.register(each)
 

@@ -891,3 +891,16 @@ _case(
         __submit__(f, 1)
     """),
 )
+_case(
+    "a class that has lost what makes it no abstract one",
+    script("""
+        from abc import ABC, abstractmethod
+        class Point(ABC):
+            @abstractmethod
+            def total(self): ...
+        class Base(Point):
+            def total(self): return 1
+        del Base.total
+        __submit__(Base().total)
+    """),
+)
