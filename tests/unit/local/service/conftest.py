@@ -35,6 +35,12 @@ class Peer:
         self._channel.cancel()
         return properties, body
 
+    def wait_for(self, queue: str) -> None:
+        for _ in range(10_000):
+            if self._channel.queue_declare(queue, passive=True).method.message_count:
+                return
+        raise AssertionError(f"nothing came to {queue}")
+
     def publish(self, info: dict[str, Any], body: bytes) -> None:
         said = dict(info["queue_publish_kwargs"])
         said["properties"] = pika.BasicProperties(**said["properties"])
@@ -58,6 +64,9 @@ class FakeEndpoint:
 
     def command(self) -> tuple[Any, bytes]:
         return self._peer.next(self._infos["command_queue_info"]["queue"])
+
+    def wait_for_command(self) -> None:
+        self._peer.wait_for(self._infos["command_queue_info"]["queue"])
 
     def task(self) -> tuple[Any, Task]:
         properties, body = self._peer.next(self._infos["task_queue_info"]["queue"])

@@ -159,6 +159,7 @@ def test_tasks_wait_for_an_endpoint_that_is_offline(manager, submit):
 def test_an_endpoint_that_registers_anew_gets_no_old_commands(manager, submit, v3):
     manager.beat()
     submit(manager, user_endpoint_config={"old": 1})
+    manager.wait_for_command()
     v3.update_endpoint(manager.id, {"endpoint_name": "manager"})
     submit(manager, user_endpoint_config={"new": 1})
 
