@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.measure import Ratio, alternate
 from gc_warm import LocalExecutor, WarmExecutor, self_contained
 from gc_warm.demo import standard_library
+from gc_warm.functions.counter import increase_count
 from gc_warm.functions.filetype import identify
 from gc_warm.local.service.service import LocalService
 from gc_warm.worker.batched import Batched
@@ -132,7 +133,7 @@ def real_model() -> Iterator[Ratio]:
     cold = []
     for _ in range(3):
         with LocalExecutor(workers=1) as fresh:
-            fresh.submit(nothing, 1).result()
+            fresh.submit(increase_count).result()
             cold.append(timed(lambda: fresh.submit(identify, files[0]).result()))
     with LocalExecutor(workers=WORKERS) as below:
         warm = WarmExecutor(below)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from gc_warm.client.abandoning import abandon
 from gc_warm.client.examination import Check
 from gc_warm.client.strategies import CODE_STRATEGIES, serializer
+from gc_warm.units import counted, duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -229,7 +230,7 @@ def failure(error: Exception) -> Check:
 def round_trip(seconds: Sequence[float]) -> Check:
     """Judge how long one task after the other took."""
     median = statistics.median(seconds)
-    message = f"{_time(median)} for a task alone (median of {len(seconds)})"
+    message = f"{duration(median)} for a task alone (median of {len(seconds)})"
     details = {"seconds": list(seconds)}
     if median > SLOW_SECONDS:
         fix = "Put more into a task, such as a list of items, and submit many at once."
@@ -256,7 +257,7 @@ def state(counts: Sequence[Mapping[str, Any]]) -> Check:
             "process (max_tasks_per_child, or a block that ends), and nothing stays warm."
         )
         return Check("state", "warn", message, fix, details)
-    message = f"stays: {len(counts)} tasks in {_many(len(by_worker), 'process', 'processes')}"
+    message = f"stays: {len(counts)} tasks in {counted(len(by_worker), 'process', 'processes')}"
     return Check("state", "ok", f"{message}, each of which counted on", details=details)
 
 
@@ -268,7 +269,7 @@ def workers(
     hosts = sorted({each.host for each in seen})
     said = {each["worker"]["count"] for each in probes} - {None}
     details: dict[str, Any] = {"processes": len(seen), "hosts": hosts}
-    message = f"{_many(len(seen), 'process', 'processes')} seen on {', '.join(hosts)}"
+    message = f"{counted(len(seen), 'process', 'processes')} seen on {', '.join(hosts)}"
     if said:
         details["of_each_node"] = sorted(said)
         message += f"; each node has {' or '.join(sorted(said))}, says Parsl"
@@ -313,7 +314,7 @@ def accelerators(probes: Sequence[Mapping[str, Any]]) -> Check:
     pinned = [" ".join(has) for has in visible.values() if has]
     if not gpus and not pinned:
         return Check("accelerators", "ok", "none, as far as can be seen", details=details)
-    message = _many(gpus, "NVIDIA GPU", "NVIDIA GPUs")
+    message = counted(gpus, "NVIDIA GPU", "NVIDIA GPUs")
     if pinned:
         message += f"; workers have {', '.join(sorted(set(pinned)))}"
     several = max(sum(worker.host == host for worker in visible) for host in machines)
@@ -341,11 +342,3 @@ def strategies(found: Mapping[str, str]) -> Check:
         "@self_contained, which all of them carry."
     )
     return Check("strategies", "warn", f"{', '.join(working)} work; {listed}", fix, details)
-
-
-def _many(number: int, one: str, more: str) -> str:
-    return f"{number} {one if number == 1 else more}"
-
-
-def _time(seconds: float) -> str:
-    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
