@@ -150,6 +150,7 @@ def test_the_pools_of_a_session(pytester, run_here):
         import pytest
 
         def test_one(gc_executor, gc_faults):
+            assert gc_executor.submit(len, "abc").result() == 3
             gc_faults.drop_result(count=10)
             future = gc_executor.submit(len, "abc")
             with pytest.raises(concurrent.futures.TimeoutError):

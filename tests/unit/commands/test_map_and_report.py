@@ -164,6 +164,7 @@ def test_each_line_has_its_result_and_a_second_run_does_what_is_missing(folder):
     }
 
 
+@pytest.mark.slow
 def test_results_of_another_input_or_function_are_neither_kept_nor_dropped_silently(folder):
     write(folder, range(4))
     assert 0 == run_map(folder, "lab:double", "--local", 1).returncode
