@@ -21,8 +21,8 @@ from rich.table import Table
 
 from benchmarks import workloads
 from gc_warm import LocalExecutor
-from gc_warm.client.report.figures import duration
 from gc_warm.demo import standard_library
+from gc_warm.units import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
