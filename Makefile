@@ -57,7 +57,8 @@ cases: $(DEMO)  ## Measure real cases, cold and warm: the table in README.md.
 	@$(BIN)/python -m benchmarks.cases
 
 docs: $(DOCS)  ## Build the documentation: open site/index.html. Dead links fail.
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --site-dir '$(abspath $(SITE))'
+	@# Not --quiet, which would let warnings pass.
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --site-dir '$(abspath $(SITE))'
 
 constraints: | $(BIN)/python  ## Pin the newest releases of all dependencies, and of CI's tools.
 	@$(PIP) install -qq --requirement .ci/tools.txt

@@ -22,6 +22,7 @@ from rich.table import Table
 from benchmarks import workloads
 from gc_warm import LocalExecutor
 from gc_warm.demo import standard_library
+from gc_warm.units import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -71,7 +72,7 @@ def program(name: str) -> Callable[[], str]:
 def cases() -> list[Case]:
     """Return all cases."""
     files = [str(path) for path in itertools.islice(standard_library().rglob("*.py"), 500)]
-    lengths = [5.4 + number / 500 for number in range(100)]
+    lengths = [5.4 + number / 2500 for number in range(500)]
     sizes = [2 + number % 9 for number in range(500)]
     return [
         Case(
@@ -122,14 +123,6 @@ def measure(case: Case) -> Measured:
         len({receipt.pid for receipt in receipts}),
         took,
     )
-
-
-def duration(seconds: float) -> str:
-    """Write seconds with two digits, in a unit that suits them."""
-    for unit, size in (("min", 60.0), ("s", 1.0), ("ms", 1e-3)):
-        if seconds >= size * 0.995:
-            return f"{seconds / size:.2g} {unit}"
-    return f"{seconds * 1e6:.2g} µs"
 
 
 def main() -> None:

@@ -46,11 +46,11 @@ def chgnet() -> Any:
 
 
 def _energy(model: Any, length: float) -> float:
-    from pymatgen.core import Lattice, Structure
+    from pymatgen.core import Structure
 
-    salt = Structure.from_spacegroup(
-        "Fm-3m", Lattice.cubic(length), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]]
-    )
+    half = length / 2
+    cell = [[0, half, half], [half, 0, half], [half, half, 0]]
+    salt = Structure(cell, ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
     return float(model.predict_structure(salt, task="e")["e"])
 
 
