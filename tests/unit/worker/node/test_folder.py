@@ -1,6 +1,7 @@
 """`node_folder`: one build per node, complete or not there at all."""
 
 import contextlib
+import ctypes
 import errno
 import os
 import random
@@ -185,8 +186,6 @@ def test_an_interruption_while_waiting_leaves_nothing_held(programs, log):
 
 
 def test_an_injected_exception_ends_waiting_and_leaves_nothing_held():
-    import ctypes
-
     began, go_on, errors = threading.Event(), threading.Event(), []
 
     def fill(folder: Path):
@@ -206,7 +205,7 @@ def test_an_injected_exception_ends_waiting_and_leaves_nothing_held():
 
     waiter = threading.Thread(target=wait)
     waiter.start()
-    while not injected_into(waiter, ctypes):
+    while not injected_into(waiter):
         pass
     waiter.join(30)
     go_on.set()
@@ -216,7 +215,34 @@ def test_an_injected_exception_ends_waiting_and_leaves_nothing_held():
     assert [] == [each for each in open_files if each.endswith("/lock")]
 
 
-def injected_into(thread, ctypes):
+# It may be cut off before it begins or after it ends, in a destructor, or just after an open().
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_a_call_that_is_cut_off_anywhere_leaves_nothing_and_the_next_one_works():
+    @node_folder(version="1", wait=10)
+    def data(number: int, folder: Path):
+        for file in range(20):
+            (folder / str(file)).touch()
+
+    def ask(number):
+        with contextlib.suppress(InjectedError):
+            data(number)
+
+    choose = random.Random(1)
+    for number in range(50):
+        caller = threading.Thread(target=ask, args=[number])
+        caller.start()
+        time.sleep(choose.random() * 0.02)  # at any moment
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(
+            ctypes.c_ulong(caller.ident), ctypes.py_object(InjectedError)
+        )
+        caller.join(30)
+        assert 20 == len([*data(number).iterdir()])
+    assert [] == [*(place.path() / "folders").glob("*/building-*")]
+
+
+def injected_into(thread):
     frame = sys._current_frames().get(thread.ident)
     while frame is not None:
         if frame.f_code.co_name == "wait_for":
