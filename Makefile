@@ -41,7 +41,7 @@ test-slow: $(TEST)  ## Run the slow tests, which take many minutes.
 
 coverage: $(TEST)  ## Run all tests but the slow ones, and show which lines they miss.
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run $(BIN)/pytest $(TESTS); tests=$$?; \
+	@$(BIN)/coverage run $(BIN)/pytest -m "not slow and not untraced" $(TESTS); tests=$$?; \
 	$(BIN)/coverage combine --quiet; $(BIN)/coverage report; exit $$tests
 
 bench: $(TEST)  ## Measure warm against cold, and our executor against others.

@@ -211,9 +211,9 @@ def test_python_echoes_on_a_terminal_and_is_understood():
 
 
 def test_a_wrong_option_tells_the_programs_own_words(start):
-    process = start("octave")
+    octave = start("octave")._setup.command[0]
     with (
-        WarmProcess([process._command[0], "--no-such-option"], framing=FRAMINGS["octave"]) as wrong,
+        WarmProcess([octave, "--no-such-option"], framing=FRAMINGS["octave"]) as wrong,
         pytest.raises(ProgramStartError, match="unrecognized option"),
     ):
         wrong.call("1")

@@ -163,6 +163,7 @@ def test_a_worker_that_does_not_answer_is_found():
         assert ("returned", "3") == _length_of_abc(worker)
 
 
+@pytest.mark.untraced
 def test_a_worker_that_ends_is_found():
     with sessions.Worker() as worker:
         answer = worker.run(pickle.dumps(os._exit), pickle.dumps((3,)), os._exit)

@@ -410,6 +410,7 @@ def interrupting():
 
 # The other method would use the same timer.
 @pytest.mark.timeout(60, method="thread")
+@pytest.mark.untraced
 @pytest.mark.parametrize("threads", [0, 2], ids=["alone", "among threads"])
 def test_a_signal_handler_gets_what_is_warm_and_may_build_unless_it_is_told_to_come_again(
     interrupting, background, threads

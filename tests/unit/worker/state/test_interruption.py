@@ -20,6 +20,8 @@ from gc_warm import group, warm
 from gc_warm.worker.scope import task_scope
 from gc_warm.worker.state import waiting
 
+pytestmark = pytest.mark.untraced
+
 
 class Interrupted(Exception):  # noqa: N818
     """Stands for whatever is injected."""
