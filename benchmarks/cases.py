@@ -13,6 +13,7 @@ import os
 import platform
 import shutil
 import statistics
+import tempfile
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -69,6 +70,11 @@ def program(name: str) -> Callable[[], str]:
     return lambda: "" if shutil.which(name) else f"there is no {name} here"
 
 
+def any_of(*checks: Callable[[], str]) -> Callable[[], str]:
+    """Return what says the first thing that is missing."""
+    return lambda: next(filter(None, (check() for check in checks)), "")
+
+
 def cases() -> list[Case]:
     """Return all cases."""
     files = [str(path) for path in itertools.islice(standard_library().rglob("*.py"), 500)]
@@ -90,6 +96,13 @@ def cases() -> list[Case]:
             lengths,
         ),
         Case(
+            "Transformer of 1.5 GB on a GPU (torch)",
+            any_of(packages("torch"), program("nvidia-smi")),
+            workloads.encode,
+            workloads.encode_cold,
+            list(range(500)),
+        ),
+        Case(
             "Octave, condition numbers",
             program("octave-cli"),
             workloads.condition,
@@ -101,7 +114,10 @@ def cases() -> list[Case]:
 
 def measure(case: Case) -> Measured:
     """Run one case."""
-    with LocalExecutor(workers=WORKERS) as executor:
+    with (
+        tempfile.TemporaryDirectory() as node,
+        LocalExecutor(workers=WORKERS, worker_env={"GC_WARM_NODE_DIR": node}) as executor,
+    ):
 
         def run(function: Any, items: Iterable[Any]) -> list[Any]:
             futures = [executor.submit(function.receipted, item) for item in items]

@@ -1,4 +1,4 @@
-"""What `cases` measures: three real kinds of state, each used warm and built for every call."""
+"""What `cases` measures: real kinds of state, each used warm and built for every call."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Any
 
-from gc_warm import WarmProcess, self_contained, warm
+from gc_warm import WarmProcess, node_folder, self_contained, warm
 from gc_warm.functions.program import FRAMINGS, OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @warm
@@ -64,6 +65,53 @@ def energy(length: float) -> float:
 def energy_cold(length: float) -> float:
     """Return the same, as a function does that loads its model itself."""
     return _energy(chgnet.__wrapped__(), length)
+
+
+def _transformer() -> Any:
+    from torch import nn
+
+    layer = nn.TransformerEncoderLayer(2048, nhead=16, dim_feedforward=8192, batch_first=True)
+    return nn.TransformerEncoder(layer, num_layers=8)
+
+
+@node_folder
+def weights(folder: Path) -> None:
+    """Write 1.5 GB of weights, once: for any two workers the same."""
+    import torch
+
+    torch.manual_seed(0)
+    torch.save(_transformer().state_dict(), folder / "weights.pt")
+
+
+@warm
+def transformer() -> Any:
+    """Load a transformer onto the GPU."""
+    import torch
+
+    path = weights() / "weights.pt"
+    with torch.device("meta"):
+        model = _transformer()
+    model.load_state_dict(torch.load(path, map_location="cuda", mmap=True), assign=True)
+    return model.eval()
+
+
+def _encode(model: Any, number: int) -> float:
+    import torch
+
+    with torch.no_grad():
+        return float(model(torch.full((1, 128, 2048), number / 500, device="cuda")).sum())
+
+
+@self_contained
+def encode(number: int) -> float:
+    """Return the sum of what a transformer makes of 128 equal vectors."""
+    return _encode(transformer(), number)
+
+
+@self_contained
+def encode_cold(number: int) -> float:
+    """Return the same, as a function does that loads its model itself."""
+    return _encode(transformer.__wrapped__(), number)
 
 
 @warm

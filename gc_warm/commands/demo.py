@@ -41,10 +41,10 @@ def demo(path: Path | None, saved: Path, *, as_json: bool) -> int:
     format_of(saved)  # before the work, and not after it
     if importlib.util.find_spec("magika") is None:
         raise click.ClickException("the demo needs its model: pip install 'gc-warm[demo]'")
-    from gc_warm import demo as job
+    from gc_warm import demo as demonstration
 
-    report = job.Report()
-    root = path.absolute() if path else job.standard_library()
+    report = demonstration.Report()
+    root = path.absolute() if path else demonstration.standard_library()
     interrupted = False
     try:
         _identify(root, report, saved)
@@ -62,13 +62,13 @@ def demo(path: Path | None, saved: Path, *, as_json: bool) -> int:
 
 
 def _identify(root: Path, report: Report, saved: Path) -> None:
-    from gc_warm import demo as job
+    from gc_warm import demo as demonstration
 
-    paths = job.find_files(root, report)
+    paths = demonstration.find_files(root, report)
     if not paths:
         return
-    job.identify_files(paths, report, saved)
-    job.measure_cold_calls(report)
+    demonstration.identify_files(paths, report, saved)
+    demonstration.measure_cold_calls(report)
 
 
 def _show_report(root: Path, report: Report) -> None:
