@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import gc
 import itertools
 import logging
@@ -386,26 +387,28 @@ def test_a_logging_handler_may_ask(asked):
     assert_all_can_go(model, other)
 
 
-@pytest.fixture
-def interrupting():
-    """Return a function that lets a handler run at random moments of the main thread."""
+@contextlib.contextmanager
+def interrupting(ask):
+    """Ask in a signal handler, at random moments of the main thread."""
     generator = random.Random(3)
-    before = signal.getsignal(signal.SIGALRM)
+    asking = True
 
     def rearm():
         signal.setitimer(signal.ITIMER_REAL, generator.random() * 0.001 + 2e-5)
 
-    def interrupt(ask):
-        def handler(*_):
+    def handler(*_):
+        if asking:  # a signal that came last is handled a little later
             ask()
             rearm()
 
-        signal.signal(signal.SIGALRM, handler)
-        rearm()
-
-    yield interrupt
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, before)
+    before = signal.signal(signal.SIGALRM, handler)
+    rearm()
+    try:
+        yield
+    finally:
+        asking = False
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 # The other method would use the same timer.
@@ -413,7 +416,7 @@ def interrupting():
 @pytest.mark.untraced
 @pytest.mark.parametrize("threads", [0, 2], ids=["alone", "among threads"])
 def test_a_signal_handler_gets_what_is_warm_and_may_build_unless_it_is_told_to_come_again(
-    interrupting, background, threads
+    background, threads
 ):
     answers, made = collections.Counter(), []
     shared = group(f"test-signal-asks-{threads}", maxsize=2)
@@ -454,16 +457,15 @@ def test_a_signal_handler_gets_what_is_warm_and_may_build_unless_it_is_told_to_c
                 return
 
     others = [background(work, seed) for seed in range(threads)]
-    interrupting(ask)
     try:
-        for step in itertools.count():
-            with task_scope():
-                assert model(step % 4).name == step % 4
-            assert ready("warm") is kept[0]
-            if answers["warm"] >= 600:
-                break
+        with interrupting(ask):
+            for step in itertools.count():
+                with task_scope():
+                    assert model(step % 4).name == step % 4
+                assert ready("warm") is kept[0]
+                if answers["warm"] >= 600:
+                    break
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
         finished.set()
     for each in others:
         each.result()
@@ -477,7 +479,7 @@ def test_a_signal_handler_gets_what_is_warm_and_may_build_unless_it_is_told_to_c
 
 
 @pytest.mark.timeout(60, method="thread")
-def test_a_signal_handler_may_interrupt_another_build_of_its_group(interrupting):
+def test_a_signal_handler_may_interrupt_another_build_of_its_group():
     """It is in the main thread's own way: the place is overdrawn, and nobody waits."""
     shared = group("test-signal-in-build", maxsize=1)
     answers = collections.Counter()
@@ -501,11 +503,10 @@ def test_a_signal_handler_may_interrupt_another_build_of_its_group(interrupting)
         except BusyError:
             answers["busy"] += 1
 
-    interrupting(ask)
-    for step in range(100):
-        assert [step % 2] == model(step % 2)
-        model.clear()
-    signal.setitimer(signal.ITIMER_REAL, 0)
+    with interrupting(ask):
+        for step in range(100):
+            assert [step % 2] == model(step % 2)
+            model.clear()
     assert answers["got"] >= 50
     assert_all_can_go(model, extra)
 
