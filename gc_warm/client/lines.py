@@ -12,6 +12,7 @@ import heapq
 import itertools
 import json
 import os
+import shutil
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import filelock
 
+from gc_warm.client.calls.failures import describe
 from gc_warm.errors import GcWarmError, UsageError
 
 if TYPE_CHECKING:
@@ -75,7 +77,7 @@ class LinesFile:
         others: Files that the same run writes, such as a report.
 
     Raises:
-        UsageError: Two of them are the same, or there is no input.
+        UsageError: Two of them are the same, one is no file, or there is no input.
     """
 
     def __init__(
@@ -92,6 +94,8 @@ class LinesFile:
         if not source.is_file():
             raise UsageError(f"{source} is no file.")
         self._source = source
+        if target.is_symlink():
+            target = target.resolve()  # what it names is replaced, not the link
         self._target = target
         self._function = function
         self._spread = spread
@@ -100,6 +104,9 @@ class LinesFile:
         self._part = target.with_name(f"{target.name}.part")
         self.errors = target.with_name(f"{target.stem}.errors{target.suffix or '.jsonl'}")
         written = [target, self.errors, *others]
+        for each in written:
+            if each.exists() and not each.is_file():  # a device, a pipe
+                raise UsageError(f"{each} is no file, and cannot be replaced by one.")
         if any(each.exists() and each.samefile(source) for each in written):
             raise UsageError("The output would replace the input: give it another name.")
         if len({each.resolve() for each in written}) < len(written):
@@ -141,7 +148,7 @@ class LinesFile:
         finally:
             self._fold()
             if failed.stat().st_size:
-                failed.replace(self.errors)
+                _replace(self.errors, failed)
             else:
                 failed.unlink()
                 self.errors.unlink(missing_ok=True)
@@ -173,7 +180,7 @@ class LinesFile:
         for result in call(values()):
             line = under_way.popleft()
             if isinstance(result, BaseException):
-                fail(line, f"{type(result).__name__}: {result}", result.__cause__)
+                fail(line, describe(result), result.__cause__)
                 continue
             try:
                 part.write(self._text(line, result))
@@ -188,6 +195,10 @@ class LinesFile:
             ValueError: It has none.
         """
         try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"The line is not UTF-8: {error.reason}") from None
+        try:
             value = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise ValueError(f"The line is not JSON: {error}") from None
@@ -196,6 +207,7 @@ class LinesFile:
         return value
 
     def _text(self, line: Line, result: Any) -> str:
+        _require_text_keys(result)
         record = {"line": line.number, "input": line.digest, "function": self._function}
         return json.dumps({**record, "result": result}, allow_nan=False) + "\n"
 
@@ -284,7 +296,7 @@ class LinesFile:
                     file.write(json.dumps(valid) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        new.replace(self._target)
+        _replace(self._target, new)
         self._part.unlink()
 
     def _read(self, path: Path) -> Iterator[Record]:
@@ -324,3 +336,25 @@ def _record(text: str) -> Record:
 def _failure(line: Line, error: str, cause: object) -> str:
     record = {"line": line.number, "input": line.digest, "error": error[:_SHOWN]}
     return json.dumps({**record, "traceback": str(cause or "")[-_SHOWN:]}) + "\n"
+
+
+def _require_text_keys(value: Any) -> None:
+    """Refuse what JSON would silently make the same.
+
+    Raises:
+        TypeError: A dictionary has keys that are no text.
+    """
+    if isinstance(value, dict):
+        for key, each in value.items():
+            if not isinstance(key, str):
+                raise TypeError(f"a dictionary has the key {key!r}, and JSON has text as keys only")
+            _require_text_keys(each)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            _require_text_keys(each)
+
+
+def _replace(old: Path, new: Path) -> None:
+    if old.exists():
+        shutil.copymode(old, new)
+    new.replace(old)

@@ -115,7 +115,7 @@ class Batched(Wrapped[..., dict[str, Any]]):
                 value = value if keep else None
                 if packed:
                     value = _pack(value)
-            except Exception as error:  # noqa: BLE001  (it is the item's)
+            except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001  (it is the item's)
                 fine, took = False, time.perf_counter() - begin
                 value = _describe(error) if packed else error
                 cut_off = type(error).__name__ == "AppTimeout"  # as GC_TASK_TIMEOUT injects it
@@ -166,7 +166,7 @@ def _pack(value: Any) -> bytes:
         ) from None
 
 
-def _describe(error: Exception) -> bytes:
+def _describe(error: BaseException) -> bytes:
     """Pickle an error: its class's name, text and traceback, and itself if it survives that."""
     trace = error.__traceback__
     for _ in range(3):  # begin where the user's code does

@@ -19,6 +19,17 @@ def codes_in(code: types.CodeType) -> list[types.CodeType]:
     return [code, *(deep for each in inner for deep in codes_in(each))]
 
 
+def globals_of(code: types.CodeType) -> set[str]:
+    """Return which globals a code reads; ``co_names`` has its attributes, too."""
+    import dis  # which a worker needs for this only
+
+    return {
+        each.argval
+        for each in dis.get_instructions(code)
+        if each.opname in {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
+    }
+
+
 def is_empty(cell: types.CellType) -> bool:
     """Return whether the variable of a closure has no value."""
     try:

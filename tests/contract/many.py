@@ -55,6 +55,25 @@ def picky(number):
 
 
 @self_contained
+def leaves(number):
+    if number == 3:
+        sys.exit(number)
+    if number == 4:
+        raise GeneratorExit("of a user")
+    return number
+
+
+class SpeechlessError(Exception):
+    def __str__(self):
+        raise ValueError("no words")
+
+
+@self_contained
+def speechless(number):
+    raise SpeechlessError(number)
+
+
+@self_contained
 def unlucky(number):
     raise UnluckyError(number, "on purpose")
 
@@ -126,7 +145,7 @@ def _deep(number):
 
 @self_contained
 def exits():
-    sys.exit(3)
+    os._exit(3)
 
 
 @self_contained

@@ -17,6 +17,7 @@ from globus_compute_sdk.errors import TaskExecutionFailed
 from globus_compute_sdk.sdk.asynchronous.compute_future import ComputeFuture
 
 from gc_warm import LocalExecutor, Receipted, Report, WarmExecutor
+from gc_warm.client.calls.records import read_records
 from gc_warm.client.calls.visits import require_count
 from gc_warm.errors import CallError, RemoteTraceback, UsageError
 
@@ -220,6 +221,41 @@ def test_exceptions_are_returned_if_wanted(warm):
     got = list(warm.map(many.picky, range(100), return_exceptions=True))
     assert [each for each in range(100) if each % 10 != 3] == [e for e in got if isinstance(e, int)]
     assert 10 == sum(isinstance(each, ValueError) for each in got)
+
+
+def test_what_ends_a_program_ends_neither_the_client_nor_other_calls(warm):
+    found = [*warm.map(many.leaves, range(6), chunksize=6, return_exceptions=True)]
+    assert [0, 1, 2, 5] == [each for each in found if isinstance(each, int)]
+    assert ["SystemExit: 3", "GeneratorExit: of a user"] == [str(each) for each in found[3:5]]
+    assert {CallError} == {type(each) for each in found[3:5]}
+    assert isinstance(warm.submit(many.leaves, 3).exception(PATIENCE), CallError)
+
+
+def test_an_error_without_words_is_an_error_all_the_same(warm):
+    assert warm.submit(many.speechless, 1).exception(PATIENCE) is not None
+    assert 2 == len([*warm.map(many.speechless, range(2), return_exceptions=True)])
+
+
+def test_receipts_that_cannot_be_written_cost_no_results(make, caplog):
+    with WarmExecutor(make(), workers=2, receipts="/dev/full") as executor:
+        assert 6 == executor.submit(many.double, 3).result(PATIENCE)
+        assert [0, 2, 4] == [*executor.map(many.double, range(3))]
+    assert ["receipts are not written: No space left on device"] == [
+        record.getMessage() for record in caplog.records if "receipts" in record.getMessage()
+    ]
+
+
+def test_a_timeout_does_not_wait_for_a_slow_input(warm):
+    def endless():
+        while True:
+            time.sleep(0.01)  # the input's own pace
+            yield 1
+
+    begun = time.monotonic()
+    with pytest.raises(TimeoutError, match="was given a timeout"):
+        for _ in warm.map(many.double, endless(), timeout=1):
+            pass
+    assert time.monotonic() - begun < PATIENCE
 
 
 def test_a_result_that_cannot_be_sent_spoils_no_other(warm, below):
@@ -554,3 +590,16 @@ def test_receipts_of_several_clients_go_into_one_file(tmp_path):
             list(executor.map(many.double, range(10)))
     assert 20 == Report.load(path, path).figures().calls
     assert 0o600 == path.stat().st_mode & 0o777
+
+
+def test_a_cut_off_line_costs_no_other_receipts(tmp_path, caplog):
+    path = tmp_path / "receipts.jsonl"
+    for numbers in (range(2), range(3)):
+        with WarmExecutor(ThreadPoolExecutor(1), receipts=path) as executor:
+            assert len(numbers) == len([*executor.map(many.double, numbers, chunksize=1)])
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-20])  # as a full disk, or a power cut, leaves it
+    assert 3 == len([*read_records([path])])
+    assert ["line 2 was cut off", "line 5 was cut off"] == [
+        record.getMessage().partition(": ")[2].partition(",")[0] for record in caplog.records
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 from concurrent.futures import BrokenExecutor
+from contextlib import suppress
 
 from gc_warm.errors.client import CallError, RemoteTraceback
 
@@ -18,11 +19,24 @@ _TOO_LARGE = re.compile(r"^ *(?:[\w.]+\.)?MaxResultSizeExceeded\b", re.MULTILINE
 _SHOWN = 300
 
 
+def text_of(error: BaseException) -> str:
+    """Return an error's text, even if its class cannot say it."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - a user's class
+        return "(its text cannot be had)"
+
+
+def describe(error: BaseException) -> str:
+    """Return an error's class and text."""
+    return f"{type(error).__name__}: {text_of(error)}"
+
+
 def why_lost(error: BaseException) -> str | None:
     """Return how a worker was lost, in a line; None if that is not what happened."""
     if isinstance(error, BrokenExecutor):
-        return f"{type(error).__name__}: {error}"
-    found = _LOST.search(str(error))
+        return describe(error)
+    found = _LOST.search(text_of(error))
     return found and f"{found['kind']}: {found['text']}".partition("\n")[0][:_SHOWN]
 
 
@@ -31,7 +45,7 @@ def without_advice(error: BaseException) -> BaseException:
 
     The SDK's says that this appears to be an error with serialization, and what to do about that.
     """
-    found = None if isinstance(error, BrokenExecutor) else _LOST.search(str(error))
+    found = None if isinstance(error, BrokenExecutor) else _LOST.search(text_of(error))
     if found is None:
         return error
     short = CallError(found["kind"], "\n".join(map(str.strip, found["text"].splitlines())))
@@ -41,21 +55,25 @@ def without_advice(error: BaseException) -> BaseException:
 
 def is_too_large(error: BaseException) -> bool:
     """Return whether a task's results were too large to be sent back."""
-    return _TOO_LARGE.search(str(error)) is not None
+    return _TOO_LARGE.search(text_of(error)) is not None
 
 
-def unpack_error(data: bytes | BaseException) -> BaseException:
-    """Return the error that `gc_warm.worker.batched` describes, with its traceback as the cause."""
-    if isinstance(data, BaseException):  # it never left this process
+def unpack_error(data: bytes | BaseException) -> Exception:
+    """Return the error that `gc_warm.worker.batched` describes, with its traceback as the cause.
+
+    What ends a program, such as `SystemExit`, does not end the client: it is a `CallError`.
+    """
+    if isinstance(data, Exception):  # it never left this process
         return data
+    if isinstance(data, BaseException):
+        told = CallError(type(data).__name__, text_of(data))
+        told.__cause__ = data
+        return told
     name, text, traceback, itself = pickle.loads(data)  # noqa: S301 - the user's own task sent it
-    error: BaseException | None = None
+    error: Exception = CallError(name, text)
     if itself is not None:
-        try:
-            error = pickle.loads(itself)  # noqa: S301
-        except Exception:  # noqa: BLE001 - its class may be missing here
-            error = None
-    if not isinstance(error, BaseException):
-        error = CallError(name, text)
+        with suppress(Exception):  # its class may be missing here
+            found = pickle.loads(itself)  # noqa: S301
+            error = found if isinstance(found, Exception) else error
     error.__cause__ = RemoteTraceback(traceback)
     return error

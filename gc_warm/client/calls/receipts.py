@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gc_warm.client.calls.failures import unpack_error, why_lost, without_advice
+from gc_warm.client.calls.failures import describe, unpack_error, why_lost, without_advice
 from gc_warm.client.calls.records import SLOWEST
 from gc_warm.worker.receipt import Build, Receipt, Receipted
 
@@ -202,7 +202,7 @@ class Accounts:
             received=time.time(),
             payload_bytes=sum(sent.sizes),
             attempt=sent.attempt,
-            lost=why_lost(error) or f"{type(error).__name__}: {error}"[:_SHOWN],
+            lost=why_lost(error) or describe(error)[:_SHOWN],
         )
         return without_advice(error)
 

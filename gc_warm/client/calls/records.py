@@ -125,7 +125,7 @@ _NUMBERS = [
 def read_records(paths: Iterable[str | os.PathLike[str]]) -> Iterator[TaskRecord]:
     """Yield the records of files, each once.
 
-    A last line that was not written to its end is left out, with a line in the log.
+    A line that was not written to its end is left out, with a line in the log.
 
     Args:
         paths: JSON lines, of one client or several.
@@ -142,7 +142,13 @@ def read_records(paths: Iterable[str | os.PathLike[str]]) -> Iterator[TaskRecord
                     if not line.endswith("\n"):
                         log.warning("%s: line %d was cut off, and is left out", path, number)
                         continue
-                    record = TaskRecord.from_json(line)
+                    try:
+                        record = TaskRecord.from_json(line)
+                    except json.JSONDecodeError:
+                        if number == 1:
+                            raise  # it is another kind of file
+                        log.warning("%s: line %d was cut off, and is left out", path, number)
+                        continue
                     if record.id not in seen:
                         seen.add(record.id)
                         yield record
@@ -172,9 +178,12 @@ class Ledger:
         self._records: deque[TaskRecord] = deque(maxlen=KEPT)
         self._lock = threading.Lock()
         self._file: int | None = None
+        self._warned = False
         if path is not None:
             try:
-                self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+                self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+                if _is_cut_off(self._file):
+                    os.write(self._file, b"\n")  # or the first record would be lost, too
             except OSError as error:
                 raise UsageError(f"receipts={str(path)!r}: {error.strerror}.") from error
 
@@ -184,8 +193,21 @@ class Ledger:
         with self._lock:
             self._records.append(record)
             if self._file is not None:
-                os.write(self._file, record.as_json().encode())
+                self._write(record.as_json().encode())
         return record
+
+    def _write(self, line: bytes) -> None:
+        """Write a line; what a task cost must not cost the task's result."""
+        assert self._file is not None
+        try:
+            if os.write(self._file, line) == len(line):
+                return
+            reason = "not all of a line was written"
+        except OSError as error:
+            reason = error.strerror or str(error)
+        if not self._warned:
+            self._warned = True
+            log.warning("receipts are not written: %s", reason)
 
     def records(self) -> list[TaskRecord]:
         """Return what is remembered."""
@@ -198,3 +220,8 @@ class Ledger:
             if self._file is not None:
                 os.close(self._file)
                 self._file = None
+
+
+def _is_cut_off(file: int) -> bool:
+    size = os.fstat(file).st_size
+    return size > 0 and os.pread(file, 1, size - 1) != b"\n"

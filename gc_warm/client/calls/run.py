@@ -13,7 +13,7 @@ import time
 from collections import deque
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from gc_warm.client.calls.failures import is_too_large, why_lost
 from gc_warm.client.calls.order import READING_SECONDS
@@ -125,10 +125,14 @@ class Run:
             TimeoutError: There is none in time.
         """
         while not self._closed:
-            self.fill()
+            late = self._deadline is not None and time.monotonic() > self._deadline
+            if not late or not (self._flying or self._again or self._outcomes):
+                self.fill()  # what is here already is returned, but no more is begun
             outcome = self._pop()
             if outcome is not None:
                 return outcome
+            if late and (self._flying or self._again):
+                self._give_up()
             if self._flying:
                 future = self._wait()
                 if future in self._flying:  # unless another thread has closed this meanwhile
@@ -235,10 +239,13 @@ class Run:
                 return self._landed.get()
             return self._landed.get(timeout=seconds_until(self._deadline))
         except queue.Empty:
-            self.close()
-            raise FutureTimeoutError(
-                "map() was given a timeout, and that is over: what has not begun is cancelled."
-            ) from None
+            self._give_up()
+
+    def _give_up(self) -> NoReturn:
+        self.close()
+        raise FutureTimeoutError(
+            "map() was given a timeout, and that is over: what has not begun is cancelled."
+        ) from None
 
     def _take(self, future: Future[Any]) -> None:
         chunk, sent = self._flying.pop(future)

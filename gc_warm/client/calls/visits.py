@@ -8,7 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gc_warm.client.calls.failures import why_lost
+from gc_warm.client.calls.failures import describe, why_lost
 from gc_warm.client.calls.receipts import Sent
 from gc_warm.client.calls.target import require, seconds_until
 from gc_warm.errors import UsageError
@@ -178,7 +178,7 @@ class Visit:
             answer = future.result()
         except BaseException as error:  # noqa: BLE001 - it is part of the answer
             self._failures += 1
-            said = " ".join(f"{type(error).__name__}: {error}".split())[:_SHOWN]
+            said = " ".join(describe(error).split())[:_SHOWN]
             self._lost[why_lost(error) or said] = None
             self._accounts.failed(sent, error)
             return

@@ -19,7 +19,7 @@ import pathlib
 import types
 from typing import TYPE_CHECKING, Any
 
-from gc_warm.worker.code import LOCKS, OF_CLASSES, codes_in, is_empty
+from gc_warm.worker.code import LOCKS, OF_CLASSES, codes_in, globals_of, is_empty
 from gc_warm.worker.node.project import imported_by, is_of_project, texts_of
 
 if TYPE_CHECKING:
@@ -161,7 +161,10 @@ class _Reader:
             return definition
         if dataclasses.is_dataclass(kind):
             fields = {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
-            return _digest("dataclass", self.read(kind), *self.named(fields))
+            own = {**getattr(value, "__dict__", {}), **fields}  # of `__post_init__`, too
+            held = [base for base in _CONTAINERS if isinstance(value, base)]
+            parts = [self._taken_apart(base(value), base) for base in held]
+            return _digest("dataclass", self.read(kind), *self.named(own), *parts)
         return self._reduced(value, kind)
 
     def _reduced(self, value: Any, kind: type) -> bytes:
@@ -209,7 +212,7 @@ class _Reader:
         if not is_of_project(function.__module__):
             return _digest("installed", _name(function))
         codes = codes_in(function.__code__)
-        names = {name for code in codes for name in code.co_names}
+        names = {name for code in codes for name in globals_of(code)}
         known = function.__globals__
         cells = {
             name: cell.cell_contents
@@ -243,9 +246,11 @@ class _Reader:
         if not is_of_project(kind.__module__):
             return _digest("installed", _name(kind))
         own = {name: each for name, each in vars(kind).items() if name not in _NOTHING}
-        return _digest("class", kind.__qualname__, *self._all(kind.__bases__), *self.named(own))
+        above = (*kind.__bases__, type(kind))
+        return _digest("class", kind.__qualname__, *self._all(above), *self.named(own))
 
 
+_CONTAINERS: Any = (list, tuple, dict, set, frozenset)
 _ALIAS: Any = types.GenericAlias  # such as list[int], which looks like a class
 _WRAPPERS = (
     *(types.MethodType, staticmethod, classmethod, property, functools.cached_property),

@@ -203,6 +203,43 @@ def test_a_number_that_json_has_not_is_an_error_and_a_byte_order_mark_is_none(fo
     assert all("JSON" in each["error"] for each in errors)
 
 
+def test_what_json_cannot_tell_apart_is_an_error_of_its_line(folder):
+    (folder / "lab.py").write_text("def keys(number):\n    return {1: 'a', str(number): 'b'}\n")
+    write(folder, [1])
+    assert 1 == run_map(folder, "lab:keys").returncode
+    assert "has the key 1" in read(folder, "out.errors.jsonl")[0]["error"]
+
+
+def test_an_error_without_words_and_a_line_that_is_no_utf_8_fail_alone(folder):
+    text = "class E(Exception):\n  __str__ = None\ndef same(value):\n"
+    text += "  if value == 2: raise E()\n  return value\n"
+    (folder / "lab.py").write_text(text)
+    (folder / "in.jsonl").write_bytes(b'1\n2\n"caf\xe9"\n4\n')
+    assert 1 == run_map(folder, "lab:same").returncode
+    assert [1, 4] == [each["result"] for each in read(folder)]
+    errors = {each["line"]: each["error"] for each in read(folder, "out.errors.jsonl")}
+    assert {2, 3} == set(errors)
+    assert errors[3].startswith("The line is not UTF-8")
+
+
+def test_links_and_modes_of_the_output_stay_and_what_is_no_file_is_refused(folder):
+    write(folder, [1])
+    real = folder / "real.jsonl"
+    (folder / "out.jsonl").symlink_to(real)
+    assert 0 == run_map(folder, "lab:double").returncode
+    real.chmod(0o600)
+    write(folder, [1, 2])
+    assert 0 == run_map(folder, "lab:double").returncode
+    assert (folder / "out.jsonl").is_symlink()
+    assert [2, 4] == [each["result"] for each in read(folder)]
+    assert 0o600 == real.stat().st_mode & 0o777
+    (folder / "out.jsonl").unlink()
+    os.mkfifo(folder / "out.jsonl")
+    refused = run_map(folder, "lab:double")
+    assert 2 == refused.returncode
+    assert "is no file" in refused.stderr
+
+
 def test_lines_are_spread_over_arguments_and_receipts_are_kept(folder):
     write(folder, [[1, 2], [3, 4]])
     done = run_map(

@@ -315,6 +315,65 @@ def test_what_is_decorated_counts_by_its_function(user_module, decorator):
     assert first != hash_of(user_module("decorated_3", text.replace("1", "2")).fill)
 
 
+@dataclasses.dataclass
+class Derived:
+    number: int
+    extra: dataclasses.InitVar[str] = ""
+
+    def __post_init__(self, extra):
+        self.path = f"/data/{extra}"
+
+
+@dataclasses.dataclass
+class Listed(list):
+    number: int = 0
+
+
+def test_all_that_a_dataclass_holds_counts():
+    cats, dogs, again = Derived(1, "cats"), Derived(1, "dogs"), Derived(1, "cats")
+    assert hash_of(cats) == hash_of(again) != hash_of(dogs)
+    one, two = Listed(), Listed()
+    one.append(1)
+    two.append(2)
+    assert hash_of(one) != hash_of(two)
+
+
+ATTRIBUTES = """
+import re, time
+from gc_warm import node_folder
+
+start = time.time()
+
+class Meta(type):
+    def __call__(cls, *args):
+        return super().__call__(*args)
+
+class Kind(metaclass=Meta):
+    pass
+
+@node_folder
+def fill(text, folder):
+    Kind()
+    for match in re.finditer("a+", text):
+        (folder / str(match.start())).touch()
+"""
+
+
+def hash_of_fill(user_module, name, text):
+    sys.modules.pop(name, None)
+    return hash_of(user_module(name, text).fill)
+
+
+def test_an_attribute_is_no_global(user_module):
+    later = ATTRIBUTES.replace("time.time()", "time.time() + 1")
+    assert hash_of_fill(user_module, "one", ATTRIBUTES) == hash_of_fill(user_module, "one", later)
+
+
+def test_an_edit_of_a_metaclass_counts(user_module):
+    edited = ATTRIBUTES.replace("__call__(*args)", "__call__(*reversed(args))")
+    assert hash_of_fill(user_module, "one", ATTRIBUTES) != hash_of_fill(user_module, "one", edited)
+
+
 def test_another_version_is_another_folder():
     def fill(folder: Path):
         pass
