@@ -81,10 +81,13 @@ def own(folder: Path) -> None:
     Raises:
         NodeFolderError: What is there is something else.
     """
-    with contextlib.suppress(FileExistsError):
-        folder.mkdir(0o700)
-    if not is_own(folder):
-        found = folder.lstat()
+    while True:
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(0o700)
+        with contextlib.suppress(FileNotFoundError):  # another process has just removed it
+            found = folder.lstat()
+            break
+    if not _is_ours(found):
         raise NodeFolderError(
             f"{folder} is {stat.filemode(found.st_mode)} and belongs to the user {found.st_uid}. "
             "It must be a folder that you alone can use (drwx------), or another user could have "
@@ -94,9 +97,16 @@ def own(folder: Path) -> None:
 
 def is_own(folder: Path) -> bool:
     """Return whether something is a folder, and no link to one, that this user alone can use."""
-    found = folder.lstat()
-    is_folder = stat.S_ISDIR(found.st_mode)
-    return is_folder and found.st_uid == os.geteuid() and not found.st_mode & 0o077
+    try:
+        return _is_ours(folder.lstat())
+    except FileNotFoundError:
+        return False
+
+
+def _is_ours(found: os.stat_result) -> bool:
+    return (
+        stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077
+    )
 
 
 def _require_safe(folder: Path) -> None:

@@ -75,6 +75,10 @@ def high_security(service, command, tmp_path):
     config = folder / "config.yaml"
     text = config.read_text().replace("allowed_functions: []", command("functions", "allow"))
     config.write_text(f"heartbeat_period: 5\n{text}")
+    template = folder / "user_config_template.yaml.j2"
+    text = template.read_text()
+    assert "workers | default(2)" in text
+    template.write_text(text.replace("workers | default(2)", "workers | default(1)"))  # to count
     return service.start_endpoint(folder)
 
 
