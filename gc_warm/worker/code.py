@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import threading
 import types
 
@@ -21,8 +22,6 @@ def codes_in(code: types.CodeType) -> list[types.CodeType]:
 
 def globals_of(code: types.CodeType) -> set[str]:
     """Return which globals a code reads; ``co_names`` has its attributes, too."""
-    import dis  # which a worker needs for this only
-
     return {
         each.argval
         for each in dis.get_instructions(code)

@@ -132,13 +132,6 @@ def say(language):
 
 
 @self_contained
-def adapt(numbers):
-    values = [int(adapter(number)[0]) for number in numbers]
-    info = adapter.info()
-    return values, info.misses, sum(entry.size for entry in info.entries)
-
-
-@self_contained
 def adapt_one(number):
     value = int(adapter(number)[0])
     info = adapter.info()
@@ -149,11 +142,6 @@ def adapt_one(number):
 def load_in_turn():
     loaded_in_turn()
     return os.getpid()
-
-
-@self_contained
-def memory_in_use():
-    return used()
 
 
 @self_contained

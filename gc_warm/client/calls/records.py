@@ -139,26 +139,31 @@ def read_records(paths: Iterable[str | os.PathLike[str]]) -> Iterator[TaskRecord
             number = 0
             with Path(path).open(encoding="utf-8") as file:
                 for number, line in enumerate(file, start=1):
-                    if not line.endswith("\n"):
+                    record = _record_of(line, first=number == 1)
+                    if record is None:
                         log.warning("%s: line %d was cut off, and is left out", path, number)
-                        continue
-                    try:
-                        record = TaskRecord.from_json(line)
-                    except json.JSONDecodeError:
-                        if number == 1:
-                            raise  # it is another kind of file
-                        log.warning("%s: line %d was cut off, and is left out", path, number)
-                        continue
-                    if record.id not in seen:
+                    elif record.id not in seen:
                         seen.add(record.id)
                         yield record
-        except OSError as error:
+        except OSError as error:  # noqa: PERF203 - each file has its own
             raise UsageError(f"Cannot read {path}: {error.strerror}.") from error
         except (ValueError, TypeError) as error:
             raise UsageError(
                 f"{path} is no file of receipts: line {number} is wrong ({error}). Write one with "
                 "WarmExecutor(..., receipts=PATH) or report().save(PATH)."
             ) from error
+
+
+def _record_of(line: str, *, first: bool) -> TaskRecord | None:
+    """Return what a line says; None if it was cut off."""
+    if not line.endswith("\n"):
+        return None
+    try:
+        return TaskRecord.from_json(line)
+    except json.JSONDecodeError:
+        if first:  # it is another kind of file
+            raise
+        return None
 
 
 class Ledger:
