@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dis
+import functools
 import threading
 import types
 
@@ -13,6 +14,9 @@ OF_CLASSES = {
     *("__dataclass_fields__", "__dataclass_params__"),
 }
 
+LOOK_UPS = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS", "DELETE_GLOBAL")
+GLOBALS = (*LOOK_UPS, "STORE_GLOBAL")
+
 
 def codes_in(code: types.CodeType) -> list[types.CodeType]:
     """Return a code, and those of all functions and classes written in it."""
@@ -20,13 +24,15 @@ def codes_in(code: types.CodeType) -> list[types.CodeType]:
     return [code, *(deep for each in inner for deep in codes_in(each))]
 
 
-def globals_of(code: types.CodeType) -> set[str]:
-    """Return which globals a code reads; ``co_names`` has its attributes, too."""
-    return {
-        each.argval
-        for each in dis.get_instructions(code)
-        if each.opname in {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
-    }
+@functools.lru_cache(maxsize=2048)
+def names_in(code: types.CodeType, operations: tuple[str, ...] = GLOBALS) -> frozenset[str]:
+    """Return the names that operations of a code have, and of all that is written in it.
+
+    By default, these are the global names that it may look up or bind. A class looks up names that
+    it binds itself, too: whether it has done so by then is not known.
+    """
+    instructions = [each for part in codes_in(code) for each in dis.get_instructions(part)]
+    return frozenset(each.argval for each in instructions if each.opname in operations)
 
 
 def is_empty(cell: types.CellType) -> bool:

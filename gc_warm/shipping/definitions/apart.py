@@ -23,7 +23,6 @@ from gc_warm.shipping.definitions.classes import (
     parts_of_enumeration,
 )
 from gc_warm.shipping.definitions.graph import SHARED, Graphs, Name, Ref
-from gc_warm.shipping.definitions.names import global_names
 from gc_warm.shipping.definitions.recipes import (
     CONTAINERS,
     SINGLETONS,
@@ -37,7 +36,7 @@ from gc_warm.shipping.definitions.recipes import (
 )
 from gc_warm.shipping.definitions.text import text_of
 from gc_warm.shipping.sources import carried_needs, follow, imports_of, late
-from gc_warm.worker.code import codes_in, is_empty
+from gc_warm.worker.code import codes_in, is_empty, names_in
 from gc_warm.worker.self_contained import SelfContained
 
 if TYPE_CHECKING:
@@ -282,16 +281,16 @@ class Apart(Graphs):
 
     def _want_names(self, space: Space, value: types.FunctionType) -> None:
         user = repr(value.__qualname__)
-        written = global_names(value.__code__, ("STORE_GLOBAL",))
+        written = names_in(value.__code__, ("STORE_GLOBAL", "STORE_NAME"))
         self.written |= {Name(space.module, name) for name in written}
-        for name in sorted(global_names(value.__code__)):
+        for name in sorted(names_in(value.__code__)):
             if name not in _OF_MODULES:
                 self.wanted.append((Name(space.module, name), user))
 
     def _submodules(self, value: types.FunctionType) -> Iterator[str]:
         """Yield the modules below a package that a function uses as its attributes."""
         words = {word for code in codes_in(value.__code__) for word in code.co_names}
-        for name in words & value.__globals__.keys():
+        for name in names_in(value.__code__) & value.__globals__.keys():
             found = value.__globals__[name]
             if isinstance(found, types.ModuleType) and hasattr(found, "__path__"):
                 if found.__name__ == "gc_warm":  # what it imports on first use

@@ -19,7 +19,7 @@ import pathlib
 import types
 from typing import TYPE_CHECKING, Any
 
-from gc_warm.worker.code import LOCKS, OF_CLASSES, codes_in, globals_of, is_empty
+from gc_warm.worker.code import LOCKS, LOOK_UPS, OF_CLASSES, codes_in, is_empty, names_in
 from gc_warm.worker.node.project import imported_by, is_of_project, texts_of
 
 if TYPE_CHECKING:
@@ -211,22 +211,19 @@ class _Reader:
     def _function(self, function: types.FunctionType) -> bytes:
         if not is_of_project(function.__module__):
             return _digest("installed", _name(function))
-        codes = codes_in(function.__code__)
-        names = {name for code in codes for name in globals_of(code)}
-        known = function.__globals__
+        code, known = function.__code__, function.__globals__
         cells = {
             name: cell.cell_contents
-            for name, cell in zip(
-                function.__code__.co_freevars, function.__closure__ or (), strict=True
-            )
+            for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True)
             if not is_empty(cell)
         }
-        named = {name: known[name] for name in names if name in known}
-        imported = [name for code in codes for name in imported_by(code, known.get("__package__"))]
+        named = {name: known[name] for name in names_in(code, LOOK_UPS) & known.keys()}
+        package = known.get("__package__")
+        imported = [name for each in codes_in(code) for name in imported_by(each, package)]
         defaults = [function.__defaults__, function.__kwdefaults__]
         return _digest(
             "function",
-            self._code(function.__code__),
+            self._code(code),
             *self._all(defaults),
             *self.named({**named, **cells}),
             _digest_of_texts(imported),

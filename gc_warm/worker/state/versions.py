@@ -9,7 +9,6 @@ the new one would not know that.
 
 from __future__ import annotations
 
-import dis
 import gc
 import hashlib
 import numbers
@@ -19,7 +18,7 @@ import time
 import types
 from typing import Any
 
-from gc_warm.worker.code import LOCKS, OF_CLASSES, codes_in
+from gc_warm.worker.code import LOCKS, OF_CLASSES, codes_in, names_in
 
 _BY_DEFINITION = (types.FunctionType, types.CodeType, types.ModuleType, type)
 _SIMPLE = (str, bytes, numbers.Number, type(None), tuple, frozenset)
@@ -104,25 +103,22 @@ def _taken_apart(value: Any) -> tuple[object, list[Any]]:
 
 
 def _function_taken_apart(function: types.FunctionType) -> tuple[object, list[Any]]:
-    codes = codes_in(function.__code__)
-    names = {name: None for code in codes for name in code.co_names}
-    if not names.keys().isdisjoint(_REACHING_OUT) or any(map(_imports_what_travels, codes)):
+    code, home = function.__code__, function.__globals__
+    words = {word for each in codes_in(code) for word in each.co_names}
+    if not words.isdisjoint(_REACHING_OUT) or _imports_what_travels(code):
         raise LookupError
-    named = {name: function.__globals__[name] for name in names if name in function.__globals__}
+    named = {name: home[name] for name in sorted(names_in(code) & home.keys())}
     given = [function.__defaults__, function.__kwdefaults__]
     attributes = [*function.__dict__.items(), function.__annotations__, function.__name__]
     cells = [cell.cell_contents for cell in function.__closure__ or ()]
     parts = [*given, *attributes, *cells, *named.values()]
-    return (_without_lines(function.__code__), [*named]), parts
+    return (_without_lines(code), [*named]), parts
 
 
 def _imports_what_travels(code: types.CodeType) -> bool:
     """Return whether code imports what may be another version now."""
-    return any(
-        each.opname == "IMPORT_NAME"
-        and _has_travelled(getattr(sys.modules.get(each.argval), "__loader__", _Unknown))
-        for each in dis.get_instructions(code)
-    )
+    modules = map(sys.modules.get, names_in(code, ("IMPORT_NAME",)))
+    return any(_has_travelled(getattr(module, "__loader__", _Unknown)) for module in modules)
 
 
 class _Unknown:

@@ -630,6 +630,26 @@ def test_other_definitions_and_other_lines_make_no_difference(versions):
     )
 
 
+def test_a_global_with_the_name_of_an_attribute_makes_no_difference(versions):
+    text = """
+        class Reader: size = 3
+        size = {}
+        def load(name): return [name] * Reader.size
+    """
+    assert [BUILT, HANDED_OVER] == versions(text.format(3), text.format(4))
+
+
+def test_a_global_that_is_bound_while_building_is_bound_again(versions):
+    text = """
+        last = ""
+        def load(name):
+            global last
+            last = name
+            return [name]
+    """
+    assert [BUILT, BUILT] == versions(text, text)
+
+
 def test_what_cannot_be_compared_is_built(versions):
     text = """
         numbers = (number for number in range(100))

@@ -904,3 +904,20 @@ _case(
         __submit__(Base().total)
     """),
 )
+_case(
+    "a class that looks up the names that it binds, before and in case it does not",
+    script("""
+        p, q = [1], [2]
+        def f(x):
+            class Found:
+                p = p
+                if x:
+                    q = x
+                r = q
+                s = r
+            return Found.p, Found.q if x else q, Found.r, Found.s
+        __submit__(f, 0)
+        p.append(3)
+        __submit__(f, 5)
+    """),
+)
