@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import inspect
 import linecache
+import pickle
 import sys
 import types
 
+import cloudpickle
 import dill.source
 import pytest
 
@@ -37,6 +39,20 @@ def test_inspect_would_not_read_the_source_of_what_is_no_function(monkeypatch):
     monkeypatch.delitem(sys.modules, "gc_warm.shipping.disguise.function_class")
     with pytest.raises(TypeError, match="was expected"):
         inspect.getsource(increase_count)
+
+
+def test_cloudpickle_sends_what_travels():
+    function = self_contained(lambda: 1)
+    assert pickle.dumps(function, 4) == cloudpickle.dumps(function, 4)
+
+
+def test_cloudpickle_would_take_apart_the_function_that_it_sees(monkeypatch):
+    function = self_contained(lambda: 1)
+    deceived = types.SimpleNamespace(class_of=lambda _: types.FunctionType)
+    monkeypatch.setitem(sys.modules, "gc_warm.shipping.disguise.function_class", deceived)
+    made = pickle.loads(cloudpickle.dumps(function))
+    assert types.FunctionType is type(made)
+    assert made() is None
 
 
 def test_inspect_would_look_for_the_file_of_the_launcher():
