@@ -16,34 +16,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gc_warm.errors.client import CallError as CallError
-    from gc_warm.errors.client import RegistryError as RegistryError
-    from gc_warm.errors.client import RemoteTraceback as RemoteTraceback
-    from gc_warm.errors.client import UnknownFunctionError as UnknownFunctionError
-    from gc_warm.errors.client import UnsupportedFaultError as UnsupportedFaultError
-    from gc_warm.errors.client import WorkerLostError as WorkerLostError
-    from gc_warm.errors.client import WorkerStartError as WorkerStartError
-    from gc_warm.errors.node import DiskFullError as DiskFullError
-    from gc_warm.errors.node import NodeFolderError as NodeFolderError
-    from gc_warm.errors.node import NodeTimeoutError as NodeTimeoutError
-    from gc_warm.errors.programs import ProgramCancelledError as ProgramCancelledError
-    from gc_warm.errors.programs import ProgramDiedError as ProgramDiedError
-    from gc_warm.errors.programs import ProgramError as ProgramError
-    from gc_warm.errors.programs import ProgramMissingError as ProgramMissingError
-    from gc_warm.errors.programs import ProgramOutputError as ProgramOutputError
-    from gc_warm.errors.programs import ProgramRestartsError as ProgramRestartsError
-    from gc_warm.errors.programs import ProgramStartError as ProgramStartError
-    from gc_warm.errors.programs import ProgramTimeoutError as ProgramTimeoutError
-    from gc_warm.errors.programs import RequestFailedError as RequestFailedError
-    from gc_warm.errors.remote import raised as raised
-    from gc_warm.errors.remote import remote_type as remote_type
-    from gc_warm.errors.service import AmqpError as AmqpError
-    from gc_warm.errors.service import BrokerStartError as BrokerStartError
-    from gc_warm.errors.states import BusyError as BusyError
-    from gc_warm.errors.states import CapacityError as CapacityError
-    from gc_warm.errors.states import RecursiveBuildError as RecursiveBuildError
-    from gc_warm.errors.states import UnhashableArgumentError as UnhashableArgumentError
-    from gc_warm.errors.states import WarmTimeoutError as WarmTimeoutError
+    from gc_warm.errors.client import *
+    from gc_warm.errors.node import *
+    from gc_warm.errors.programs import *
+    from gc_warm.errors.remote import *
+    from gc_warm.errors.service import *
+    from gc_warm.errors.states import *
 
 PARTS = ("client", "node", "programs", "remote", "service", "states")
 
