@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 from typing import Any, cast
@@ -18,16 +19,13 @@ def find(target: str, made: str | None) -> SelfContained[..., Any]:
         made: What makes it if it is no attribute of a module: see `gc_warm.worker.definitions`.
     """
     place, _, form = target.partition("!")
+    found: Any
     if made is None:
         module, _, path = place.partition(":")
-        function = importlib.import_module(module)
-        for name in path.split("."):
-            function = getattr(function, name)
+        found = functools.reduce(getattr, path.split("."), importlib.import_module(module))
     else:
-        function = importlib.import_module("gc_warm.worker.definitions.remake").make(
-            json.loads(made)
-        )
-    found: Any = function
+        remake = importlib.import_module("gc_warm.worker.definitions.remake")
+        found = remake.make(json.loads(made))
     if not isinstance(found, SelfContained):
         found = SelfContained(found)
     if form:

@@ -10,41 +10,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class Reader:
-    """The reader of one package.
+class Carried:
+    """A carried data file, or a folder of such: an `importlib.resources.abc.Traversable`.
 
     Args:
-        loader: Its loader, which has the ``data`` by path.
-        folder: The package's folder on the client.
+        loader: The loader of its package, which has the ``data`` by path.
+        path: Where it is on the client.
     """
-
-    def __init__(self, loader: Any, folder: str) -> None:
-        self._loader = loader
-        self._folder = folder
-
-    def files(self) -> Carried:
-        """Return the package's folder."""
-        return Carried(self._loader, self._folder)
-
-    def open_resource(self, resource: str) -> IO[bytes]:
-        """Open a data file of the package."""
-        return io.BytesIO((self.files() / resource).read_bytes())
-
-    def resource_path(self, resource: str) -> str:
-        """Raise, because a carried file is on no disk."""
-        raise FileNotFoundError(resource)
-
-    def is_resource(self, path: str) -> bool:
-        """Return whether the package has such a data file."""
-        return (self.files() / path).is_file()
-
-    def contents(self) -> Iterator[str]:
-        """Yield the names of the package's data files and folders."""
-        return (each.name for each in self.files().iterdir())
-
-
-class Carried:
-    """A carried data file, or a folder of such: an `importlib.resources.abc.Traversable`."""
 
     def __init__(self, loader: Any, path: str) -> None:
         self._loader = loader
@@ -100,3 +72,27 @@ class Carried:
             return stream
         kwargs.setdefault("encoding", "utf-8")
         return io.TextIOWrapper(stream, *args, **kwargs)
+
+
+class Reader(Carried):
+    """The folder of a package, as its loader's ``get_resource_reader`` returns it."""
+
+    def files(self) -> Carried:
+        """Return the folder itself."""
+        return self
+
+    def open_resource(self, resource: str) -> IO[bytes]:
+        """Open a data file of the package."""
+        return (self / resource).open("rb")
+
+    def resource_path(self, resource: str) -> str:
+        """Raise, because a carried file is on no disk."""
+        raise FileNotFoundError(resource)
+
+    def is_resource(self, path: str) -> bool:
+        """Return whether the package has such a data file."""
+        return (self / path).is_file()
+
+    def contents(self) -> Iterator[str]:
+        """Yield the names of the package's data files and folders."""
+        return (each.name for each in self.iterdir())

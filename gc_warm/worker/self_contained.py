@@ -8,7 +8,7 @@ import importlib
 import sys
 import threading
 import types
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from gc_warm.errors import ShippingError
 from gc_warm.worker.scope import current, task_scope
@@ -20,12 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gc_warm.worker.receipt import Receipted
-
-    class _SelfContainedDecorator(Protocol):
-        """`self_contained` with its options given."""
-
-        def __call__(self, function: Callable[P, T], /) -> SelfContained[P, T]: ...
-
 
 _OPTIONS = ("modules", "requires", "data", "home")
 _running_lock = threading.Lock()
@@ -187,14 +181,10 @@ class SelfContained(Generic[P, T]):
             ) from error
         return attribute(self, name)
 
-    @property
+    @property  # type: ignore[misc]  # nothing may set it
     def __class__(self) -> type:
         disguise = sys.modules.get("gc_warm.shipping.disguise.function_class")
         return disguise.class_of(self) if disguise else type(self)
-
-    @__class__.setter
-    def __class__(self, value: type) -> None:
-        raise AttributeError("__class__")
 
 
 def _make(function: Callable[P, T], /, **options: Any) -> SelfContained[P, T]:
@@ -217,7 +207,7 @@ def self_contained(
 @overload
 def self_contained(
     *, modules: Sequence[str] = (), requires: Sequence[str] = (), data: Sequence[str] = ()
-) -> _SelfContainedDecorator: ...
+) -> Callable[[Callable[P, T]], SelfContained[P, T]]: ...
 def self_contained(
     function: Callable[P, T] | None = None,
     /,
@@ -225,7 +215,7 @@ def self_contained(
     modules: Sequence[str] = (),
     requires: Sequence[str] = (),
     data: Sequence[str] = (),
-) -> SelfContained[P, T] | _SelfContainedDecorator:
+) -> SelfContained[P, T] | Callable[[Callable[P, T]], SelfContained[P, T]]:
     """Make a function carry its module's source to any worker, where its globals stay warm.
 
     The module, the modules of the same project that it imports, and gc-warm's small worker

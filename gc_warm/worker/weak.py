@@ -29,10 +29,6 @@ class WeakBag(Generic[T]):
         """Take an object out, if it is in."""
         self._references.pop(id(item), None)
 
-    def clear(self) -> None:
-        """Take all out."""
-        self._references.clear()
-
     def __iter__(self) -> Iterator[T]:
         references = list(self._references.values())
         return iter([item for reference in references if (item := reference()) is not None])

@@ -73,9 +73,8 @@ def enumeration(
     name = names["__qualname__"].rpartition(".")[2]
 
     def body(space: Any) -> None:
-        for each in (names, methods, members):
-            for key, value in each.items():
-                space[key] = value
+        for key, value in {**names, **methods, **members}.items():
+            space[key] = value
 
     return types.new_class(name, bases, {"metaclass": maker}, body)
 
