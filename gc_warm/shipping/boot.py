@@ -164,18 +164,14 @@ class Bundle:
         self._clashes: list[str] = []
         self._too_different = ""
         runtime_here = self._runtime_is_here(manifest["version"])
-        runtime = manifest["runtime"]
+        runtime = {} if runtime_here else manifest["runtime"]
         for key, source in runtime.items():  # the first that comes stays: its name is identity
             name = key.rstrip(".")
             module = {"identity": name, "source": source, "file": name, "package": name != key}
-            if not runtime_here:
-                self.carried[name] = _loader(name, module)
+            self.carried[name] = _loader(name, module)
         for name, module in manifest["modules"].items():
-            if name.partition(".")[0] == "gc_warm":
-                here = runtime_here
-            else:
-                here = self._is_here(name, module)
-            if not here:
+            is_ours = name.partition(".")[0] == "gc_warm"
+            if not (runtime_here if is_ours else self._is_here(name, module)):
                 self.carried[name] = _loader(name, module)
 
     def _runtime_is_here(self, version: str) -> bool:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from gc_warm.shipping.definitions.graph import Slice
     from gc_warm.shipping.origin import Origin
+    from gc_warm.worker.self_contained import SelfContained
 
 LIMIT = 10 * 1024 * 1024
 """What the web service takes in one submission."""
@@ -65,33 +66,24 @@ class Bundle:
         return all(_stamp(file) == stamp for file, stamp in self.files.items())
 
 
-def make_bundle(
-    origin: Origin,
-    *,
-    modules: Sequence[str] = (),
-    requires: Sequence[str] = (),
-    data: Sequence[str] = (),
-) -> Bundle:
+def make_bundle(function: SelfContained[..., Any], origin: Origin) -> Bundle:
     """Read what a function needs, and pack it.
 
     Args:
-        origin: Where a worker finds the function.
-        modules: Further modules to carry.
-        requires: What must be installed on the worker.
-        data: Patterns of data files to carry.
+        function: The function.
+        origin: Where a worker finds it.
 
     Raises:
         ShippingError: Something cannot be carried; the message says what and why.
     """
     began = time.time_ns()
-    modules = [*modules, *(name for each in origin.inner for name in each.modules)]
-    requires = [*requires, *(text for each in origin.inner for text in each.requires)]
-    sources = _sources(origin, modules)
-    for pattern in data:
+    functions = [function, *origin.inner]
+    sources = _sources(origin, [name for each in functions for name in each.modules])
+    for pattern in function.data:
         _add_data(sources, origin, pattern)
     runtime = _runtime(origin, sources)
     everything = {**sources, **runtime}
-    wanted = requirements_of(origin, requires)
+    wanted = requirements_of(origin, [text for each in functions for text in each.requires])
     contents = {name: _content(source) for name, source in sources.items()}
     ours = sorted(runtime.items())
     manifest = {
@@ -130,22 +122,21 @@ def requirements_of(origin: Origin, requires: Sequence[str]) -> list[str]:
 
     That is what the user says, and the distributions that the function itself comes from.
     """
-    wanted = list(requires)
-    for text in wanted:
-        _require_valid(text)
+    wanted = {text: _name_in(text) for text in requires}
     for module in sorted(origin.needed):
         if is_installed(module) and not is_carried(module):
-            names = distributions_of(module)
-            have = {Requirement(text).name.lower() for text in wanted}
-            wanted += [name for name in names if name.lower() not in have]
-    return wanted
+            for name in distributions_of(module):
+                if name.lower() not in wanted.values():
+                    wanted[name] = name.lower()
+    return [*wanted]
 
 
-def _require_valid(text: str) -> None:
+def _name_in(requirement: str) -> str:
     try:
-        Requirement(text)
+        return Requirement(requirement).name.lower()
     except InvalidRequirement as error:
-        raise ShippingError(f"requires={text!r} is no PEP 508 requirement: {error}") from error
+        message = f"requires={requirement!r} is no PEP 508 requirement: {error}"
+        raise ShippingError(message) from error
 
 
 def _sources(origin: Origin, modules: Sequence[str]) -> dict[str, Source]:
@@ -266,22 +257,16 @@ def _add_data(sources: dict[str, Source], origin: Origin, pattern: str) -> None:
         found += files
     if not found:
         raise ShippingError(f"data={pattern!r} matches no file in {folder}.")
-    packages = {
-        str(Path(source.file).parent.absolute()): source
-        for source in sources.values()
-        if source.package
-    }
-    modules = {str(Path(source.file).parent.absolute()): source for source in sources.values()}
+    packages_last = sorted(sources.values(), key=lambda source: source.package)
+    owners = {Path(source.file).parent.absolute(): source for source in packages_last}
     for path in found:
-        owners = [packages.get(str(above)) or modules.get(str(above)) for above in path.parents]
-        owner = next((each for each in owners if each is not None), None)
-        if owner is not None and owner.part is not None:
+        owner = next(owners[above] for above in path.parents if above in owners)
+        if owner.part is not None:
             raise ShippingError(
                 f"data={pattern!r}: the files of a script belong to no module that could read "
                 "them. Move the function to a module, or read the file here and pass what it holds."
             )
-        if owner is not None:
-            owner.data[str(path)] = path.read_bytes()
+        owner.data[str(path)] = path.read_bytes()
 
 
 def _below(folder: Path, pattern: str) -> Iterator[tuple[str, list[Path]]]:

@@ -96,17 +96,13 @@ def _place_of(plain: Any) -> tuple[str, str] | None:
         while value is not None:
             if value is plain or (value is plain.function and not _is_instance(value)):
                 return module, path
-            value, path = _own_attribute(value, "__wrapped__"), f"{path}.__wrapped__"
+            value, path = getattr(value, "__dict__", {}).get("__wrapped__"), f"{path}.__wrapped__"
     return None
 
 
 def _is_instance(value: object) -> bool:
     """Return whether a name cannot stand for it: the worker would make its own."""
     return not isinstance(value, (type, types.FunctionType, types.BuiltinFunctionType))
-
-
-def _own_attribute(value: object, name: str) -> Any:
-    return getattr(value, "__dict__", {}).get(name)
 
 
 def _space_of(function: Any) -> script.Space | None:

@@ -179,9 +179,7 @@ def _pack(function: SelfContained[..., Any]) -> tuple[Origin, Bundle]:
         return known
     origin = _find(function)
     with _named_in_errors(function):
-        bundle = make_bundle(
-            origin, modules=function.modules, requires=function.requires, data=function.data
-        )
+        bundle = make_bundle(function, origin)
         check_size(bundle, f"{function.__module__}:{function.__qualname__}")
     if origin.made is None and not origin.slices:  # what these hold may have changed
         function.packed = origin, bundle

@@ -11,12 +11,10 @@ import functools
 import io
 import string
 import tokenize
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-_Function = TypeVar("_Function", ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 @functools.lru_cache(maxsize=64)
@@ -56,12 +54,6 @@ class _Shrinker(ast.NodeTransformer):
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST | None:
         if any("overload" in ast.unparse(each) for each in node.decorator_list):
             return None
-        return self._function(node)
-
-    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
-        return self._function(node)
-
-    def _function(self, node: _Function) -> _Function:
         node.returns = None
         self.generic_visit(node)
         node.body = _body(node.body)
@@ -73,14 +65,13 @@ class _Shrinker(ast.NodeTransformer):
         return node
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
-        # The fields of dataclasses and named tuples are made from their annotations.
-        for each in node.body:
-            if isinstance(each, ast.AnnAssign):
-                each.annotation = ast.Name("int", ast.Load())
         body = []
         for each in node.body:
-            kept = each if isinstance(each, ast.AnnAssign) else self.visit(each)
-            body += [] if kept is None else [kept]
+            if isinstance(each, ast.AnnAssign):  # fields of dataclasses and named tuples
+                each.annotation = ast.Name("int", ast.Load())
+                body.append(each)
+            elif (kept := self.visit(each)) is not None:
+                body.append(kept)
         node.body = _body(body)
         return node
 
@@ -121,7 +112,7 @@ class _Shrinker(ast.NodeTransformer):
 
     def visit_Module(self, node: ast.Module) -> ast.AST:
         self.generic_visit(node)
-        node.body = [each for each in node.body if not _is_text(each)]
+        node.body = _body(node.body)
         return node
 
 
@@ -151,12 +142,10 @@ _SCOPES = (
 _NOT_SENT = ("__future__", "gc_warm.shipping.")
 
 
-def _is_text(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-
-
 def _body(body: Sequence[ast.stmt]) -> list[ast.stmt]:
-    return [each for each in body if not _is_text(each)] or [ast.Pass()]
+    """Return a body without texts that do nothing."""
+    kept = [e for e in body if not (isinstance(e, ast.Expr) and isinstance(e.value, ast.Constant))]
+    return kept or [ast.Pass()]
 
 
 def _drop_unused_imports(tree: ast.Module) -> None:

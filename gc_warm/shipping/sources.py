@@ -116,15 +116,12 @@ def distributions_of(module: str) -> tuple[str, ...]:
         return ()
     if top != module:  # so that what takes long is done once
         return distributions_of(top)
-    return tuple(
-        sorted(
-            {
-                distribution.metadata["Name"]
-                for distribution in importlib.metadata.distributions()
-                if any(file.parts[0] in {top, f"{top}.py"} for file in distribution.files or ())
-            }
-        )
-    )
+    names = {
+        each.metadata["Name"]
+        for each in importlib.metadata.distributions()
+        if any(file.parts[0] in {top, f"{top}.py"} for file in each.files or ())
+    }
+    return tuple(sorted(names))
 
 
 # What else the runtime needs is carried where something uses it.
@@ -197,10 +194,12 @@ def read(name: str, look_up: Callable[[str], ModuleSpec | None] = find) -> Sourc
     spec = look_up(name)
     if spec is None:
         raise ShippingError(f"The source of module {name!r} cannot be found.")
-    package = spec.submodule_search_locations is not None
+    places = spec.submodule_search_locations
+    package = places is not None
     above = frozenset(packages_above(name))
-    if package and (spec.origin is None or not spec.has_location):
-        return Source(name, None, _folder(spec), package=True, needs=above)
+    if places is not None and (spec.origin is None or not spec.has_location):
+        file = str(Path(next(iter(places), ""), "__init__.py"))
+        return Source(name, None, file, package=True, needs=above)
     file = str(spec.origin)
     if name in sys.stdlib_module_names or name == "test":
         raise ShippingError(
@@ -251,10 +250,6 @@ def carried_needs(
 def _is_compiled(origin: str) -> bool:
     suffixes = tuple(importlib.machinery.EXTENSION_SUFFIXES)
     return origin.endswith(suffixes) and not _is_installed(origin)
-
-
-def _folder(spec: ModuleSpec) -> str:
-    return str(Path(next(iter(spec.submodule_search_locations or [""]))) / "__init__.py")
 
 
 def _text_of(spec: ModuleSpec) -> str:
@@ -317,10 +312,12 @@ def _names_imported(node: ast.Import | ast.ImportFrom, parent: str) -> Iterator[
     if isinstance(node, ast.Import):
         yield from (alias.name for alias in node.names)
         return
-    base = _absolute(node, parent)
-    if base:
-        yield base
-        yield from (f"{base}.{alias.name}" for alias in node.names)
+    try:
+        base = importlib.util.resolve_name("." * node.level + (node.module or ""), parent)
+    except ImportError:  # above its outermost package: when it runs, it fails as well
+        return
+    yield base
+    yield from (f"{base}.{alias.name}" for alias in node.names)
     if base in {"gc_warm", "gc_warm.errors"}:  # which import most of their names on first use
         yield from filter(None, (late(alias.name) for alias in node.names))
 
@@ -353,11 +350,3 @@ def _errors() -> dict[str, str]:
         for name, value in vars(module).items()
         if getattr(value, "__module__", None) == module.__name__
     }
-
-
-def _absolute(node: ast.ImportFrom, parent: str) -> str:
-    if not node.level:
-        return node.module or ""
-    parts = parent.split(".")
-    base = parts[: len(parts) - node.level + 1]
-    return ".".join([*base, *([node.module] if node.module else [])])

@@ -11,6 +11,7 @@ import re
 import sys
 import types
 from base64 import b64encode
+from itertools import chain
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -163,7 +164,8 @@ class Apart(Graphs):
         kind = type(value)
         place = place_of(value)
         if place is not None:
-            return self._import(*place)
+            self.modules.add(place[0])
+            return ["import", *place]
         if kind is SelfContained or kind.__mro__[1:2] == (SelfContained,):
             return self._self_contained(value, ref)
         if kind is types.FunctionType:
@@ -176,24 +178,12 @@ class Apart(Graphs):
             self._count(len(value))
             return ["bytes", b64encode(value).decode()]
         if kind is dict:
-            return [
-                "dict",
-                *self._codes_of([each for pair in list(value.items()) for each in pair]),
-            ]
-        if kind is list or kind is set:
-            return [CONTAINERS[kind], *self._codes_of(in_order(value))]
-        self._open.add(ref)  # what follows is made after what it holds
+            return ["dict", *self._codes_of([*chain.from_iterable(list(value.items()))])]
+        if kind is not list and kind is not set:
+            self._open.add(ref)  # what follows is made after what it holds
         if kind in CONTAINERS:
             return [CONTAINERS[kind], *self._codes_of(in_order(value))]
-        for recipe in (made_again, reduced):
-            found = recipe(value)
-            if found is not None:
-                return self._call(ref, *found)
-        raise Unsendable(f"a {kind.__name__} has no value that can be sent")
-
-    def _import(self, module: str, path: str) -> list[Any]:
-        self.modules.add(module)
-        return ["import", module, path]
+        return self._call(ref, *(made_again(value) or reduced(value)))
 
     def _call(  # noqa: PLR0917  (as pickle has them)
         self,
@@ -212,10 +202,7 @@ class Apart(Graphs):
         node = ["call", self._code(function), self._codes_of(args), self._table(kwargs or {})]
         self._open.discard(ref)  # from here on, it is there
         node += [self._code(state), self._codes_of([*(items or ())])]
-        node += [
-            self._codes_of([each for pair in pairs or () for each in pair]),
-            self._code(setter),
-        ]
+        node += [self._codes_of([*chain.from_iterable(pairs or ())]), self._code(setter)]
         while len(node) > 4 and (node[-1] is None or node[-1] == []):  # noqa: PLR2004
             node.pop()
         return node
@@ -229,9 +216,8 @@ class Apart(Graphs):
         name = self.name_of(value)
         home = value.home if name is None else name.space
         make = Imported("gc_warm.worker.self_contained", "SelfContained")
-        return self._call(
-            ref, make, (value.function,), {} if home in script.MAIN else {"home": home}
-        )
+        options = {} if home in script.MAIN else {"home": home}
+        return self._call(ref, make, (value.function,), options)
 
     def _function(self, value: types.FunctionType, ref: Ref) -> list[Any]:
         again = warm_again(value) or dispatch_again(value)
@@ -239,7 +225,6 @@ class Apart(Graphs):
             self._open.add(ref)
             return self._call(ref, *again)
         text = text_of(value)
-        code = value.__code__
         space = script.space_of(value.__globals__)
         if space is None:
             home = str(value.__globals__["__name__"])
@@ -249,29 +234,23 @@ class Apart(Graphs):
             self.enter(space)
             self._want_names(space, value)
         self.modules |= carried_needs(imports_of(text.tree, _package_of(value)), home)
-        self._count(len(text.text))
-        what: dict[str, Any] = {
+        self._count(len(text.what["text"]))
+        what = {
             "home": home,
             "module": home if value.__module__ in script.MAIN else value.__module__,
             "name": value.__name__,
             "qualname": value.__qualname__,
-            "text": text.text,
-            "file": text.file,
-            "line": text.line,
-            "code": code.co_name,
-            "outer": text.outer,
-            "free": list(code.co_freevars),
-            "annotations": text.annotations,
+            **text.what,
             "imports": sorted(self._submodules(value)) if space else [],
+            "cells": self._codes_of(value.__closure__ or ()),
+            "defaults": self._code(value.__defaults__),
+            "kwdefaults": self._code(value.__kwdefaults__),
+            "attributes": self._table(value.__dict__),
         }
-        what["cells"] = self._codes_of(value.__closure__ or ())
-        what["defaults"] = self._code(value.__defaults__)
-        what["kwdefaults"] = self._code(value.__kwdefaults__)
-        what["attributes"] = self._table(value.__dict__)
         hints = {name: self._hint(each) for name, each in value.__annotations__.items()}
         if hints:
             what["hints"] = {name: code for name, code in hints.items() if code is not None}
-        if value.__doc__ != _doc_of(code):
+        if value.__doc__ != _doc_of(value.__code__):
             what["doc"] = self._code(value.__doc__)
         return ["function", what]
 

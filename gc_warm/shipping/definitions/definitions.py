@@ -23,7 +23,7 @@ from gc_warm.shipping.definitions.classes import Unsendable
 from gc_warm.shipping.definitions.graph import Name, Slice
 
 _OF_IPYTHON = {"get_ipython", "display"}
-_ADVICE = "Put it under @warm, pass it as an argument, or move it to a module"
+_ADVICE = " Put it under @warm, pass it as an argument, or move it to a module."
 
 
 class Definitions(Apart):
@@ -37,12 +37,7 @@ class Definitions(Apart):
         Raises:
             ShippingError: Something cannot be sent; the message says what, why, and what to do.
         """
-        try:
-            code = self.whole(value)
-        except Unsendable as error:
-            raise ShippingError(f"It cannot be sent: {error}.") from error
-        except RecursionError as error:
-            raise ShippingError("It refers to what is nested too deeply.") from error
+        code = self._sent(value, "It")
         self._add_wanted()
         return code
 
@@ -121,9 +116,12 @@ class Definitions(Apart):
             value = PLACE + value
         whose = f"{name.name!r}, which {user} uses," if user else f"{name.name!r}"
         self.size = 0
+        self.codes[name] = self._sent(value, whose, _ADVICE)
+
+    def _sent(self, value: object, whose: str, advice: str = "") -> Any:
         try:
-            self.codes[name] = self.whole(value)
+            return self.whole(value)
         except Unsendable as error:
-            raise ShippingError(f"{whose} cannot be sent: {error}. {_ADVICE}.") from error
+            raise ShippingError(f"{whose} cannot be sent: {error}.{advice}") from error
         except RecursionError as error:
-            raise ShippingError(f"{whose} is nested too deeply to be sent. {_ADVICE}.") from error
+            raise ShippingError(f"{whose} is nested too deeply to be sent.{advice}") from error

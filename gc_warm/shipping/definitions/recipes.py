@@ -10,12 +10,15 @@ import pickle
 import sys
 import threading
 import types
-from typing import Any, ForwardRef, NamedTuple, NewType, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ForwardRef, NamedTuple, NewType, ParamSpec, TypeVar
 
 from gc_warm.shipping.definitions import script
 from gc_warm.shipping.definitions.classes import Unsendable
 from gc_warm.shipping.sources import follow
 from gc_warm.worker.definitions.classes import of_python
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CONTAINERS: dict[type, str] = {list: "list", tuple: "tuple", set: "set", frozenset: "frozenset"}
 SINGLETONS = {type(each): each for each in (None, Ellipsis, NotImplemented)}
@@ -79,12 +82,8 @@ def dispatch_again(value: types.FunctionType) -> Any:
     if value.__globals__ is not vars(functools) or type(registry) is not types.MappingProxyType:
         return None
     given = _given(value, {"registry", "dispatch", "register", "_clear_cache", "__wrapped__"})
-    return (
-        Imported("gc_warm.worker.definitions.classes", "dispatching"),
-        ([*registry.items()],),
-        {},
-        given,
-    )
+    again = Imported("gc_warm.worker.definitions.classes", "dispatching")
+    return again, ([*registry.items()],), {}, given
 
 
 def _given(value: Any, its_own: set[str]) -> dict[str, Any] | None:
@@ -92,17 +91,29 @@ def _given(value: Any, its_own: set[str]) -> dict[str, Any] | None:
     return {name: each for name, each in vars(value).items() if name not in its_own} or None
 
 
+# Of classes whose instances are made again from these arguments.
+_ARGUMENTS: dict[Any, Callable[[Any], tuple[Any, ...]]] = {
+    classmethod: lambda value: (value.__func__,),
+    ForwardRef: lambda value: (value.__forward_arg__,),
+    int: lambda value: (hex(value), 16),
+    NewType: lambda value: (value.__name__, value.__supertype__),
+    ParamSpec: lambda value: (value.__name__,),
+    property: lambda value: (value.fget, value.fset, value.fdel, value.__doc__),
+    staticmethod: lambda value: (value.__func__,),
+    threading.local: lambda _: (),
+    types.MappingProxyType: lambda value: (dict(value),),
+}
+
+
 def made_again(value: Any) -> Any:
     """Return the call that makes something anew which has no value to send."""
     kind = type(value)
     if kind is Call:
         return value.parts
-    if kind is int:
-        return int, (hex(value), 16)
+    if kind in _ARGUMENTS:
+        return kind, _ARGUMENTS[kind](value)
     if kind in _LOCKS:
         return _LOCKS[kind], ()
-    if kind is threading.local:
-        return kind, ()
     if isinstance(value, functools._lru_cache_wrapper):  # noqa: SLF001  (it has no other name)
         again = Call(functools.lru_cache, (), dict(value.cache_parameters()))
         made_with = {"__wrapped__", "cache_parameters"}
@@ -112,24 +123,12 @@ def made_again(value: Any) -> Any:
         if getattr(owner, name, None) == value:  # the usual case, in which the class keeps it whole
             return getattr, (owner, name)
         return kind, (value.__func__, owner)
-    if kind is ForwardRef:
-        return kind, (value.__forward_arg__,)
-    if kind in {classmethod, staticmethod}:
-        return kind, (value.__func__,)
-    if kind is property:
-        return kind, (value.fget, value.fset, value.fdel, value.__doc__)
     if kind is functools.cached_property:
         return kind, (value.func,), {}, {"attrname": value.attrname}
-    if kind is types.MappingProxyType:
-        return kind, (dict(value),)
     if kind is TypeVar:
         bound = {"bound": value.__bound__} if value.__bound__ else {}
         variance = {"covariant": value.__covariant__, "contravariant": value.__contravariant__}
         return kind, (value.__name__, *value.__constraints__), bound | variance
-    if kind is ParamSpec:
-        return kind, (value.__name__,)
-    if kind is NewType:
-        return kind, (value.__name__, value.__supertype__)
     if kind is contextvars.ContextVar:
         if value in contextvars.copy_context():
             raise Unsendable(f"the ContextVar {value.name!r} was set, and a worker would not know")

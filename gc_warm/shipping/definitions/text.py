@@ -23,19 +23,11 @@ class Text(NamedTuple):
     """The definition of a function, as it is written.
 
     Attributes:
-        text: Its lines from ``def`` on, as they are indented; or a lambda expression.
-        file: Where it is written.
-        line: Number of its first line.
-        outer: Name of the class around it, or nothing.
-        annotations: Whether ``from __future__ import annotations`` holds for it.
-        tree: The same, parsed.
+        what: What `gc_warm.worker.definitions.compiling.compiled` makes the function's code of.
+        tree: The definition, parsed.
     """
 
-    text: str
-    file: str
-    line: int
-    outer: str
-    annotations: bool
+    what: dict[str, Any]
     tree: ast.Module
 
 
@@ -84,12 +76,7 @@ def _is_of(code: types.CodeType, text: Text, whole: str) -> bool:
     """Return whether a text compiles to a code."""
     for imported in ((), _imported_names(whole)):
         try:
-            again = compiled(
-                *(text.text, text.file, text.line, code.co_name, text.outer),
-                list(code.co_freevars),
-                annotations=text.annotations,
-                imported=imported,
-            )
+            again = compiled(text.what, imported)
         except SyntaxError:
             return False
         if _bare(code) == _bare(again):
@@ -129,17 +116,21 @@ def _candidates(code: types.CodeType, file: str, whole: str) -> Iterator[Text]:
         decorators = [] if isinstance(node, ast.Lambda) else node.decorator_list
         first = min([node.lineno, *(each.lineno for each in decorators)])
         if first == code.co_firstlineno and getattr(node, "name", "<lambda>") == code.co_name:
+            statement: ast.stmt
             if isinstance(node, ast.Lambda):
-                text = ast.get_source_segment(whole, node) or ""
+                text, statement = ast.get_source_segment(whole, node), ast.Expr(node)
             else:
-                text = "\n".join(lines[node.lineno - 1 : node.end_lineno])
-            tree = ast.Module([_shell_of(node)], type_ignores=[])
-            annotations = bool(code.co_flags & ANNOTATIONS)
-            yield Text(text, file, node.lineno, outer, annotations, tree)
-
-
-def _shell_of(node: _Function) -> ast.stmt:
-    return ast.Expr(node) if isinstance(node, ast.Lambda) else node
+                text, statement = "\n".join(lines[node.lineno - 1 : node.end_lineno]), node
+            what = {
+                "text": text,
+                "file": file,
+                "line": node.lineno,
+                "code": code.co_name,
+                "outer": outer,
+                "free": [*code.co_freevars],
+                "annotations": bool(code.co_flags & ANNOTATIONS),
+            }
+            yield Text(what, ast.Module([statement], type_ignores=[]))
 
 
 @functools.lru_cache(maxsize=64)

@@ -13,43 +13,32 @@ if TYPE_CHECKING:
 ANNOTATIONS = 0x1000000  # a code's flag, and compile's: `from __future__ import annotations`
 
 
-def compiled(  # noqa: PLR0917  (a node's own parts, in order)
-    text: str,
-    file: str,
-    line: int,
-    name: str,
-    outer: str,
-    free: list[str],
-    *,
-    annotations: bool,
-    imported: Iterable[str] = (),
-) -> types.CodeType:
+def compiled(what: dict[str, Any], imported: Iterable[str] = ()) -> types.CodeType:
     """Return the code of a function, from the text of its definition alone.
 
     The text is never changed, however it is indented; what it needs around it is added to its tree.
     Decorators, defaults and annotations are dropped: they have run where the function was defined.
 
     Args:
-        text: Its lines, from ``def`` on; or a lambda expression.
-        file: Where it is written, shown in tracebacks.
-        line: Number of its first line.
-        name: Its name in its code.
-        outer: Name of the class around it, if any: ``super()`` and names like ``__x`` need it.
-        free: The local variables around it that it uses.
-        annotations: Whether ``from __future__ import annotations`` holds for it.
+        what: What a function node says of its code: ``text`` is its lines from ``def`` on, or a
+            lambda expression; ``file`` and ``line`` where it is written; ``code`` its name in its
+            code; ``outer`` the name of the class around it, if any, which ``super()`` and names
+            like ``__x`` need; ``free`` the local variables around it that it uses; ``annotations``
+            whether ``from __future__ import annotations`` holds for it.
         imported: Names that are imported around it: some Pythons compile their use differently.
     """
     node: Any
+    text, name, outer, free = (what[key] for key in ("text", "code", "outer", "free"))
     indented = len(text) - len(text.lstrip())
     text = text[text.rfind("\f", 0, indented) + 1 :]  # where a form feed stands, a line begins
     if name == "<lambda>":
         node = ast.parse(f"({text}\n)", mode="eval").body
         inner: Any = ast.Expr(node)
     elif text[0].isspace():
-        inner = node = ast.parse("if 1:\n" + text).body[0].body[0]  # type: ignore[attr-defined]
+        inner = node = ast.parse("if 1:\n" + text).body[0].body[0]
     else:
         inner = node = ast.parse(text).body[0]
-    ast.increment_lineno(node, line - node.lineno)
+    ast.increment_lineno(node, what["line"] - node.lineno)
     arguments = node.args
     arguments.defaults, arguments.kw_defaults = [], [None] * len(arguments.kwonlyargs)
     node.decorator_list, node.returns = [], None
@@ -67,8 +56,8 @@ def compiled(  # noqa: PLR0917  (a node's own parts, in order)
     if bound not in free and bound != "<lambda>":  # where it is used within, it is a global name
         function.body.insert(0, ast.Global([bound]))
     shell.body += [ast.Import([ast.alias(each)]) for each in imported]
-    flags = ANNOTATIONS if annotations else 0
-    code = compile(ast.fix_missing_locations(shell), file, "exec", flags, dont_inherit=True)
+    flags = ANNOTATIONS if what["annotations"] else 0
+    code = compile(ast.fix_missing_locations(shell), what["file"], "exec", flags, dont_inherit=True)
     found = _codes_in(_codes_in(code)[0])
     if outer:
         found = _codes_in(found[0])

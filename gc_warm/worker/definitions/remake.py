@@ -281,14 +281,9 @@ class _Remaker:
 
     def _function(self, place: Any, what: dict[str, Any]) -> None:
         home = importlib.import_module(what["home"])
-        text = what["text"]
-        code = compiled(
-            *(text, what["file"], what["line"], what["code"], what["outer"], what["free"]),
-            annotations=what["annotations"],
-        )
-        show(what["file"], what["line"], text)
+        show(what["file"], what["line"], what["text"])
         cells = tuple(self._values(what["cells"]))
-        made = types.FunctionType(code, vars(home), what["name"], None, cells)
+        made = types.FunctionType(compiled(what), vars(home), what["name"], None, cells)
         made.__module__ = what["module"]
         made.__qualname__ = what["qualname"]
         self._made[place] = made
