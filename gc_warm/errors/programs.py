@@ -21,7 +21,7 @@ class ProgramError(GcWarmError):
     def __str__(self) -> str:
         message = f"Program `{self.command}` {self.reason}."
         if self.stderr_tail:
-            message += f"\nThe last that it wrote:\n{self.stderr_tail}"
+            message += f"\nThe last lines that it wrote:\n{self.stderr_tail}"
         return message
 
 

@@ -1,4 +1,4 @@
-"""What a failed task tells of the exception that it raised: its traceback, as text.
+"""What a failed task says of the exception that it raised: its traceback, as text.
 
 Globus Compute sends no exception objects, so ``except MyError`` never matches around
 ``future.result()``. The text names the exception's type, and that is enough to tell which it was.
@@ -47,11 +47,11 @@ def raised(
 ) -> bool:
     """Return whether a task has raised an exception of a type, or of several.
 
-    It goes by names, of the types and of all their subclasses that this process has; no object is
-    made of what came from a worker.
+    It compares names: those of the types, and of all their subclasses that this process has. No
+    object is made of what came from a worker.
 
     Args:
-        error: What its future raised. An exception that is of the types itself will do, too.
+        error: What its future raised. An exception that is itself of the types counts, too.
         kinds: A type, or a tuple of types, as `isinstance` takes them.
     """
     if isinstance(error, kinds):

@@ -8,7 +8,7 @@ class BrokerStartError(GcWarmError):
 
 
 class AmqpError(GcWarmError):
-    """A peer is refused what it asks, and its channel or connection is closed.
+    """The broker refuses what a peer asks, and closes its channel or connection.
 
     Args:
         code: The reply code, one of AMQP's.

@@ -24,7 +24,7 @@ def accept(function: Any, *, home: str | None, **options: Any) -> SelfContained[
         options: ``modules``, ``requires`` and ``data``.
 
     Raises:
-        UsageError: It is nothing that can be called, or is asynchronous, or an option is wrong.
+        UsageError: It cannot be called, or is asynchronous, or an option is wrong.
     """
     _check(function, options)
     made = SelfContained(function, home=home, **options)
@@ -38,7 +38,7 @@ def _check(function: Any, options: Mapping[str, Any]) -> None:
             raise UsageError(f"{name} must be a list of texts, not {value!r}.")
     if not callable(function):
         raise UsageError(
-            f"@self_contained decorates a function, or what can be called like one, not "
+            f"@self_contained decorates a function, or another object that can be called, not "
             f"{function!r}."
         )
     if isinstance(function, SelfContained):

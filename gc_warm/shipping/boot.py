@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 PATIENCE = 16
 VERSIONS = 3
-MADE = 64  # of so many functions that have no name of their own, a bundle keeps the last
-# Evaluated with a payload's names, where there is a boot module or not: what is sent on.
+MADE = 64  # how many of its functions a bundle keeps: the oldest goes first
+# What is sent on evaluates this with the names of its payload; there may be a boot module, or not.
 AGAIN = "__import__('sys').modules.get(boot,lambda names,run=run:eval(run,{},names))({**locals()})"
 
 _lock = threading.RLock()

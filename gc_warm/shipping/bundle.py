@@ -50,7 +50,7 @@ class Bundle:
     Attributes:
         digest: Hash of its content.
         data: The content: compressed JSON.
-        fingerprint: Hash of its content but for where the files lay.
+        fingerprint: Hash of its content, whatever folders the files were in.
         sizes: How many bytes of source or data each module brings.
         files: The files that it was read from, each with its time and size.
     """

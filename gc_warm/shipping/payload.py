@@ -58,7 +58,7 @@ class _Call:
         return self._parts
 
     def __call__(self, *args: Any) -> _Call:
-        """Call, when the pickle is loaded, what this call returns."""
+        """Call what this call returns, when the pickle is loaded: `pickle` wants callables only."""
         return _Call(self, *args)
 
 
@@ -121,7 +121,7 @@ def fingerprint(function: SelfContained[..., Any]) -> tuple[str, str]:
 
 
 def version(function: SelfContained[..., Any]) -> int:
-    """Return what differs whenever a function of a script, or a made one, travels as another.
+    """Return a number that changes when what a function of a script or notebook carries does.
 
     Raises:
         ShippingError: It cannot be carried.
@@ -173,7 +173,7 @@ def _payload(function: SelfContained[..., Any]) -> dict[str, Any]:
 
 
 def _pack(function: SelfContained[..., Any]) -> tuple[Origin, Bundle]:
-    """Return a function's bundle; that of the last time if no file has changed since."""
+    """Return a function's bundle: the last one, if no file has changed since."""
     known: tuple[Origin, Bundle] | None = getattr(function, "packed", None)
     if known is not None and known[1].is_current():
         return known

@@ -1,4 +1,4 @@
-"""What tells on a worker whether it has the packages that a function requires.
+"""The check on a worker that it has the packages which a function requires.
 
 The *text* of this module travels with functions that have ``requires=`` and is run there, before
 their modules are imported. ``packaging`` is there: Globus Compute itself needs it.

@@ -223,7 +223,7 @@ def _imports_of_text(text: str, file: str, parent: str) -> Imports:
 def carried_needs(
     imports: Imports, name: str, look_up: Callable[[str], ModuleSpec | None] = find
 ) -> frozenset[str]:
-    """Return those modules of what a module imports that are carried.
+    """Return which of the modules that a module imports are carried.
 
     Args:
         imports: What it imports: see `imports_of`.

@@ -1,4 +1,4 @@
-"""The task scope: what one call of a self-contained function uses, pays, and holds.
+"""The task scope: what one call of a self-contained function uses, costs and holds.
 
 One rule says which call some code belongs to: the one whose context it runs in, which threads may
 get from those that start them, as by `asyncio.to_thread`; or else the one that runs in its thread.

@@ -236,7 +236,7 @@ def self_contained(
         function with a receipt.
 
     Raises:
-        UsageError: It is nothing that can be called, or is asynchronous, or an option is wrong.
+        UsageError: It cannot be called, or is asynchronous, or an option is wrong.
     """
     home = sys._getframe(1).f_globals.get("__name__")  # noqa: SLF001  (documented for this use)
     make = functools.partial(_make, home=home, modules=modules, requires=requires, data=data)

@@ -115,7 +115,7 @@ class Apart(Graphs):
         return code
 
     def _is_alive(self, value: type) -> bool:
-        """Return whether a class is more than what was left of a definition before the last."""
+        """Return whether a class is more than the remains of an earlier definition."""
         found = id(value) in self._known or self.name_of(value) is not None
         return found or place_of(value) is not None
 

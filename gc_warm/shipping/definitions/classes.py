@@ -101,7 +101,7 @@ def _parts_of_named_tuple(value: Any) -> dict[str, Any]:
 
 
 def _refuse_what_its_makers_do(value: type) -> None:
-    """Refuse a class of which others, that do not travel, have made more than its body says."""
+    """Refuse a class to which something that does not travel has added to what its body says."""
     maker = type(value)
     if maker.__module__ not in _STANDARD and _is_installed(maker):
         raise Unsendable(
@@ -117,7 +117,7 @@ def _refuse_what_its_makers_do(value: type) -> None:
 
 
 def _with_hooks(value: type) -> list[type]:
-    """Return the bases of a class that have a say when a class is derived from them."""
+    """Return the bases of a class that run code when a class is derived from them."""
     return [
         base
         for base in value.__mro__[1:]

@@ -97,7 +97,7 @@ class Definitions(Apart):
             if not hasattr(builtins, name.name):
                 raise ShippingError(
                     f"The name {name.name!r}, which {self.absent[name]} uses, cannot be found: "
-                    "nothing in the script or notebook is called so now."
+                    "nothing in the script or notebook has that name now."
                 )
 
     def _add_wanted(self) -> None:

@@ -72,12 +72,12 @@ class Graphs:
         return graph, hashlib.sha256(json.dumps(compared).encode()).hexdigest()[:12]
 
     def of(self, root: Any, own: Name | None = None, *, placed: bool = True) -> Any:
-        """Return the graph of one object; what else has a name is referred to by it.
+        """Return the graph of one object, which refers to others by their names, if they have any.
 
         Args:
             root: The code of the object.
             own: Its own name.
-            placed: Whether to say where functions are written: no matter for what they do.
+            placed: Whether to include where functions are written: it changes nothing they do.
         """
         numbers: dict[Ref, int] = {}
         nodes: list[Any] = []

@@ -106,7 +106,7 @@ _ARGUMENTS: dict[Any, Callable[[Any], tuple[Any, ...]]] = {
 
 
 def made_again(value: Any) -> Any:
-    """Return the call that makes something anew which has no value to send."""
+    """Return the call that makes something again which has no value to send, if there is one."""
     kind = type(value)
     if kind is Call:
         return value.parts

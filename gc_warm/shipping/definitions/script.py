@@ -49,14 +49,13 @@ class Space:
             setattr(self._alias, value.__name__, value)
 
     def index(self) -> dict[int, str]:
-        """Return for each object that is known by a name which one: by its id."""
+        """Return the name by which each object is known, by the object's id."""
         found: dict[int, str] = {}
         names = list(self.names.items())  # at once: other threads may bind names meanwhile
         for name, value in sorted(names, key=lambda item: item[0].startswith("_")):
             if not isinstance(value, _ATOMS):
-                its_own = getattr(value, "__name__", None) == name
-                found.setdefault(id(value), name)
-                if its_own:
+                is_its_own = getattr(value, "__name__", None) == name
+                if is_its_own or id(value) not in found:
                     found[id(value)] = name
         return found
 

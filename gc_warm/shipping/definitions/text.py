@@ -67,8 +67,8 @@ def _text_of(code: types.CodeType, file: str, names: _Names) -> Text:
         )
         raise ShippingError(f"The source of {_described(code)} is not found: {reason}.")
     raise ShippingError(
-        f"The source of {_described(code)} is not what stands in {file} any more, or was changed "
-        "by what imported it. Run the file or the cell again."
+        f"The source of {_described(code)} is no longer what {file} holds, or was rewritten when "
+        "it was imported. Run the file or the cell again."
     )
 
 

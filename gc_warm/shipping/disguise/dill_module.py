@@ -9,10 +9,6 @@ module of that name.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import types
 
 
 class ModuleName(str):
@@ -25,10 +21,6 @@ class ModuleName(str):
 
     def __hash__(self) -> int:
         asker = sys._getframe(1)  # noqa: SLF001  (documented for this use)
-        if asker.f_code.co_name == "getmodule" and asker.f_back is not None:
-            return ~super().__hash__() if _is_dill(asker.f_back) else super().__hash__()
-        return super().__hash__()
-
-
-def _is_dill(frame: types.FrameType) -> bool:
-    return frame.f_globals.get("__name__") == "dill.source"
+        caller = asker.f_back if asker.f_code.co_name == "getmodule" else None
+        is_dill = caller is not None and caller.f_globals.get("__name__") == "dill.source"
+        return ~super().__hash__() if is_dill else super().__hash__()

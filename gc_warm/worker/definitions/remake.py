@@ -358,6 +358,7 @@ def _set_state(made: Any, state: Any, setter: Any) -> None:
         slots = None
         if type(state) is tuple and len(state) == 2:  # noqa: PLR2004  (__dict__ and __slots__)
             state, slots = state
-        made.__dict__.update(state or {}) if state else None
+        if state:
+            made.__dict__.update(state)
         for name, value in (slots or {}).items():
             object.__setattr__(made, name, value)
