@@ -61,9 +61,10 @@ class Carried:
         data: bytes = self._loader.get_data(self._path)
         return data
 
-    def read_text(self, encoding: str | None = None) -> str:
+    def read_text(self, encoding: str | None = None, errors: str | None = None) -> str:
         """Return the file's text, of UTF-8 by default."""
-        return self.read_bytes().decode(encoding or "utf-8")
+        text: str = self.open(encoding=encoding or "utf-8", errors=errors).read()
+        return text
 
     def open(self, mode: str = "r", *args: Any, **kwargs: Any) -> IO[Any]:
         """Open the file for reading, as text or (``"rb"``) as bytes."""

@@ -100,6 +100,7 @@ def read():
     return (
         first,
         copied,
+        resources.read_text("lab", "labels.txt"),
         folder.joinpath("more", "a.bin").read_bytes(),
         pkgutil.get_data("lab", "more/a.bin"),
         sorted(each.name for each in folder.iterdir()),
@@ -116,14 +117,15 @@ def forgot():
 @pytest.fixture
 def lab(project):
     (project.folder / "lab" / "more").mkdir(parents=True)
-    (project.folder / "lab" / "labels.txt").write_text("cat\ndog\n")
+    (project.folder / "lab" / "labels.txt").write_bytes(b"cat\r\ndog\n")
     (project.folder / "lab" / "more" / "a.bin").write_bytes(b"\0\1")
     return project({"lab/__init__.py": "", "lab/data.py": DATA})
 
 
 def test_data_files_that_are_listed_travel(lab, one_worker):
     both = b"\0\1"
-    expected = ("cat\n", "cat\ndog\n", both, both, ["labels.txt", "more"], [False, True])
+    text = "cat\ndog\n"
+    expected = ("cat\n", text, text, both, both, ["labels.txt", "more"], [False, True])
     assert expected == one_worker.submit(lab.read).result()
 
 
