@@ -7,6 +7,7 @@ the input's lines, so that they can be merged without being held in memory.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import heapq
 import itertools
@@ -132,6 +133,12 @@ class LinesFile:
                     Path(lock.lock_file).unlink(missing_ok=True)
         except filelock.Timeout:
             raise GcWarmError(f"Another run writes to {self._target}.") from None
+
+    def values(self) -> Iterator[Any]:
+        """Yield the values of the lines that have one."""
+        for line in self._lines():
+            with contextlib.suppress(ValueError):
+                yield self._parse(line.text)
 
     def _run(self, call: Callable[[Iterator[Any]], Iterable[Any]]) -> Summary:
         self._check_errors()

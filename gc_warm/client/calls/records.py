@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import logging
 import os
@@ -12,7 +13,9 @@ import uuid
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import pydantic
 
 from gc_warm.errors import UsageError
 
@@ -25,6 +28,9 @@ KEPT = 100_000
 """How many tasks an executor remembers; of those before them, its file knows."""
 
 SLOWEST = 3
+
+Count = Annotated[int, pydantic.Field(ge=0, lt=2**63)]
+Seconds = Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
@@ -61,32 +67,34 @@ class TaskRecord:
         slowest: Of the slowest calls: seconds, and the item's number in its `map`, if it has one.
     """
 
+    __pydantic_config__ = pydantic.ConfigDict(extra="forbid")
+
     id: str
     client: str
     function: str
-    submitted: float
-    received: float
-    payload_bytes: int = 0
-    attempt: int = 1
+    submitted: Seconds
+    received: Seconds
+    payload_bytes: Count = 0
+    attempt: Count = 1
     lost: str | None = None
     host: str | None = None
-    pid: int | None = None
+    pid: Count | None = None
     rank: str | None = None
     block: str | None = None
     task_id: str | None = None
-    started: float = 0.0
-    seconds: float = 0.0
-    calls: int = 0
-    failed: int = 0
-    cold: int = 0
-    warm: int = 0
-    hits: int = 0
-    call_seconds: float = 0.0
-    cold_seconds: float = 0.0
-    build_seconds: float = 0.0
-    result_bytes: int = 0
-    builds: tuple[tuple[str, str, float, float], ...] = ()
-    slowest: tuple[tuple[float, int | None], ...] = ()
+    started: Seconds = 0.0
+    seconds: Seconds = 0.0
+    calls: Count = 0
+    failed: Count = 0
+    cold: Count = 0
+    warm: Count = 0
+    hits: Count = 0
+    call_seconds: Seconds = 0.0
+    cold_seconds: Seconds = 0.0
+    build_seconds: Seconds = 0.0
+    result_bytes: Count = 0
+    builds: tuple[tuple[str, str, Seconds, Seconds], ...] = ()
+    slowest: tuple[tuple[Seconds, Count | None], ...] = ()
 
     @property
     def worker(self) -> tuple[str, int] | None:
@@ -96,30 +104,6 @@ class TaskRecord:
     def as_json(self) -> str:
         """Return it as a line of JSON."""
         return json.dumps(dataclasses.asdict(self), separators=(",", ":")) + "\n"
-
-    @classmethod
-    def from_json(cls, line: str) -> TaskRecord:
-        """Read what `as_json` wrote.
-
-        Raises:
-            ValueError: It is something else.
-        """
-        fields = json.loads(line)
-        if not isinstance(fields, dict) or not _REQUIRED <= fields.keys() <= _FIELDS:
-            raise ValueError("it is no record of a task")
-        for name in ("builds", "slowest"):
-            fields[name] = tuple(tuple(each) for each in fields.get(name, ()))
-        record = cls(**fields)
-        if not all(isinstance(getattr(record, name), float | int) for name in _NUMBERS):
-            raise ValueError("a number is none")
-        return record
-
-
-_FIELDS = {field.name for field in dataclasses.fields(TaskRecord)}
-_REQUIRED = {"id", "client", "function", "submitted", "received"}
-_NUMBERS = [
-    field.name for field in dataclasses.fields(TaskRecord) if field.type in {"float", "int"}
-]
 
 
 def read_records(paths: Iterable[str | os.PathLike[str]]) -> Iterator[TaskRecord]:
@@ -147,23 +131,33 @@ def read_records(paths: Iterable[str | os.PathLike[str]]) -> Iterator[TaskRecord
                         yield record
         except OSError as error:  # noqa: PERF203 - each file has its own
             raise UsageError(f"Cannot read {path}: {error.strerror}.") from error
-        except (ValueError, TypeError) as error:
+        except ValueError as error:
             raise UsageError(
                 f"{path} is no file of receipts: line {number} is wrong ({error}). Write one with "
                 "WarmExecutor(..., receipts=PATH) or report().save(PATH)."
             ) from error
 
 
+@functools.cache
+def _reader() -> pydantic.TypeAdapter[TaskRecord]:
+    return pydantic.TypeAdapter(TaskRecord)
+
+
 def _record_of(line: str, *, first: bool) -> TaskRecord | None:
-    """Return what a line says; None if it was cut off."""
+    """Return what a line says; None if it was cut off.
+
+    Raises:
+        ValueError: It is something else.
+    """
     if not line.endswith("\n"):
         return None
     try:
-        return TaskRecord.from_json(line)
-    except json.JSONDecodeError:
-        if first:  # it is another kind of file
-            raise
-        return None
+        return _reader().validate_json(line, strict=True)
+    except pydantic.ValidationError as error:
+        wrong = error.errors()[0]
+        if wrong["type"] == "json_invalid" and not first:  # else it is another kind of file
+            return None
+        raise ValueError(": ".join([*map(str, wrong["loc"]), wrong["msg"]])) from None
 
 
 class Ledger:
