@@ -35,65 +35,38 @@ Seconds = Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]
 
 @dataclass(frozen=True)
 class TaskRecord:
-    """One task: one or many calls of a function. Times are in seconds since the epoch.
-
-    Attributes:
-        id: Names this record, so that merging files counts it once.
-        client: Host and process of who submitted it.
-        function: The function, as ``module.name``.
-        submitted: When it was submitted.
-        received: When its result came, or its failure.
-        payload_bytes: What was sent with it, besides the function.
-        attempt: 1, or more for calls that were lost with a worker before.
-        lost: How its worker was lost; or why else the task failed as a whole. None if it did not.
-        host: The worker's machine; None if the task failed, as all that follows.
-        pid: The worker's process.
-        rank: Its rank in its block, if it has one.
-        block: Its block, if it has one.
-        task_id: The task's id, if the executor has such.
-        started: When it began, by the client's clock.
-        seconds: How long it ran.
-        calls: How many calls it made.
-        failed: How many of these raised an error.
-        cold: How many built a warm state.
-        warm: How many used one, and built none.
-        hits: How many times they found a state warm.
-        call_seconds: How long the calls took together.
-        cold_seconds: How long those that built took together.
-        build_seconds: How long the builds took.
-        result_bytes: What came back.
-        builds: Of each build: state, arguments, seconds, and when it began, at most, in seconds
-            after the task's start.
-        slowest: Of the slowest calls: seconds, and the item's number in its `map`, if it has one.
-    """
+    """One task: one or many calls of a function. Times are in seconds since the epoch."""
 
     __pydantic_config__ = pydantic.ConfigDict(extra="forbid")
 
-    id: str
-    client: str
-    function: str
+    id: str  # files that are merged may hold a record twice; it counts once
+    client: str  # host and process that submitted it
+    function: str  # as module.name
     submitted: Seconds
-    received: Seconds
-    payload_bytes: Count = 0
-    attempt: Count = 1
-    lost: str | None = None
-    host: str | None = None
-    pid: Count | None = None
-    rank: str | None = None
-    block: str | None = None
-    task_id: str | None = None
-    started: Seconds = 0.0
-    seconds: Seconds = 0.0
+    received: Seconds  # when its result came, or its failure
+    payload_bytes: Count = 0  # what was sent with it, besides the function
+    attempt: Count = 1  # more for calls that were lost with a worker before
+    lost: str | None = None  # how its worker was lost, or why else the task failed as a whole
+    # What follows is only known of tasks that did not fail.
+    host: str | None = None  # the worker's machine
+    pid: Count | None = None  # the worker's process
+    rank: str | None = None  # the worker's rank in its block, if it has one
+    block: str | None = None  # its block, if it has one
+    task_id: str | None = None  # the task's id, if the executor has such
+    started: Seconds = 0.0  # by the client's clock
+    seconds: Seconds = 0.0  # how long it ran
     calls: Count = 0
-    failed: Count = 0
-    cold: Count = 0
-    warm: Count = 0
-    hits: Count = 0
-    call_seconds: Seconds = 0.0
-    cold_seconds: Seconds = 0.0
-    build_seconds: Seconds = 0.0
+    failed: Count = 0  # calls that raised an error
+    cold: Count = 0  # calls that built a warm state
+    warm: Count = 0  # calls that used one, and built none
+    hits: Count = 0  # how many times calls found a state warm
+    call_seconds: Seconds = 0.0  # all calls together
+    cold_seconds: Seconds = 0.0  # those that built, together
+    build_seconds: Seconds = 0.0  # the builds, together
     result_bytes: Count = 0
+    # Of each build: state, arguments, seconds, and at most how long it began after the task.
     builds: tuple[tuple[str, str, Seconds, Seconds], ...] = ()
+    # Of the slowest calls: seconds, and the item's number in its `map`, if it has one.
     slowest: tuple[tuple[Seconds, Count | None], ...] = ()
 
     @property
