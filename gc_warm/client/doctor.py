@@ -12,7 +12,6 @@ import platform
 import time
 from typing import TYPE_CHECKING, Any
 
-from gc_warm.client.examination import Check
 from gc_warm.client.service import (
     CLIENT_ID,
     CLIENT_SECRET,
@@ -22,7 +21,7 @@ from gc_warm.client.service import (
     make_client,
     reach,
 )
-from gc_warm.client.trial import Trial
+from gc_warm.client.trial import Check, Examination, Trial
 from gc_warm.errors import GcWarmError
 
 if TYPE_CHECKING:
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from globus_compute_sdk import Client
-
-    from gc_warm.client.examination import Examination
 
 SHOWN_ENDPOINTS = 10
 _DISTRIBUTIONS = ("gc-warm", "globus-compute-sdk", "globus-compute-endpoint", "dill")

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from gc_warm.client.abandoning import abandon
-from gc_warm.client.calls.futures import following
 from gc_warm.client.calls.order import Order, key_of
 from gc_warm.client.calls.pace import Pace
 from gc_warm.client.calls.progress import watcher
-from gc_warm.client.calls.receipts import Accounts, Sent
+from gc_warm.client.calls.receipts import Accounts, Sent, following
 from gc_warm.client.calls.records import Ledger
 from gc_warm.client.calls.run import Plan, Results, Run
 from gc_warm.client.calls.target import Target, require
@@ -271,11 +270,10 @@ class WarmExecutor(concurrent.futures.Executor):
         end = time.monotonic() + timeout
         known = None if workers is not None else self._count_workers(timeout)
         wanted = require_count(workers, known)
+        sendable = self._target.sendable(fn)
+        item, size = self._target.pack(args, kwargs)
         visit = Visit(
-            self._target,
-            self._target.sendable(fn),
-            (args, kwargs),
-            self._accounts,
+            *(self._target, self._accounts, sendable, item, size),
             wanted=wanted,
             keep=keep,
             output=self._output,

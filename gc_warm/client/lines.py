@@ -7,6 +7,7 @@ the input's lines, so that they can be merged without being held in memory.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import heapq
 import itertools
@@ -34,34 +35,21 @@ Record = dict[str, Any]
 
 
 class Line(NamedTuple):
-    """A line of the input.
+    """A line of the input."""
 
-    Attributes:
-        number: Counted from 1.
-        digest: What tells it from what may have stood there before.
-        text: What it says.
-    """
-
-    number: int
-    digest: str
+    number: int  # counted from 1
+    digest: str  # tells it from what may have stood there before
     text: str
 
 
 @dataclass
 class Summary:
-    """What a run came to.
-
-    Attributes:
-        done: How many lines it has done.
-        failed: How many it could not do.
-        known: How many had been done before.
-        dropped: How many results are there no more: the function, or their lines, have changed.
-    """
+    """How many lines a run has done."""
 
     done: int = 0
     failed: int = 0
-    known: int = 0
-    dropped: int = 0
+    known: int = 0  # done before
+    dropped: int = 0  # results that went: the function, or their lines, have changed
 
 
 class LinesFile:
@@ -132,6 +120,12 @@ class LinesFile:
                     Path(lock.lock_file).unlink(missing_ok=True)
         except filelock.Timeout:
             raise GcWarmError(f"Another run writes to {self._target}.") from None
+
+    def values(self) -> Iterator[Any]:
+        """Yield the values of the lines that have one."""
+        for line in self._lines():
+            with contextlib.suppress(ValueError):
+                yield self._parse(line.text)
 
     def _run(self, call: Callable[[Iterator[Any]], Iterable[Any]]) -> Summary:
         self._check_errors()

@@ -10,21 +10,20 @@ import tempfile
 import time
 from collections import defaultdict
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from gc_warm.client.abandoning import abandon
-from gc_warm.client.examination import Check
 from gc_warm.client.strategies import CODE_STRATEGIES, serializer
 from gc_warm.units import counted, duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
+    from uuid import UUID
 
     from globus_compute_sdk import Client
-
-    from gc_warm.client.examination import Examination
 
 ROUND_TRIPS = 3
 SLOW_SECONDS = 5.0
@@ -39,6 +38,32 @@ _HOW_RESULTS_COME = (
 )
 _SHOWN_LINES = 3
 _NAMES_AN_ERROR = re.compile(r"[\w.]*(Error|Exception|Lost|Exceeded|Mismatch)\b: ")
+
+
+Status = Literal["ok", "warn", "fail"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """What ``gc-warm doctor`` says of one thing."""
+
+    name: str
+    status: Status  # "warn" is what costs something, or is not known
+    message: str
+    fix: str = ""  # what to change, if anything
+    details: dict[str, Any] = field(default_factory=dict)  # what was measured, as plain data
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What ``gc-warm doctor`` looks at."""
+
+    probe: Callable[..., dict[str, Any]]  # gc_warm.functions.probe.probe
+    count: Callable[[], Any]  # gc_warm.functions.counter.increase_count
+    endpoint_id: UUID | None = None  # None if there is none yet
+    user_endpoint_config: dict[str, Any] | None = None
+    tasks: int = 20  # so many show what its workers are
+    timeout: float = 120.0  # how many seconds the first of them may take
 
 
 class Worker(NamedTuple):

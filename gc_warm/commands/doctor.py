@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,7 +20,7 @@ from gc_warm.commands.shared.show import printable
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from gc_warm.client.examination import Check
+    from gc_warm.client.trial import Check
 
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
@@ -62,7 +63,7 @@ def doctor(
     Exits with 1 if something fails.
     """
     from gc_warm.client.doctor import examine
-    from gc_warm.client.examination import Examination
+    from gc_warm.client.trial import Examination
 
     examination = Examination(
         probe=find_self_contained("gc_warm.functions.probe:probe"),
@@ -78,7 +79,7 @@ def doctor(
         if not as_json:
             _show(check)
     if as_json:
-        click.echo(json.dumps([check.as_dict() for check in found], indent=2))
+        click.echo(json.dumps([asdict(check) for check in found], indent=2))
     else:
         click.echo(_sum_up(found))
     failed = any(check.status == "fail" for check in found)

@@ -15,10 +15,13 @@ from gc_warm.errors import UsageError
 
 if TYPE_CHECKING:
     import concurrent.futures
-    from collections.abc import Callable
     from uuid import UUID
 
+    from gc_warm.client.lines import LinesFile
     from gc_warm.worker.self_contained import SelfContained
+
+_SHOWN = 20
+_MISSING = object()
 
 
 @click.command(
@@ -109,6 +112,8 @@ def map_lines(  # noqa: PLR0917  (click passes all by name)
         keep=keep,
         others=[each for each in (saved, receipts) if each is not None],
     )
+    if key is not None:
+        _require_field(key, file)
     with contextlib.ExitStack() as stack:
         below = _executor(stack, endpoint_id, local or workers or 2, service=service)
         executor = stack.enter_context(WarmExecutor(below, workers=workers, receipts=receipts))
@@ -117,7 +122,7 @@ def map_lines(  # noqa: PLR0917  (click passes all by name)
             lambda values: run(
                 call,
                 values,
-                key=_key(key, spread=spread),
+                key=key and (lambda *args: repr(_find(key, args if spread else args[0]))),
                 chunksize=chunksize or "auto",
                 retries=retries,
                 return_exceptions=True,
@@ -142,20 +147,29 @@ def _mark(function: SelfContained[..., Any], *, spread: bool) -> str:
     return hashlib.sha256(f"{target} {content} {spread}".encode()).hexdigest()[:16]
 
 
-def _key(field: str | None, *, spread: bool) -> Callable[..., Any] | None:
-    """Return what finds a field: of an object, or by its place in a list."""
-    if field is None:
-        return None
+def _find(field: str, value: Any) -> Any:
+    """Return a field of an object, or what has that place in a list; else `_MISSING`."""
+    with contextlib.suppress(LookupError, TypeError, ValueError):
+        return value[int(field)] if isinstance(value, list | tuple) else value[field]
+    return _MISSING
 
-    def key(*args: Any) -> str:
-        value = args if spread else args[0]
-        try:
-            found = value[int(field)] if isinstance(value, (list, tuple)) else value[field]
-        except (LookupError, TypeError, ValueError):
-            found = None  # the call itself will say what is wrong with it
-        return repr(found)
 
-    return key
+def _require_field(field: str, file: LinesFile) -> None:
+    """Raise an error if there are lines, and none of them has a field.
+
+    Raises:
+        UsageError: None has.
+    """
+    names: dict[str, None] = {}
+    empty = True
+    for value in file.values():
+        if _find(field, value) is not _MISSING:
+            return
+        empty = False
+        names.update(dict.fromkeys(value if isinstance(value, dict) else ()))
+    if not empty:
+        known = ", ".join([*names][:_SHOWN]) or "none; in lists, fields are numbers from 0"
+        raise UsageError(f"--key {field}: no line of the input has this field. It has: {known}.")
 
 
 def _executor(

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _visits: set[str] = set()
+# GC_TASK_TIMEOUT injects the one, Ctrl-C the other: what follows is not begun.
+_ENDING = {"AppTimeout", "KeyboardInterrupt"}
 
 
 class Batched(Wrapped[..., dict[str, Any]]):
@@ -77,8 +79,8 @@ class Batched(Wrapped[..., dict[str, Any]]):
             offset = time.perf_counter() - begin
             if calls and ((seconds and offset > seconds) or (enough and size > enough)):
                 break
-            done, cut_off = self._call(item, listen, packed=packed, keep=keep)
-            if calls and cut_off:
+            done, raised = self._call(item, listen, packed=packed, keep=keep)
+            if calls and raised == "AppTimeout":
                 break  # alone, it may have time enough
             if packed:
                 size += len(done[1])
@@ -87,7 +89,7 @@ class Batched(Wrapped[..., dict[str, Any]]):
                         break
                     done = (False, _too_large(size, most), *done[2:])
             calls.append((*done[:2], offset, *done[2:]))
-            if cut_off:
+            if raised in _ENDING:
                 break
         if visit:
             _visits.add(visit)
@@ -103,8 +105,8 @@ class Batched(Wrapped[..., dict[str, Any]]):
 
     def _call(
         self, item: Any, listen: Callable[[], Any] | None, *, packed: bool, keep: bool
-    ) -> tuple[tuple[Any, ...], bool]:
-        text, cut_off = None, False
+    ) -> tuple[tuple[Any, ...], str]:
+        text, raised = None, ""
         with task_scope() as task, listen() if listen else contextlib.nullcontext() as heard:
             begin = time.perf_counter()
             try:
@@ -115,14 +117,14 @@ class Batched(Wrapped[..., dict[str, Any]]):
                 value = value if keep else None
                 if packed:
                     value = _pack(value)
-            except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001  (it is the item's)
+            except BaseException as error:  # noqa: BLE001  (it is the item's)
                 fine, took = False, time.perf_counter() - begin
                 value = _describe(error) if packed else error
-                cut_off = type(error).__name__ == "AppTimeout"  # as GC_TASK_TIMEOUT injects it
+                raised = type(error).__name__
             if heard is not None:
                 text = heard.text()
             done = (fine, value, took, task.builds, task.build_seconds, task.hits, text, task.node)
-        return done, cut_off
+        return done, raised
 
 
 Form = Batched

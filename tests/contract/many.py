@@ -60,6 +60,8 @@ def leaves(number):
         sys.exit(number)
     if number == 4:
         raise GeneratorExit("of a user")
+    if number == 5:
+        raise KeyboardInterrupt("of a user")
     return number
 
 

@@ -22,7 +22,7 @@ _SHOWN = 300
 def text_of(error: BaseException) -> str:
     """Return an error's text, even if its class cannot say it."""
     try:
-        return str(error)
+        return str(error).encode("utf-8", "replace").decode()  # surrogates can be stored nowhere
     except Exception:  # noqa: BLE001 - a user's class
         return "(its text cannot be had)"
 

@@ -20,17 +20,11 @@ _END: Any = object()
 
 
 class Item(NamedTuple):
-    """One call to be made.
+    """One call to be made."""
 
-    Attributes:
-        number: Its place in the input.
-        content: Its arguments, packed if they leave the process; or why they cannot.
-        size: How large that is, in bytes.
-    """
-
-    number: int
-    content: Any
-    size: int
+    number: int  # its place in the input
+    content: Any  # its arguments, packed if they leave the process; or why they cannot
+    size: int  # of the packed arguments, in bytes
 
 
 class Order:

@@ -46,15 +46,10 @@ class Pace:
         """Learn from a task: what its calls took with their builds, and its round trip besides."""
         self._seen.add(worker)
         self._overheads.append(overhead)
-        if calls:
-            new = max(seconds - builds, 1e-7) / calls
-            weight = calls / (calls + (_RECENT if self._seconds is not None else 0))
-            weight = max(weight, 1 / 4)  # what happens to one must not decide for long
-            self._seconds = new if self._seconds is None else self._mix(new, weight)
-
-    def _mix(self, new: float, weight: float) -> float:
-        assert self._seconds is not None
-        return self._seconds + weight * (new - self._seconds)
+        new = max(seconds - builds, 1e-7) / calls
+        old = new if self._seconds is None else self._seconds
+        weight = max(calls / (calls + _RECENT), 1 / 4)  # one must not decide for long
+        self._seconds = old + weight * (new - old)
 
     @property
     def lanes(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import time
@@ -53,7 +54,10 @@ class Lines(Watcher):
 
 
 class Bar(Watcher):
-    """Draws a bar on standard error."""
+    """Draws a bar on standard error, for as long as that is possible.
+
+    Nothing is drawn by a thread of its own: what a closed terminal raises ends no `map`.
+    """
 
     def __init__(self, name: str, length: int | None) -> None:
         from rich import progress
@@ -67,6 +71,7 @@ class Bar(Watcher):
             progress.TimeRemainingColumn(),
             progress.TextColumn("{task.fields[failed]}", style="red"),
             console=Console(stderr=True),
+            auto_refresh=False,
             transient=True,
             redirect_stdout=False,
             redirect_stderr=False,
@@ -80,17 +85,20 @@ class Bar(Watcher):
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + _BAR_SECONDS
             said = f"{failed:,} failed" if failed else ""
-            self._bar.update(self._task, completed=done, failed=said)
+            with contextlib.suppress(Exception):
+                self._bar.update(self._task, completed=done, failed=said, refresh=True)
 
     def close(self) -> None:
-        """Take it away."""
-        self._bar.stop()
+        """Remove it."""
+        with contextlib.suppress(Exception):
+            self._bar.stop()
 
 
 def watcher(name: str, length: int | None, progress: bool | None) -> Watcher:  # noqa: FBT001
-    """Return who is shown how far a `map` is."""
+    """Return what shows the progress of a `map`."""
     if progress is False:
         return Watcher()
-    if sys.stderr is not None and sys.stderr.isatty():
-        return Bar(name, length)
+    with contextlib.suppress(Exception):  # there is no standard error, or it is closed
+        if sys.stderr.isatty():
+            return Bar(name, length)
     return Lines(name, length)

@@ -1,11 +1,13 @@
-"""What a task's answer says of its calls: outcomes, receipts, and a record for the report."""
+"""What a task's answer says of its calls: outcomes, receipts, futures, a record for the report."""
 
 from __future__ import annotations
 
+import functools
 import heapq
 import pickle
 import threading
 import time
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -69,21 +71,13 @@ class Answer(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of one call.
+    """What became of one call."""
 
-    Attributes:
-        error: Why there is no result, if its task failed as a whole.
-        call: The call, if it was made.
-        answer: The task's answer.
-        size: How large its arguments were.
-        of_input: Whether the error is the input's: there was no call.
-    """
-
-    error: BaseException | None
+    error: BaseException | None  # why there is no result, if its task failed as a whole
     call: Call | None = None
-    answer: Answer | None = None
-    size: int = 0
-    of_input: bool = False
+    answer: Answer | None = None  # what the call has in common with others of its task
+    size: int = 0  # of its arguments, in bytes
+    of_input: bool = False  # the error is the input's: there was no call
 
     @property
     def fine(self) -> bool:
@@ -132,21 +126,13 @@ class Outcome(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """A task on its way.
-
-    Attributes:
-        function: The function's name.
-        submitted: When it was sent, in seconds since the epoch.
-        sizes: How large the arguments of each of its calls are.
-        numbers: Those of its items, if they have any.
-        attempt: 1, or more if its calls were lost before.
-    """
+    """A task on its way."""
 
     function: str
-    submitted: float
-    sizes: Sequence[int]
-    numbers: Sequence[int] | None = None
-    attempt: int = 1
+    submitted: float  # in seconds since the epoch
+    sizes: Sequence[int]  # of the arguments of each of its calls, in bytes
+    numbers: Sequence[int] | None = None  # those of its items in their `map`
+    attempt: int = 1  # more if its calls were lost before
 
 
 class Clocks:
@@ -254,3 +240,67 @@ class Accounts:
             builds=tuple((*build, each.offset) for each in cold for build in each.builds),
             slowest=tuple(slowest),
         )
+
+
+# The future of one call
+
+
+class _WithReceipt(Future[Any]):
+    """The future of a call, which follows that of its task; of the same kind as that one."""
+
+    receipt: CallReceipt | None = None
+    """What the call cost; None before it is done, or if its task failed as a whole."""
+    _task: Future[Any]
+
+    @property
+    def task_id(self) -> str | None:
+        """The id of the call's task, where the executor has such, and once it is known."""
+        return getattr(self._task, "task_id", None)
+
+    @task_id.setter
+    def task_id(self, value: str | None) -> None:
+        """Leave it to the task's own future."""
+
+    def cancel(self) -> bool:
+        """Cancel the call if it has not begun, as its executor can."""
+        return self._task.cancel() or self.cancelled()
+
+    def running(self) -> bool:
+        """Return whether the executor knows that the call runs."""
+        return self._task.running() and not self.done()
+
+
+@functools.lru_cache(maxsize=16)
+def _kind(future: type[Future[Any]]) -> type[_WithReceipt]:
+    return type("ReceiptFuture", (_WithReceipt, future), {})
+
+
+def following(task: Future[Any], sent: Sent, accounts: Accounts, *, receipted: bool) -> Future[Any]:
+    """Return the future of the only call of a task."""
+    kind: Any = type(task)
+    future = _kind(kind)()
+    future._task = task  # noqa: SLF001 - this module's own
+    task.add_done_callback(lambda done: _settle(future, done, sent, accounts, receipted=receipted))
+    return future
+
+
+def _settle(
+    future: _WithReceipt, task: Future[Any], sent: Sent, accounts: Accounts, *, receipted: bool
+) -> None:
+    """Pass on what became of a task."""
+    if task.cancelled():
+        Future.cancel(future)
+        future.set_running_or_notify_cancel()
+        return
+    try:
+        (outcome,) = accounts.settle(sent, task.result())
+    except BaseException as error:  # noqa: BLE001 - it is the future's
+        future.set_exception(accounts.failed(sent, error))
+        return
+    future.receipt = outcome.receipt
+    try:
+        value = outcome.result(receipted=receipted)
+    except BaseException as error:  # noqa: BLE001 - it is the future's
+        future.set_exception(error)
+    else:
+        future.set_result(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import logging
 import os
@@ -12,7 +13,9 @@ import uuid
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import pydantic
 
 from gc_warm.errors import UsageError
 
@@ -26,67 +29,45 @@ KEPT = 100_000
 
 SLOWEST = 3
 
+Count = Annotated[int, pydantic.Field(ge=0, lt=2**63)]
+Seconds = Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]
+
 
 @dataclass(frozen=True)
 class TaskRecord:
-    """One task: one or many calls of a function. Times are in seconds since the epoch.
+    """One task: one or many calls of a function. Times are in seconds since the epoch."""
 
-    Attributes:
-        id: Names this record, so that merging files counts it once.
-        client: Host and process of who submitted it.
-        function: The function, as ``module.name``.
-        submitted: When it was submitted.
-        received: When its result came, or its failure.
-        payload_bytes: What was sent with it, besides the function.
-        attempt: 1, or more for calls that were lost with a worker before.
-        lost: How its worker was lost; or why else the task failed as a whole. None if it did not.
-        host: The worker's machine; None if the task failed, as all that follows.
-        pid: The worker's process.
-        rank: Its rank in its block, if it has one.
-        block: Its block, if it has one.
-        task_id: The task's id, if the executor has such.
-        started: When it began, by the client's clock.
-        seconds: How long it ran.
-        calls: How many calls it made.
-        failed: How many of these raised an error.
-        cold: How many built a warm state.
-        warm: How many used one, and built none.
-        hits: How many times they found a state warm.
-        call_seconds: How long the calls took together.
-        cold_seconds: How long those that built took together.
-        build_seconds: How long the builds took.
-        result_bytes: What came back.
-        builds: Of each build: state, arguments, seconds, and when it began, at most, in seconds
-            after the task's start.
-        slowest: Of the slowest calls: seconds, and the item's number in its `map`, if it has one.
-    """
+    __pydantic_config__ = pydantic.ConfigDict(extra="forbid")
 
-    id: str
-    client: str
-    function: str
-    submitted: float
-    received: float
-    payload_bytes: int = 0
-    attempt: int = 1
-    lost: str | None = None
-    host: str | None = None
-    pid: int | None = None
-    rank: str | None = None
-    block: str | None = None
-    task_id: str | None = None
-    started: float = 0.0
-    seconds: float = 0.0
-    calls: int = 0
-    failed: int = 0
-    cold: int = 0
-    warm: int = 0
-    hits: int = 0
-    call_seconds: float = 0.0
-    cold_seconds: float = 0.0
-    build_seconds: float = 0.0
-    result_bytes: int = 0
-    builds: tuple[tuple[str, str, float, float], ...] = ()
-    slowest: tuple[tuple[float, int | None], ...] = ()
+    id: str  # files that are merged may hold a record twice; it counts once
+    client: str  # host and process that submitted it
+    function: str  # as module.name
+    submitted: Seconds
+    received: Seconds  # when its result came, or its failure
+    payload_bytes: Count = 0  # what was sent with it, besides the function
+    attempt: Count = 1  # more for calls that were lost with a worker before
+    lost: str | None = None  # how its worker was lost, or why else the task failed as a whole
+    # What follows is only known of tasks that did not fail.
+    host: str | None = None  # the worker's machine
+    pid: Count | None = None  # the worker's process
+    rank: str | None = None  # the worker's rank in its block, if it has one
+    block: str | None = None  # its block, if it has one
+    task_id: str | None = None  # the task's id, if the executor has such
+    started: Seconds = 0.0  # by the client's clock
+    seconds: Seconds = 0.0  # how long it ran
+    calls: Count = 0
+    failed: Count = 0  # calls that raised an error
+    cold: Count = 0  # calls that built a warm state
+    warm: Count = 0  # calls that used one, and built none
+    hits: Count = 0  # how many times calls found a state warm
+    call_seconds: Seconds = 0.0  # all calls together
+    cold_seconds: Seconds = 0.0  # those that built, together
+    build_seconds: Seconds = 0.0  # the builds, together
+    result_bytes: Count = 0
+    # Of each build: state, arguments, seconds, and at most how long it began after the task.
+    builds: tuple[tuple[str, str, Seconds, Seconds], ...] = ()
+    # Of the slowest calls: seconds, and the item's number in its `map`, if it has one.
+    slowest: tuple[tuple[Seconds, Count | None], ...] = ()
 
     @property
     def worker(self) -> tuple[str, int] | None:
@@ -96,30 +77,6 @@ class TaskRecord:
     def as_json(self) -> str:
         """Return it as a line of JSON."""
         return json.dumps(dataclasses.asdict(self), separators=(",", ":")) + "\n"
-
-    @classmethod
-    def from_json(cls, line: str) -> TaskRecord:
-        """Read what `as_json` wrote.
-
-        Raises:
-            ValueError: It is something else.
-        """
-        fields = json.loads(line)
-        if not isinstance(fields, dict) or not _REQUIRED <= fields.keys() <= _FIELDS:
-            raise ValueError("it is no record of a task")
-        for name in ("builds", "slowest"):
-            fields[name] = tuple(tuple(each) for each in fields.get(name, ()))
-        record = cls(**fields)
-        if not all(isinstance(getattr(record, name), float | int) for name in _NUMBERS):
-            raise ValueError("a number is none")
-        return record
-
-
-_FIELDS = {field.name for field in dataclasses.fields(TaskRecord)}
-_REQUIRED = {"id", "client", "function", "submitted", "received"}
-_NUMBERS = [
-    field.name for field in dataclasses.fields(TaskRecord) if field.type in {"float", "int"}
-]
 
 
 def read_records(paths: Iterable[str | os.PathLike[str]]) -> Iterator[TaskRecord]:
@@ -147,23 +104,33 @@ def read_records(paths: Iterable[str | os.PathLike[str]]) -> Iterator[TaskRecord
                         yield record
         except OSError as error:  # noqa: PERF203 - each file has its own
             raise UsageError(f"Cannot read {path}: {error.strerror}.") from error
-        except (ValueError, TypeError) as error:
+        except ValueError as error:
             raise UsageError(
                 f"{path} is no file of receipts: line {number} is wrong ({error}). Write one with "
                 "WarmExecutor(..., receipts=PATH) or report().save(PATH)."
             ) from error
 
 
+@functools.cache
+def _reader() -> pydantic.TypeAdapter[TaskRecord]:
+    return pydantic.TypeAdapter(TaskRecord)
+
+
 def _record_of(line: str, *, first: bool) -> TaskRecord | None:
-    """Return what a line says; None if it was cut off."""
+    """Return what a line says; None if it was cut off.
+
+    Raises:
+        ValueError: It is something else.
+    """
     if not line.endswith("\n"):
         return None
     try:
-        return TaskRecord.from_json(line)
-    except json.JSONDecodeError:
-        if first:  # it is another kind of file
-            raise
-        return None
+        return _reader().validate_json(line, strict=True)
+    except pydantic.ValidationError as error:
+        wrong = error.errors()[0]
+        if wrong["type"] == "json_invalid" and not first:  # else it is another kind of file
+            return None
+        raise ValueError(": ".join([*map(str, wrong["loc"]), wrong["msg"]])) from None
 
 
 class Ledger:

@@ -40,15 +40,10 @@ _PIECES = 8
 
 
 class Chunk(NamedTuple):
-    """Items that go out in one task.
-
-    Attributes:
-        items: The items.
-        attempt: 1, or more if they were lost before.
-    """
+    """Items that go out in one task."""
 
     items: list[Item]
-    attempt: int = 1
+    attempt: int = 1  # more if they were lost before
 
     def pieces(self, attempt: int, *, alone: bool = False) -> list[Chunk]:
         """Return it in pieces, to be tried again: what one item does must not befall all."""
@@ -59,25 +54,15 @@ class Chunk(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """What one `map` is to do.
-
-    Attributes:
-        sendable: The function.
-        length: How many items there are, if that is known.
-        ahead: How many items are read, at most, before the first of them is returned.
-        ordered: Whether results come in the order of the items.
-        timeout: How long all may take, in seconds; None for ever.
-        retries: How often a chunk that is lost with its worker is tried again.
-        output: Whether receipts shall hold what calls print.
-    """
+    """What one `map` must do."""
 
     sendable: Sendable
-    length: int | None
-    ahead: int
-    ordered: bool
-    timeout: float | None
-    retries: int
-    output: bool
+    length: int | None  # how many items there are, if that is known
+    ahead: int  # how many items are read, at most, before the first of them is returned
+    ordered: bool  # results come in the order of the items
+    timeout: float | None  # how long all may take, in seconds
+    retries: int  # how often a chunk that is lost with its worker is tried again
+    output: bool  # receipts hold what calls print
 
     def __post_init__(self) -> None:
         """Check what users give.
@@ -91,25 +76,20 @@ class Plan:
             require("timeout", self.timeout, 0, numbers.Real)
 
 
+@dataclass
 class Run:
     """Sends chunks, and takes what comes back."""
 
-    def __init__(  # noqa: PLR0917 - each is of another kind
-        self,
-        plan: Plan,
-        order: Order,
-        target: Target,
-        pace: Pace,
-        accounts: Accounts,
-        watcher: Watcher,
-    ) -> None:
-        self._plan = plan
-        self._deadline = None if plan.timeout is None else time.monotonic() + plan.timeout
-        self._order = order
-        self._target = target
-        self._pace = pace
-        self._accounts = accounts
-        self._watcher = watcher
+    plan: Plan
+    order: Order
+    target: Target
+    pace: Pace
+    accounts: Accounts
+    watcher: Watcher
+
+    def __post_init__(self) -> None:
+        timeout = self.plan.timeout
+        self._deadline = None if timeout is None else time.monotonic() + timeout
         self._again: deque[Chunk] = deque()
         self._flying: dict[Future[Any], tuple[Chunk, Sent]] = {}
         self._landed: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
@@ -139,8 +119,8 @@ class Run:
                     self._take(future)
             elif self._again or self._outcomes:
                 continue  # what could not be sent has its outcome already
-            elif self._order.error is not None:  # all that was read before it has been returned
-                error, self._order.error = self._order.error, None
+            elif self.order.error is not None:  # all that was read before it has been returned
+                error, self.order.error = self.order.error, None
                 return Outcome(error, of_input=True)
             else:
                 break
@@ -150,7 +130,7 @@ class Run:
     def close(self) -> None:
         """Cancel what has not begun, and forget the rest."""
         self._closed = True
-        self._watcher.close()
+        self.watcher.close()
         while self._flying:
             future, _ = self._flying.popitem()
             future.cancel()
@@ -161,12 +141,12 @@ class Run:
 
     def fill(self) -> None:
         """Send chunks, if few are under way: several at once, which the SDK submits together."""
-        if self._closed or len(self._flying) > self._pace.low:
+        if self._closed or len(self._flying) > self.pace.low:
             return
-        slots = self._pace.high - len(self._flying)
-        left = None if self._plan.length is None else self._plan.length - self._taken
-        size = self._pace.size(left, slots)
-        room = MOST_BYTES - self._unsent() if self._target.limited else None
+        slots = self.pace.high - len(self._flying)
+        left = None if self.plan.length is None else self.plan.length - self._taken
+        size = self.pace.size(left, slots)
+        room = MOST_BYTES - self._unsent() if self.target.limited else None
         chunks: list[Chunk] = []
         end = time.monotonic() + READING_SECONDS
         while len(chunks) < slots and (room is None or room > 0):
@@ -196,7 +176,7 @@ class Run:
     def _next_chunk(self, size: int, most: int) -> Chunk | None:
         if self._again:
             return self._again.popleft()
-        while items := self._order.take(size, most, self._returned + self._plan.ahead):
+        while items := self.order.take(size, most, self._returned + self.plan.ahead):
             self._taken += len(items)
             fine = [item for item in items if not isinstance(item.content, UsageError)]
             for item in items:
@@ -209,15 +189,15 @@ class Run:
     def _send(self, chunk: Chunk) -> None:
         sizes = [item.size for item in chunk.items]
         numbers = [item.number for item in chunk.items]
-        sent = Sent(self._plan.sendable.name, time.time(), sizes, numbers, chunk.attempt)
+        sent = Sent(self.plan.sendable.name, time.time(), sizes, numbers, chunk.attempt)
         try:
-            future = self._target.send(
-                self._plan.sendable,
+            future = self.target.send(
+                self.plan.sendable,
                 [item.content for item in chunk.items],
-                seconds=self._pace.deadline,
+                seconds=self.pace.deadline,
                 enough=ENOUGH_BYTES,
-                most=self._target.most,
-                output=self._plan.output,
+                most=self.target.most,
+                output=self.plan.output,
             )
         except Exception as error:
             if why_lost(error):
@@ -254,14 +234,14 @@ class Run:
         except BaseException as error:  # noqa: BLE001 - it is the chunk's
             self._lose(chunk, sent, error)
             return
-        outcomes = self._accounts.settle(sent, answer)
+        outcomes = self.accounts.settle(sent, answer)
         self._learn(outcomes, sent)
         for item, outcome in zip(chunk.items, outcomes, strict=False):
             self._finish(item, outcome)
         rest = chunk.items[len(outcomes) :]
         if rest:  # these calls take longer than thought: let other workers have some, too
             self._again.extendleft(reversed(Chunk(rest).pieces(chunk.attempt)))
-        self._watcher.show(self._returned + len(self._outcomes), self._failed)
+        self.watcher.show(self._returned + len(self._outcomes), self._failed)
 
     def _learn(self, outcomes: list[Outcome], sent: Sent) -> None:
         answer = outcomes[0].answer if outcomes else None
@@ -273,7 +253,7 @@ class Run:
         # Until then it was another task of ours that it waited for.
         free = max(sent.submitted, self._ended.get(worker, 0.0))
         self._ended[worker] = ended
-        self._pace.note(
+        self.pace.note(
             worker,
             len(calls),
             sum(each.seconds for each in calls),
@@ -283,9 +263,9 @@ class Run:
 
     def _lose(self, chunk: Chunk, sent: Sent, error: BaseException) -> None:
         """Try a lost chunk again, or give its items up."""
-        told = self._accounts.failed(sent, error)
-        last = chunk.attempt >= self._plan.retries
-        if why_lost(error) and chunk.attempt <= self._plan.retries:
+        told = self.accounts.failed(sent, error)
+        last = chunk.attempt >= self.plan.retries
+        if why_lost(error) and chunk.attempt <= self.plan.retries:
             self._again.extend(chunk.pieces(chunk.attempt + 1, alone=last))
         elif is_too_large(error) and len(chunk.items) > 1:
             self._again.extend(chunk.pieces(chunk.attempt))
@@ -305,7 +285,7 @@ class Run:
 
     def _turn(self) -> int:
         """Return which item's outcome is to be returned next; -1 for one that has yet to come."""
-        return self._returned if self._plan.ordered else next(iter(self._outcomes), -1)
+        return self._returned if self.plan.ordered else next(iter(self._outcomes), -1)
 
 
 class Results:

@@ -30,17 +30,11 @@ _OF_MAIN = b"\x8c\x08__main__"  # a worker's is another
 
 
 class Sendable(NamedTuple):
-    """A function as it is sent.
+    """A function as it is sent."""
 
-    Attributes:
-        batched: What runs it on a worker.
-        name: What it is called in reports.
-        receipted: Whether the user wants each result with its receipt.
-    """
-
-    batched: Batched
-    name: str
-    receipted: bool
+    batched: Batched  # what runs it on a worker
+    name: str  # what reports call it
+    receipted: bool  # the user wants each result with its receipt
 
 
 class Target:

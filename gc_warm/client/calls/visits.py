@@ -14,7 +14,6 @@ from gc_warm.client.calls.target import require, seconds_until
 from gc_warm.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from concurrent.futures import Future
 
     from gc_warm.client.calls.receipts import Accounts, CallReceipt, Outcome
@@ -83,8 +82,7 @@ class Visits:
         found: dict[str, list[tuple[str, int]]] = {}
         for each in self.workers:
             if each.error is not None:
-                text = f"{type(each.error).__name__}: {each.error}"
-                found.setdefault(text, []).append((each.host, each.pid))
+                found.setdefault(describe(each.error), []).append((each.host, each.pid))
         return found
 
     @property
@@ -102,33 +100,25 @@ class Visits:
         return "; ".join(parts)
 
 
+@dataclass
 class Visit:
     """Calls a function once on each of so many workers.
 
     No executor says which worker gets a task. So each task holds its worker for a moment, while the
-    others go to those that are free; whoever was reached before only waits. The moment grows from
-    one round to the next.
+    others go to those that are free; a worker that was reached before only waits. The moment grows
+    from one round to the next.
     """
 
-    def __init__(
-        self,
-        target: Target,
-        sendable: Sendable,
-        arguments: tuple[tuple[Any, ...], Mapping[str, Any]],
-        accounts: Accounts,
-        *,
-        wanted: int,
-        keep: bool,
-        output: bool,
-    ) -> None:
-        args, kwargs = arguments
-        self._item, self._size = target.pack(args, dict(kwargs))
-        self._target = target
-        self._sendable = sendable
-        self._accounts = accounts
-        self._wanted = wanted
-        self._keep = keep
-        self._output = output
+    target: Target
+    accounts: Accounts
+    sendable: Sendable
+    item: Any  # the arguments of the call, as they are sent
+    size: int  # of these, in bytes
+    wanted: int  # workers
+    keep: bool  # what the call returns is wanted
+    output: bool  # receipts hold what it prints
+
+    def __post_init__(self) -> None:
         self._token = uuid.uuid4().hex
         self._found: dict[tuple[str, int], Visited] = {}
         self._lost: dict[str, None] = {}
@@ -139,30 +129,23 @@ class Visit:
         begin = time.monotonic()
         hold = _FIRST_HOLD
         while self._missing() and self._failures < _LOST_TASKS:
-            left = begin + timeout - time.monotonic()
-            if left <= 0:
+            if (left := begin + timeout - time.monotonic()) <= 0:
                 break
             self._round(min(hold, left), begin + timeout)
             hold = min(2 * hold, _LONGEST_HOLD)
         seconds = time.monotonic() - begin
-        return Visits(self._wanted, tuple(self._found.values()), seconds, tuple(self._lost))
+        return Visits(self.wanted, tuple(self._found.values()), seconds, tuple(self._lost))
 
     def _missing(self) -> int:
-        return self._wanted - len(self._found)
+        return self.wanted - len(self._found)
 
     def _round(self, hold: float, deadline: float) -> None:
         """Send a task for each worker there is: those that were reached take their share, too."""
         waiting: dict[Future[Any], Sent] = {}
-        for _ in range(self._wanted):
-            sent = Sent(self._sendable.name, time.time(), [self._size])
-            future = self._target.send(
-                self._sendable,
-                [self._item],
-                visit=self._token,
-                hold=hold,
-                keep=self._keep,
-                output=self._output,
-            )
+        for _ in range(self.wanted):
+            sent = Sent(self.sendable.name, time.time(), [self.size])
+            options = {"hold": hold, "keep": self.keep, "output": self.output}
+            future = self.target.send(self.sendable, [self.item], visit=self._token, **options)
             waiting[future] = sent
         while waiting and self._missing():
             done, _ = wait(waiting, seconds_until(deadline), return_when=FIRST_COMPLETED)
@@ -180,10 +163,10 @@ class Visit:
             self._failures += 1
             said = " ".join(describe(error).split())[:_SHOWN]
             self._lost[why_lost(error) or said] = None
-            self._accounts.failed(sent, error)
+            self.accounts.failed(sent, error)
             return
         self._failures = 0
-        outcomes = self._accounts.settle(sent, answer)
+        outcomes = self.accounts.settle(sent, answer)
         worker = answer["worker"]["host"], answer["worker"]["pid"]
         for outcome in outcomes:
             self._found[worker] = _visited(worker, outcome)

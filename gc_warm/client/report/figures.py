@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from gc_warm.client.calls.records import TaskRecord
 
@@ -17,70 +17,40 @@ SHOWN = 10
 
 
 class SlowCall(NamedTuple):
-    """One of the slowest calls.
-
-    Attributes:
-        seconds: How long it took.
-        function: The function.
-        item: The item's number in its `map`; None if it has none.
-        host: The worker's machine.
-        pid: The worker's process.
-    """
+    """One of the slowest calls."""
 
     seconds: float
     function: str
-    item: int | None
+    item: int | None  # its number in its `map`, if it has one
     host: str
     pid: int
 
 
 class StateFigures(NamedTuple):
-    """What was built of one warm state.
+    """What was built of one warm state."""
 
-    Attributes:
-        state: The initialiser.
-        arguments: Its arguments, as text.
-        builds: How often it was built.
-        seconds: How long that took together.
-        workers: On how many workers.
-    """
-
-    state: str
+    state: str  # the initialiser
     arguments: str
     builds: int
-    seconds: float
-    workers: int
+    seconds: float  # all builds together
+    workers: int  # on how many it was built
 
 
 @dataclass
 class WorkerFigures:
-    """What one worker did.
-
-    Attributes:
-        host: Its machine.
-        pid: Its process id.
-        rank: Its rank in its block, if it has one.
-        block: Its block, if it has one.
-        tasks: How many tasks it ran.
-        calls: How many calls these made.
-        failed: How many of these raised an error.
-        cold: How many built a warm state.
-        builds: How many states it built.
-        build_seconds: How long that took.
-        busy_seconds: How long its tasks ran.
-    """
+    """What one worker did."""
 
     host: str
     pid: int
-    rank: str | None = None
+    rank: str | None = None  # in its block, if it has one
     block: str | None = None
     tasks: int = 0
     calls: int = 0
-    failed: int = 0
-    cold: int = 0
+    failed: int = 0  # calls that raised an error
+    cold: int = 0  # calls that built a warm state
     builds: int = 0
     build_seconds: float = 0.0
-    busy_seconds: float = 0.0
+    busy_seconds: float = 0.0  # how long its tasks ran
 
     @property
     def name(self) -> str:
@@ -90,52 +60,34 @@ class WorkerFigures:
     def add(self, record: TaskRecord) -> None:
         """Count a task."""
         self.tasks += 1
+        self.calls += record.calls
+        self.failed += record.failed
+        self.cold += record.cold
         self.builds += len(record.builds)
+        self.build_seconds += record.build_seconds
         self.busy_seconds += record.seconds
-        _add(self, record, "calls", "failed", "cold", "build_seconds")
 
 
 @dataclass
 class Figures:
-    """What tasks add up to.
+    """What tasks add up to."""
 
-    Attributes:
-        clients: Who submitted them: hosts and processes.
-        tasks: How many tasks ended, those that were lost included.
-        calls: How many calls they made.
-        failed: How many calls raised an error.
-        cold: How many calls built a warm state.
-        warm: How many calls used one, and built none.
-        retried: How many tasks held calls that had been lost before.
-        lost: How many tasks ended without an answer, by reason.
-        wall_seconds: From the first submission to the last result.
-        call_seconds: How long all calls took together.
-        build_seconds: How long the builds took together.
-        payload_bytes: What was sent, besides the functions.
-        result_bytes: What came back.
-        overhead_seconds: How long tasks were under way besides running: the median.
-        cold_call_builds: How long a cold call built, on average; None if none was cold.
-        workers: What each worker did, by host and process.
-        states: What was built, the most expensive first.
-        slowest: The slowest calls.
-    """
-
-    clients: list[str] = field(default_factory=list)
-    tasks: int = 0
+    clients: list[str] = field(default_factory=list)  # hosts and processes that submitted them
+    tasks: int = 0  # that ended, lost ones included
     calls: int = 0
-    failed: int = 0
-    cold: int = 0
-    warm: int = 0
-    retried: int = 0
-    lost: dict[str, int] = field(default_factory=dict)
-    wall_seconds: float = 0.0
-    call_seconds: float = 0.0
-    build_seconds: float = 0.0
-    payload_bytes: int = 0
+    failed: int = 0  # calls that raised an error
+    cold: int = 0  # calls that built a warm state
+    warm: int = 0  # calls that used one, and built none
+    retried: int = 0  # tasks with calls that had been lost before
+    lost: dict[str, int] = field(default_factory=dict)  # tasks without an answer, by reason
+    wall_seconds: float = 0.0  # from the first submission to the last result
+    call_seconds: float = 0.0  # all calls together
+    build_seconds: float = 0.0  # all builds together
+    payload_bytes: int = 0  # what was sent, besides the functions
     result_bytes: int = 0
-    overhead_seconds: float | None = None
+    overhead_seconds: float | None = None  # the median of how long tasks took besides running
     workers: dict[tuple[str, int], WorkerFigures] = field(default_factory=dict)
-    states: list[StateFigures] = field(default_factory=list)
+    states: list[StateFigures] = field(default_factory=list)  # the most expensive first
     slowest: list[SlowCall] = field(default_factory=list)
 
     @property
@@ -176,46 +128,37 @@ class Figures:
 _DERIVED = ("cold_rate", "saved_seconds", "calls_per_second", "utilisation")
 
 
-def figures_of(records: Iterable[TaskRecord]) -> Figures:
+_SUMMED = (
+    *("calls", "failed", "cold", "warm"),
+    *("call_seconds", "build_seconds", "payload_bytes", "result_bytes"),
+)
+
+
+def figures_of(records: Sequence[TaskRecord]) -> Figures:
     """Add records up."""
-    records = list(records)
-    found = Figures()
     if not records:
-        return found
-    found.clients = sorted({each.client for each in records})
-    first = min(each.submitted for each in records)
-    found.wall_seconds = max(each.received for each in records) - first
-    lost: Counter[str] = Counter()
+        return Figures()
+    workers: dict[tuple[str, int], WorkerFigures] = {}
     overheads = []
     for each in records:
-        _count(found, each)
-        if each.worker is None:
-            lost[each.lost or "no answer"] += 1
-            continue
-        overheads.append(max(0.0, each.received - each.submitted - each.seconds))
-        worker = found.workers.get(each.worker)
-        if worker is None:
-            worker = WorkerFigures(*each.worker, each.rank, each.block)
-            found.workers[each.worker] = worker
-        worker.add(each)
-    found.lost = dict(lost.most_common())
-    found.overhead_seconds = statistics.median(overheads) if overheads else None
-    found.workers = dict(sorted(found.workers.items()))
-    found.states = _states(records)
-    found.slowest = _slowest(records)
-    return found
-
-
-def _count(found: Figures, record: TaskRecord) -> None:
-    found.tasks += 1
-    found.retried += record.attempt > 1
-    _add(found, record, "calls", "failed", "cold", "warm", "call_seconds", "build_seconds")
-    _add(found, record, "payload_bytes", "result_bytes")
-
-
-def _add(found: Figures | WorkerFigures, record: TaskRecord, *names: str) -> None:
-    for name in names:
-        setattr(found, name, getattr(found, name) + getattr(record, name))
+        if each.worker is not None:
+            found = WorkerFigures(*each.worker, each.rank, each.block)
+            workers.setdefault(each.worker, found).add(each)
+            overheads.append(max(0.0, each.received - each.submitted - each.seconds))
+    lost = Counter(each.lost or "no answer" for each in records if each.worker is None)
+    first = min(each.submitted for each in records)
+    return Figures(
+        clients=sorted({each.client for each in records}),
+        tasks=len(records),
+        retried=sum(each.attempt > 1 for each in records),
+        lost=dict(lost.most_common()),
+        wall_seconds=max(each.received for each in records) - first,
+        overhead_seconds=statistics.median(overheads) if overheads else None,
+        workers=dict(sorted(workers.items())),
+        states=_states(records),
+        slowest=_slowest(records),
+        **{name: sum(getattr(each, name) for each in records) for name in _SUMMED},
+    )
 
 
 def _states(records: Iterable[TaskRecord]) -> list[StateFigures]:

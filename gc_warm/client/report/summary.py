@@ -15,30 +15,18 @@ if TYPE_CHECKING:
 
 
 class Line(NamedTuple):
-    """One figure.
-
-    Attributes:
-        name: What it is.
-        value: The figure, with its unit.
-        meaning: What it means, in a sentence.
-    """
+    """One figure."""
 
     name: str
-    value: str
-    meaning: str
+    value: str  # with its unit
+    meaning: str  # a sentence, or the end of one
 
 
 class Table(NamedTuple):
-    """A table.
-
-    Attributes:
-        title: What it shows.
-        columns: The names of its columns; numbers stand at the right where a name begins with >.
-        rows: Its rows, as text.
-    """
+    """A table, as text."""
 
     title: str
-    columns: tuple[str, ...]
+    columns: tuple[str, ...]  # where a name begins with >, its column is of numbers
     rows: Sequence[tuple[str, ...]]
 
 

@@ -39,13 +39,7 @@ _TURNING = re.compile("[\u202a-\u202e\u2066-\u2069\u200e\u200f]")
 
 @dataclass
 class Lane:
-    """What one worker did, in seconds from the beginning.
-
-    Attributes:
-        name: The worker's.
-        busy: When it ran tasks.
-        builds: When it built states.
-    """
+    """What one worker did, in seconds from the beginning."""
 
     name: str
     busy: list[tuple[float, float]]
@@ -154,20 +148,17 @@ def _lane(lane: Lane, total: float, top: int, height: int) -> Iterator[str]:
     yield "</g>"
 
 
-def _merged(spans: list[tuple[float, float]], total: float) -> Iterator[tuple[float, float]]:
+def _merged(spans: list[tuple[float, float]], total: float) -> list[tuple[float, float]]:
     """Turn seconds to pixels, and join what cannot be told apart."""
-    open_left = open_right = -1.0
+    merged: list[tuple[float, float]] = []
     for start, end in sorted(spans):
         left = _x(start, total)
         right = max(_x(end, total), left + _LEAST)
-        if left <= open_right + _LEAST and open_right >= 0:
-            open_right = max(open_right, right)
-            continue
-        if open_right >= 0:
-            yield open_left, open_right
-        open_left, open_right = left, right
-    if open_right >= 0:
-        yield open_left, open_right
+        if merged and left <= merged[-1][1] + _LEAST:
+            left, last = merged.pop()
+            right = max(last, right)
+        merged.append((left, right))
+    return merged
 
 
 def _legend() -> Iterator[str]:

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from gc_warm.client.doctor import examine
-from gc_warm.client.examination import Examination
-from gc_warm.client.trial import STRATEGIES
+from gc_warm.client.trial import STRATEGIES, Examination
 from gc_warm.functions.counter import increase_count
 from gc_warm.functions.probe import probe
 from gc_warm.local.service import sdk

@@ -12,7 +12,7 @@ import pytest
 
 from gc_warm.client import trial
 from gc_warm.client.doctor import examine
-from gc_warm.client.examination import Examination
+from gc_warm.client.trial import Examination
 from gc_warm.functions.counter import increase_count
 from gc_warm.functions.probe import probe
 from gc_warm.local.service.service import LocalService

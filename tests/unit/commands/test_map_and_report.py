@@ -336,10 +336,11 @@ def test_what_a_killed_run_has_left_is_used(folder):
         (["--output", "lab.py"], "is no result of gc-warm map"),
         (["--input", "nothing.jsonl"], "nothing.jsonl"),
         (["--report", "x.pdf"], "should end with .html"),
+        (["--key", "modle"], "no line of the input has this field. It has: model, size.\n"),
     ],
 )
 def test_wrong_usage_of_map(folder, options, message):
-    write(folder, [1])
+    write(folder, [1, {"model": "a", "size": 1}])
     done = run_map(folder, "lab:double", *options)
     assert 2 == done.returncode
     assert message in done.stderr

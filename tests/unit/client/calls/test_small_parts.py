@@ -1,9 +1,14 @@
 """Clocks, losses, and who is shown how far it is."""
 
 import logging
+import os
+import pty
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from gc_warm import WarmExecutor
 from gc_warm.client.calls.failures import is_too_large, why_lost
 from gc_warm.client.calls.progress import LINE_SECONDS, Lines, Watcher, watcher
 from gc_warm.client.calls.receipts import Clocks
@@ -53,3 +58,23 @@ def test_lines_are_ten_seconds_apart(caplog):
 
 def test_nobody_is_shown_anything_if_that_is_wanted():
     assert Watcher is type(watcher("f", None, progress=False))
+
+
+@pytest.mark.parametrize("when", ["before", "closed", "hung up"])
+def test_a_terminal_that_goes_away_ends_no_map(monkeypatch, when):
+    ours, theirs = pty.openpty()
+    stderr = os.fdopen(theirs, "w")
+    monkeypatch.setattr(sys, "stderr", stderr)
+    monkeypatch.setenv("TERM", "xterm")
+    if when == "before":
+        stderr.close()
+    with WarmExecutor(ThreadPoolExecutor(1)) as executor:
+        results = executor.map(abs, range(-3, 0), chunksize=1)
+        if when == "closed":
+            assert b"builtins.abs" in os.read(ours, 4096)
+            stderr.close()
+        elif when == "hung up":
+            os.close(ours)
+            with pytest.raises(OSError, match="Input/output error"):
+                os.write(theirs, b"x")
+        assert [3, 2, 1] == [*results]

@@ -76,11 +76,26 @@ def test_other_files_are_refused(tmp_path, line):
         Report.load(path)
 
 
-def test_numbers_that_are_none_are_refused(records, tmp_path):
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("seconds", "<script>"),
+        ("received", float("inf")),
+        ("submitted", -1),
+        ("payload_bytes", 10**400),
+        ("pid", "7"),
+        ("host", 7),
+        ("client", None),
+        ("builds", "abc"),
+        ("builds", [["model", "", 1]]),
+        ("slowest", [[1.0, "first"]]),
+    ],
+)
+def test_a_field_of_a_wrong_kind_is_named_with_its_line(records, tmp_path, field, value):
     path = tmp_path / "run.jsonl"
-    fields = dataclasses.asdict(records[0]) | {"seconds": "<script>"}
-    path.write_text(json.dumps(fields) + "\n")
-    with pytest.raises(UsageError, match="line 1 is wrong"):
+    fields = dataclasses.asdict(records[0]) | {field: value}
+    path.write_text(records[1].as_json() + json.dumps(fields) + "\n")
+    with pytest.raises(UsageError, match=rf"line 2 is wrong \({field}: "):
         Report.load(path)
 
 
