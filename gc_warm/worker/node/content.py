@@ -25,7 +25,7 @@ from gc_warm.worker.node.project import imported_by, is_of_project, texts_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_PLAIN = (str, int, bool, float, type(None), type(...), type(NotImplemented))
+_PLAIN = (str, bool, float, type(None), type(...), type(NotImplemented))
 _BY_NAME = (
     *(types.BuiltinFunctionType, types.WrapperDescriptorType, types.MethodDescriptorType),
     *(types.MemberDescriptorType, types.GetSetDescriptorType, types.ClassMethodDescriptorType),
@@ -110,6 +110,8 @@ class _Reader:
         kind = type(value)
         if kind in _PLAIN:
             return _digest(kind.__name__, repr(value))
+        if kind is int:
+            return _digest("int", hex(value))  # decimal digits may be too many to write
         if kind is bytes or kind is bytearray:
             return _digest(kind.__name__, bytes(value))
         number = self.seen.get(id(value), self.open.get(id(value)))

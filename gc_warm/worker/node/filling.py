@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import stat
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -118,7 +117,7 @@ class Filling:
             ) from error
 
     def _require_folder(self, content: Path) -> None:
-        if not stat.S_ISDIR(content.lstat().st_mode):
+        if content.is_symlink() or not content.is_dir():
             raise NodeFolderError(f"{self.name} must leave what it fills a folder.")
 
     def _require_small(self, total: int) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import reprlib
 import sys
 import threading
 import time
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from gc_warm.errors import UsageError
 from gc_warm.worker import scope
+from gc_warm.worker.label import label_of
 from gc_warm.worker.state import lifetime, waiting
 from gc_warm.worker.state.group import Group, all_owners
 from gc_warm.worker.state.initialiser import builder
@@ -162,7 +162,7 @@ class State:
     def make(self, slot: Slot) -> None:
         """Build a state into a slot, and count."""
         args, kwargs = slot.arguments
-        slot.label = _label(args, kwargs)
+        slot.label = label_of(args, kwargs)
         task = scope.current()
         counted = task.build_seconds if task is not None else 0.0
         slot.begun = time.perf_counter()
@@ -322,9 +322,3 @@ def _without_frames(error: BaseException) -> Exception:
     cause = error.__cause__
     same.__cause__ = None if cause is None else _without_frames(cause)
     return cast("Exception", same)
-
-
-def _label(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-    """Write arguments for people, and not too many of them."""
-    parts = [reprlib.repr(a) for a in args] + [f"{k}={reprlib.repr(v)}" for k, v in kwargs.items()]
-    return ", ".join(parts)
