@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING
 from gc_warm.errors.programs import ProgramStartError
 
 if TYPE_CHECKING:
-    from gc_warm.worker.program.folders import Folders
-    from gc_warm.worker.program.setup import Setup
+    from gc_warm.worker.program.setup import Folders, Setup
 
 # Called with two folders to remove, the file for standard error, the terminal and the command; all
 # but the command may be "". Its standard error is the pipe that tells the watcher when to act, and
@@ -75,13 +74,12 @@ class Child:
         self.log = folders.log
         self.exited = -1
         self.started = time.monotonic()
-        held, lifeline = os.pipe()
+        held, self._lifeline = os.pipe()
         theirs, self.requests, self.answers, terminal = _terminal() if setup.pty else _pipes()
-        self._lifeline = lifeline
         try:
             self._process = _start(setup, folders, theirs, held, terminal)
         except OSError as error:
-            self._close_ours()
+            self.abandon()
             reason = f"could not be started: {error}"
             raise ProgramStartError(str(setup), reason) from error
         finally:
@@ -171,11 +169,7 @@ class Child:
         self.kill()
         with contextlib.suppress(OSError):
             os.write(self._lifeline, b"keep\n")  # the folders are still needed here
-        self._close_ours()
-
-    def abandon(self) -> None:
-        """Close the descriptors of a parent's program, in a forked child."""
-        self._close_ours()
+        self.abandon()
 
     def _signal_group(self, number: signal.Signals) -> None:
         # The watcher is in the group while the lifeline is open, so the number is not another's.
@@ -188,7 +182,8 @@ class Child:
             os.close(self.requests)
             self.requests = -1
 
-    def _close_ours(self) -> None:
+    def abandon(self) -> None:
+        """Close our descriptors: no more, in a forked child, for the program is its parent's."""
         for descriptor in {self.requests, self.answers, self.exited, self._lifeline} - {-1}:
             os.close(descriptor)
         self.requests = self.answers = self.exited = self._lifeline = -1

@@ -47,7 +47,8 @@ class Sentinel(Framing):
     def __post_init__(self) -> None:
         if "{token}" not in self.end:
             raise UsageError(f"end={self.end!r} must print {{token}}: put that where it belongs.")
-        _require_patterns(error_pattern=self.error_pattern, prompt=self.prompt)
+        for name in ("error_pattern", "prompt"):
+            _require_pattern(name, getattr(self, name))
 
     def open(self, command: str) -> Dialogue:
         """Begin the dialogue with a program that was just started."""
@@ -216,12 +217,8 @@ class Prompt(Framing):
     hint = "nothing that it has written ends with the prompt"
 
     def __post_init__(self) -> None:
-        _require_patterns(
-            prompt=self.prompt,
-            ready=self.ready,
-            continuation=self.continuation,
-            error_pattern=self.error_pattern,
-        )
+        for name in ("prompt", "ready", "continuation", "error_pattern"):
+            _require_pattern(name, getattr(self, name))
 
     def open(self, command: str) -> Dialogue:
         """Begin the dialogue with a program that was just started."""
@@ -277,14 +274,9 @@ def _bytes_pattern(pattern: str) -> re.Pattern[bytes]:
     return re.compile(pattern.encode(), re.MULTILINE)
 
 
-def _require_patterns(**patterns: str | None) -> None:
-    for name, pattern in patterns.items():
-        _require_pattern(name, pattern or "")
-
-
-def _require_pattern(name: str, pattern: str) -> None:
+def _require_pattern(name: str, pattern: str | None) -> None:
     try:
-        re.compile(pattern)
+        re.compile(pattern or "")
     except re.error as error:
         raise UsageError(f"{name}={pattern!r} is no regular expression: {error}.") from error
 

@@ -78,21 +78,18 @@ class Dialogue(ABC):
             ProgramOutputError: It is longer than an answer may be.
         """
         self._buffer += data
-        if len(self._buffer) > self._max_answer:
-            self._require_size()
+        size = len(self._buffer)
+        if size > self._max_answer:
+            raise ProgramOutputError(
+                self.command,
+                f"wrote {size:,} bytes and its answer is not complete; "
+                f"max_answer={self._max_answer:,} is the limit, so pass large data by file",
+                self.unread(),
+            )
 
     def unread(self) -> str:
         """Return the end of what the program wrote that was no answer."""
         return (self._other + self._buffer)[-TAIL:].decode(errors="replace").strip()
-
-    def _require_size(self) -> None:
-        size = len(self._buffer)
-        raise ProgramOutputError(
-            self.command,
-            f"wrote {size:,} bytes and its answer is not complete; max_answer={self._max_answer:,} "
-            "is the limit, so pass large data by file",
-            self.unread(),
-        )
 
     def _set_aside(self, data: bytes) -> None:
         self._other = (self._other + data)[-TAIL:]
