@@ -7,9 +7,7 @@ import hashlib
 import inspect
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from types import NoneType
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -28,7 +26,7 @@ from gc_warm.worker.node import place
 from gc_warm.worker.node.bill import keep, note
 from gc_warm.worker.node.content import NoContentError, hash_of, hash_of_arguments
 from gc_warm.worker.node.entry import Entry
-from gc_warm.worker.node.filling import Filling
+from gc_warm.worker.node.filling import DEFAULT_WAIT, Filling, Options
 from gc_warm.worker.node.lock import Lock, describe_holder, held_by_this_thread, wait_for
 
 if TYPE_CHECKING:
@@ -37,32 +35,6 @@ if TYPE_CHECKING:
     from gc_warm.worker.node.entry import Generation
 
 P = ParamSpec("P")
-
-DEFAULT_WAIT = 1800.0
-
-
-@dataclass(frozen=True)
-class Options:
-    """What `node_folder` was given; see there."""
-
-    maxbytes: int | None = None
-    max_age: float | None = None
-    wait: float = DEFAULT_WAIT
-    version: str | None = None
-    mutable: bool = False
-
-    def __post_init__(self) -> None:
-        for name, kinds, expected in (
-            ("maxbytes", (int, NoneType), "a number of bytes, a whole number"),
-            ("max_age", (int, float, NoneType), "a number of seconds"),
-            ("wait", (int, float), "a number of seconds"),
-            ("version", (str, NoneType), "a text"),
-            ("mutable", (bool,), "True or False"),
-        ):
-            value = getattr(self, name)
-            valid = isinstance(value, kinds) and (bool in kinds or type(value) is not bool)
-            if not valid or (isinstance(value, int | float) and not value >= 0):
-                raise UsageError(f"{name} must be {expected}, not {value!r}.")
 
 
 class NodeFolder(Generic[P]):
@@ -177,8 +149,7 @@ class NodeFolder(Generic[P]):
             whole.arguments = {**bound.arguments, "folder": content}
             self.initialiser(*whole.args, **whole.kwargs)
 
-        limits = self.options.maxbytes, self.options.max_age, self.options.mutable
-        return Filling(self.name, label_of((), bound.arguments), write, *limits)
+        return Filling(self.name, label_of((), bound.arguments), write, self.options)
 
     def __get__(self, instance: object, owner: type | None = None) -> NodeFolder[P]:
         """Be the same in a class as outside."""

@@ -82,32 +82,20 @@ def _require(valid: bool, name: str, expected: str, value: object) -> None:  # n
 
 def builder(initialiser: Callable[..., Any]) -> Builder:
     """Return a function that builds a state into a slot: its value and its teardown."""
-    if inspect.isgeneratorfunction(initialiser):
-        return functools.partial(_run_generator, initialiser)
-    if isinstance(initialiser, type):
-        return functools.partial(_make_instance, initialiser)
-    return functools.partial(_call_function, initialiser)
+    build: Any = _make_instance if isinstance(initialiser, type) else _call_function
+    return functools.partial(build, initialiser)
 
 
 def _call_function(
     function: Callable[..., Any], slot: Slot, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> None:
     value: Any = function(*args, **kwargs)
-    if inspect.isgenerator(value):  # a decorator hides that it is a generator function
+    if inspect.isgenerator(value):
         _start(value, function, slot)
     elif inspect.isgeneratorfunction(inspect.unwrap(function)) and hasattr(value, "__exit__"):
         _enter(value, slot)  # by contextlib.contextmanager
     else:
         slot.value = value
-
-
-def _run_generator(
-    function: Callable[..., Generator[Any, None, None]],
-    slot: Slot,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-) -> None:
-    _start(function(*args, **kwargs), function, slot)
 
 
 def _start(generator: Generator[Any, Any, Any], function: Callable[..., Any], slot: Slot) -> None:

@@ -9,6 +9,7 @@ thread pool's exits, as any program does.
 from __future__ import annotations
 
 import atexit
+import functools
 import os
 import signal
 import sys
@@ -28,7 +29,6 @@ BUDGET = 0.8
 
 _previous: Any = None
 _watching = False
-_registered = False
 
 
 class _BudgetSpentError(BaseException):
@@ -62,7 +62,7 @@ def _after_fork() -> None:
         for slot in slots:
             slot.holders.clear()
             token = slot.token()
-            if slot.phase is READY and slot.owner.fork_keeps:  # type: ignore[attr-defined]
+            if slot.phase is READY and slot.owner.options.fork == "keep":
                 slot.teardown = None
             elif token is None or token.thread != me:
                 _inherited.append(slot)
@@ -91,11 +91,8 @@ def watch() -> None:
         _watching = True
 
 
+@functools.cache
 def _register_orderly_end() -> None:
-    global _registered  # noqa: PLW0603
-    if _registered:
-        return
-    _registered = True
     atexit.register(tear_down_all, BUDGET)
     multiprocessing = sys.modules.get("multiprocessing")
     if multiprocessing is not None and multiprocessing.parent_process() is not None:

@@ -52,13 +52,9 @@ class State:
         self.name = f"{initialiser.__module__}.{initialiser.__qualname__}"
         self.home = _globals_of(initialiser)
         self.options = options
-        self.wait = options.wait
-        self.background = options.background
-        self.expires = options.expires
-        self.fork_keeps = options.fork == "keep"
         self.group = self._find_group()
         self.group.owners.add(self)
-        self.group.timed |= self.expires
+        self.group.timed |= options.expires
         self._build = builder(initialiser)
         if options.builds_per_node:
             # Travels with what mentions it: see gc_warm/shipping/bundle.py.
@@ -103,12 +99,8 @@ class State:
 
         A hit is one look-up. It takes no lock: see `gc_warm.worker.state.slot.Slot.lease`.
         """
-        key_of, slots, group, of_context = (
-            self._key.of,
-            self.slots,
-            self.group,
-            scope.in_context.get,
-        )
+        key_of, of_context = self._key.of, scope.in_context.get
+        slots, group = self.slots, self.group
         takes_one, of_no_arguments = self._key.count == 1, self._key.of_no_arguments
 
         def front(*args: Any, **kwargs: Any) -> Any:
@@ -209,7 +201,8 @@ class State:
         waiting.require_free()
         if instead is not None:
             return instead(self, holder, key, arguments)
-        release_orphans()
+        while _orphans:
+            _orphans.pop().clear()
         if key not in self.slots:
             if self._failed:
                 self._raise_recent_failure(key)
@@ -234,8 +227,8 @@ class State:
         if task is not None:
             task.builds.append((self.name, slot.label, slot.seconds))
             task.build_seconds += slot.seconds
-            if slot.bill is not None:
-                slot.bill(task)
+            for name, cost in slot.bill.items():
+                task.node[name] = task.node.get(name, 0) + cost
 
     def what_builds(self) -> list[Any]:
         """Return what decides on which states there are, and on what they are."""
@@ -288,13 +281,7 @@ class State:
 
 
 _SIZES_KEPT = 1024
-_orphans: list[State] = []
-
-
-def release_orphans() -> None:
-    """Release the states that nobody can ask for any more."""
-    while _orphans:
-        _orphans.pop().clear()
+_orphans: list[State] = []  # nobody can ask for their states any more
 
 
 def _globals_of(initialiser: Callable[..., Any]) -> dict[str, Any] | None:

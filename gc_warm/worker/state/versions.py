@@ -117,18 +117,12 @@ def _function_taken_apart(function: types.FunctionType) -> tuple[object, list[An
 
 
 def _imports_what_travels(code: types.CodeType) -> bool:
-    """Return whether code imports what may be another version now."""
+    """Return whether code imports what may be another version now: what travels, or is not here."""
+    names = [each.argval for each in dis.get_instructions(code) if each.opname == "IMPORT_NAME"]
+    modules = [sys.modules.get(name) for name in names]
     return any(
-        each.opname == "IMPORT_NAME"
-        and _has_travelled(getattr(sys.modules.get(each.argval), "__loader__", _Unknown))
-        for each in dis.get_instructions(code)
+        each is None or _has_travelled(getattr(each, "__loader__", None)) for each in modules
     )
-
-
-class _Unknown:
-    """The loader of what is not imported here, and so has travelled."""
-
-    payload = None
 
 
 def _without_lines(code: types.CodeType) -> types.CodeType:
