@@ -8,16 +8,7 @@ import inspect
 import sys
 import time
 from pathlib import Path
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Concatenate,
-    Generic,
-    ParamSpec,
-    Protocol,
-    cast,
-    overload,
-)
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, cast, overload
 
 from gc_warm.errors import UsageError
 from gc_warm.errors.node import NodeFolderError

@@ -18,12 +18,7 @@ if TYPE_CHECKING:
 
 
 def in_turn(state: Any, build: Builder) -> Builder:
-    """Return a function that builds like another, when it is its turn.
-
-    Args:
-        state: The initialiser: it, or its group, names the turn.
-        build: What builds.
-    """
+    """Return a function that builds like another, in turn with others of the state's group."""
     name, builds, seconds = state.group.name, state.options.builds_per_node, state.options.wait
     key = hashlib.sha256(name.encode()).hexdigest()[:32]
 
@@ -42,11 +37,7 @@ def in_turn(state: Any, build: Builder) -> Builder:
 
 
 def _take(paths: list[Path], name: str, seconds: float, what: str) -> Lock:
-    """Wait for a turn: one of some locks.
-
-    Raises:
-        NodeTimeoutError: There was none in that time.
-    """
+    """Wait for a turn: for one of some locks."""
 
     def attempt() -> Lock | None:
         for path in paths:

@@ -106,14 +106,12 @@ class Child:
         return self._process.returncode is not None
 
     def stop(self, seconds: float) -> None:
-        """Ask the program to end: by the end of its input, by SIGTERM; then kill it.
-
-        Args:
-            seconds: How long it may take in all.
-        """
+        """End the program in so many seconds: by the end of its input, SIGTERM, and then SIGKILL."""
         if self.setup.pty:
             self._signal_group(signal.SIGHUP)
-        self._close_requests()
+        elif self.requests >= 0:
+            os.close(self.requests)
+            self.requests = -1
         if not self.wait(seconds / 2):
             self._signal_group(signal.SIGTERM)
             self.wait(seconds / 2)
@@ -177,11 +175,6 @@ class Child:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, number)
 
-    def _close_requests(self) -> None:
-        if self.requests >= 0 and self.requests != self.answers:
-            os.close(self.requests)
-            self.requests = -1
-
     def abandon(self) -> None:
         """Close our descriptors: no more, in a forked child, for the program is its parent's."""
         for descriptor in {self.requests, self.answers, self.exited, self._lifeline} - {-1}:
@@ -241,17 +234,14 @@ def _kill_session(session: int) -> None:
 
 def _session_members(session: int) -> list[int]:
     """Return the processes of a session that are alive, where there is a /proc to ask."""
-    try:
-        names = os.listdir("/proc")  # noqa: PTH208  (strings are wanted)
-    except OSError:
-        return []
-    return [int(name) for name in names if name.isdigit() and _session_of(name) == session]
+    found = Path("/proc").glob("[1-9]*")
+    return [int(process.name) for process in found if _session_of(process) == session]
 
 
-def _session_of(pid: str) -> int:
+def _session_of(process: Path) -> int:
     """Return the session of a process; -1 if it has ended."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
+        stat = (process / "stat").read_bytes()
     except OSError:
         return -1
     state, _, _, session = stat[stat.rindex(b")") + 2 :].split()[:4]

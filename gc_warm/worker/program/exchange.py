@@ -148,11 +148,7 @@ class Exchange:
         self._fail(self._error(ProgramCancelledError, reason))
 
     def retire(self, seconds: float) -> None:
-        """Take no more calls; when the last one is answered, stop the program.
-
-        Args:
-            seconds: How long the program may then take to end by itself.
-        """
+        """Take no more calls. After the last answer, the program has so many seconds to end."""
         with self._mutex:
             idle = self.users == 0 and not self.retired
             self.retired = True
@@ -259,7 +255,7 @@ class Exchange:
             poll.register(self.child.answers, select.POLLIN)
         for descriptor, event in poll.poll(SLICE * 1000):
             if descriptor == self.child.answers and event & ~select.POLLOUT:
-                self._read()
+                self._take()
 
     def _await(self, slot: _Slot, deadline: float) -> Answer:
         while slot.answer is None:
@@ -276,34 +272,32 @@ class Exchange:
     def _wait_to_read(self, seconds: float) -> None:
         ready = dict(self._poll.poll(seconds * 1000 + 1))
         if self.child.answers in ready:
-            self._read()
+            self._take()
         elif ready or (self.child.exited < 0 and not self.child.is_alive()):
             self._drain()
 
-    def _read(self) -> None:
+    def _take(self) -> None:
         """Read what there is, and hand out the answers in it."""
-        try:
-            data = os.read(self.child.answers, _CHUNK)
-        except BlockingIOError:
-            return
-        except OSError:  # what a terminal says when its other end is closed
-            data = b""
+        data = self._read()
         if data:
             self._hand_out(data)
-        else:
+        elif data is not None:
             self._end()
 
-    def _read_more(self) -> bytes:
+    def _read(self) -> bytes | None:
+        """Return what can be read now: None for nothing yet, no bytes at the end."""
         try:
             return os.read(self.child.answers, _CHUNK)
-        except OSError:
+        except BlockingIOError:
+            return None
+        except OSError:  # what a terminal says when its other end is closed
             return b""
 
     def _hand_out(self, data: bytes) -> None:
         """Hand each caller its answer, if it is in what the program wrote."""
         dialogue = self._dialogue
         with self._mutex:
-            while dialogue.patient and (more := self._read_more()):
+            while dialogue.patient and (more := self._read()):
                 dialogue.feed(data)
                 data = more
             for answer in dialogue.receive(data):
@@ -315,7 +309,7 @@ class Exchange:
     def _drain(self) -> None:
         """Take what a program has left behind that has ended, or reads no more."""
         for _ in range(_LEFT_BEHIND):
-            if not (data := self._read_more()):
+            if not (data := self._read()):
                 break
             self._hand_out(data)
         self._end()

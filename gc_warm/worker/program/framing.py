@@ -110,11 +110,7 @@ class Framing(ABC):
 
     @abstractmethod
     def open(self, command: str) -> Dialogue:
-        """Begin the dialogue with a program that was just started.
-
-        Args:
-            command: The program, for messages.
-        """
+        """Begin the dialogue with a program that was just started; the command is for messages."""
 
     def require(self, concurrency: int) -> None:
         """Refuse a number of calls at a time that cannot be told apart."""

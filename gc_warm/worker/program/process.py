@@ -12,11 +12,7 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gc_warm.errors.programs import (
-    ProgramCancelledError,
-    ProgramRestartsError,
-    ProgramTimeoutError,
-)
+from gc_warm.errors.programs import ProgramCancelledError, ProgramRestartsError, ProgramTimeoutError
 from gc_warm.worker.program.child import Child
 from gc_warm.worker.program.exchange import SLICE, Exchange, RetiredError
 from gc_warm.worker.program.framing import JsonLines
@@ -374,7 +370,7 @@ class WarmProcess:
         if self._exchange is not None:
             self._exchange.child.abandon()
         if self._folders is not None:
-            self._folders.abandon()
+            self._folders.remove.detach()
         self._reset()
 
 

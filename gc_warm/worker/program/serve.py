@@ -69,19 +69,13 @@ def serve_on(
             for line in lines:
                 reply(line)
         else:
-            _reply_concurrently(lines, reply, workers)
+            from concurrent.futures import ThreadPoolExecutor
+
+            with ThreadPoolExecutor(workers) as pool:
+                for line in lines:
+                    pool.submit(reply, line)
     except BrokenPipeError:
         pass  # nobody wants the answers any more
-
-
-def _reply_concurrently(
-    lines: Iterator[bytes], reply: Callable[[bytes], None], workers: int
-) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(workers) as pool:
-        for line in lines:
-            pool.submit(reply, line)
 
 
 def _private_descriptors() -> tuple[int, int]:

@@ -160,10 +160,7 @@ class Folders:
         return "" if self._keep else str(self._private), str(self._shared)
 
     def make_shared(self, size: int) -> Path:
-        """Make an empty folder for the data of one call.
-
-        Args:
-            size: How many bytes it must have room for.
+        """Make an empty folder, with room for so many bytes, for the data of one call.
 
         Raises:
             OSError: There is nowhere so much room.
@@ -174,10 +171,6 @@ class Folders:
         raise OSError(
             errno.ENOSPC, f"No room for {size:,} bytes in {self._shared} or {self._private}"
         )
-
-    def abandon(self) -> None:
-        """Leave the folders to the parent, in a forked child."""
-        self.remove.detach()
 
 
 def _remove(folders: tuple[str, ...]) -> None:

@@ -41,12 +41,12 @@ class Options:
     timer: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
-        require_count("maxsize", self.maxsize)
-        require_count("maxbytes", self.maxbytes)
-        require_count("max_uses", self.max_uses)
-        require_count("builds_per_node", self.builds_per_node)
+        for name in ("maxsize", "maxbytes", "max_uses", "builds_per_node"):
+            require_count(name, getattr(self, name))
         for name in ("idle_timeout", "max_age", "retry_after", "wait"):
-            _require_seconds(name, getattr(self, name))
+            value = getattr(self, name)
+            valid = value is None or (type(value) in (int, float) and value >= 0)
+            _require(valid, name, "a number of seconds", value)
         _require(self.wait is not None, "wait", "a number of seconds", self.wait)
         _require(self.key is None or callable(self.key), "key", "a function", self.key)
         _require(callable(self.timer), "timer", "a function that returns seconds", self.timer)
@@ -68,11 +68,6 @@ def require_count(name: str, value: object) -> None:
     """Refuse what is neither a positive whole number nor None."""
     valid = value is None or (type(value) is int and value > 0)
     _require(valid, name, "a positive whole number or None", value)
-
-
-def _require_seconds(name: str, value: object) -> None:
-    valid = value is None or (type(value) in (int, float) and value >= 0)  # type: ignore[operator]
-    _require(valid, name, "a number of seconds", value)
 
 
 def _require(valid: bool, name: str, expected: str, value: object) -> None:  # noqa: FBT001

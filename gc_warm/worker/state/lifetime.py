@@ -36,11 +36,7 @@ class _BudgetSpentError(BaseException):
 
 
 def retire(home: dict[str, Any]) -> None:
-    """Release the states of a module of which there is a newer version.
-
-    Args:
-        home: The module's globals.
-    """
+    """Release the states of a module, known by its globals, of which there is a newer version."""
     for owner in all_owners():
         if owner.home is home:
             owner.clear()

@@ -19,12 +19,7 @@ from gc_warm.worker.state.group import Group, all_owners
 from gc_warm.worker.state.initialiser import builder
 from gc_warm.worker.state.keys import ATOMS, KeyMaker
 from gc_warm.worker.state.slot import READY, is_injected
-from gc_warm.worker.state.versions import (
-    build_the_same,
-    data_of,
-    is_made_of_what_went,
-    is_version,
-)
+from gc_warm.worker.state.versions import build_the_same, data_of, is_made_of_what_went, is_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
@@ -286,8 +281,7 @@ _orphans: list[State] = []  # nobody can ask for their states any more
 
 def _globals_of(initialiser: Callable[..., Any]) -> dict[str, Any] | None:
     """Return the globals of the module that an initialiser is in; a class is in one being run."""
-    module = sys.modules.get(initialiser.__module__)
-    of_module = None if module is None else vars(module)
+    of_module = getattr(sys.modules.get(initialiser.__module__), "__dict__", None)
     inner = inspect.unwrap(initialiser)  # a decorator's own globals are another module's
     found: dict[str, Any] | None = getattr(inner, "__globals__", of_module)
     return found
