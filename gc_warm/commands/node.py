@@ -11,6 +11,7 @@ from gc_warm.commands.shared.arguments import AS_JSON
 from gc_warm.commands.shared.command import Exit
 from gc_warm.commands.shared.show import printable
 from gc_warm.errors import UsageError
+from gc_warm.units import amount, duration
 from gc_warm.worker.node import place
 from gc_warm.worker.node.stats import clear, node_stats
 
@@ -39,12 +40,12 @@ def list_(*, as_json: bool) -> None:
         click.echo(json.dumps(found, indent=2))
         return
     for each in found["folders"]:
-        size = f"{(each['bytes'] or 0) / 1e6:,.1f} MB"
-        use = "in use" if each["in_use"] else f"used {_ago(each['used'])} ago"
+        use = "in use" if each["in_use"] else f"used {_since(each['used'])} ago"
+        size = amount(each["bytes"] or 0)
         click.echo(f"{printable(_call(each))}: {size}, {use}\n    {printable(each['path'])}")
     for each in found["building"]:
         what = each.get("what", "something")
-        who = f"process {each['pid']}, for {_ago(each['since'])}" if each else "an unknown process"
+        who = f"process {each['pid']} for {_since(each['since'])}" if each else "an unknown process"
         click.echo(f"{printable(what)}: being filled by {who}")
     if not found["folders"] and not found["building"]:
         click.echo(f"Nothing in {found['place']}.")
@@ -64,12 +65,8 @@ def clear_(initialiser: str | None) -> int:
         names = ", ".join(sorted(printable(each) for each in known if each)) or "none"
         raise UsageError(f"No folder here is of {printable(initialiser)!r}. There are: {names}.")
     removed = clear(initialiser)
-    left = [
-        each
-        for each in node_stats()["folders"]
-        if initialiser is None or each["initialiser"] == initialiser
-    ]
-    click.echo(f"Removed {removed}." + (f" In use: {len(left)}." if left else ""))
+    left = sum(initialiser in {None, each["initialiser"]} for each in node_stats()["folders"])
+    click.echo(f"Removed {removed}." + (f" In use: {left}." if left else ""))
     return Exit.FAILED if left else Exit.OK
 
 
@@ -79,7 +76,5 @@ def _call(folder: dict[str, object]) -> str:
     return f"{folder['initialiser']}({folder['arguments']})"
 
 
-def _ago(then: float) -> str:
-    minutes, seconds = divmod(max(0, int(time.time() - then)), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"
+def _since(then: float) -> str:
+    return duration(max(1, round(time.time() - then)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import sys
 import threading
 import weakref
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gc_warm.worker.node.lock import Lock
-    from gc_warm.worker.scope import Scope
 
 
 def states_being_built() -> list[Any]:
@@ -35,22 +33,15 @@ def note(costs: dict[str, float]) -> None:
     """Put costs on the receipt of the call; or of the one for which a state is being built."""
     building, task = states_being_built(), scope.current()
     if building:
-        charge(building[-1], costs)
+        add(costs, building[-1].bill)
     elif task is not None:
-        _add(costs, task)
+        add(costs, task.node)
 
 
-def charge(slot: Any, costs: dict[str, float]) -> None:
-    """Let the call that gets a state pay."""
-    earlier = slot.bill
-    slot.bill = functools.partial(_add, costs)
-    if earlier is not None:
-        slot.bill = lambda task, last=slot.bill: (earlier(task), last(task))
-
-
-def _add(costs: dict[str, float], task: Scope) -> None:
+def add(costs: dict[str, float], bill: dict[str, Any]) -> None:
+    """Add costs to what is on a bill."""
     for name, cost in costs.items():
-        task.node[name] = task.node.get(name, 0) + cost
+        bill[name] = bill.get(name, 0) + cost
 
 
 # Who uses a folder

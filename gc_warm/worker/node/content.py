@@ -102,20 +102,19 @@ class _Reader:
     seen: dict[int, int] = dataclasses.field(default_factory=dict)
     open: dict[int, int] = dataclasses.field(default_factory=dict)
     depth: int = 0
-
-    def __post_init__(self) -> None:
-        self._kept: list[object] = []  # as long as their ids are in use
+    kept: list[object] = dataclasses.field(default_factory=list)  # while their ids are in use
 
     def read(self, value: Any) -> bytes:
         kind = type(value)
         if kind in _PLAIN:
-            return _digest(kind.__name__, repr(value))
+            # Python does not write an int of more than 4,300 decimal digits.
+            return _digest(kind.__name__, hex(value) if kind is int else repr(value))
         if kind is bytes or kind is bytearray:
             return _digest(kind.__name__, bytes(value))
         number = self.seen.get(id(value), self.open.get(id(value)))
         if number is not None:
             return _digest("again", str(number))
-        self._kept.append(value)
+        self.kept.append(value)
         is_definition = kind is types.FunctionType or isinstance(value, type)
         numbers = self.seen if is_definition else self.open
         numbers[id(value)] = len(numbers)
@@ -130,8 +129,9 @@ class _Reader:
 
     def _sorted(self, values: Iterable[Any]) -> list[bytes]:
         """Hash values that come in any order: what one of them names, no other knows."""
-        inner = [_Reader({**self.seen}, {**self.open}, self.depth).read(value) for value in values]
-        return sorted(inner)
+        return sorted(
+            _Reader({**self.seen}, {**self.open}, self.depth).read(value) for value in values
+        )
 
     def _all(self, values: Iterable[Any]) -> list[bytes]:
         return [self.read(each) for each in values]
@@ -202,21 +202,17 @@ class _Reader:
             if not self.depth:  # each of them is another, though all look the same
                 raise NoContentError(value)
             return _digest(kind.__name__)  # what names it tells it from others
-        for name in ("__func__", "__wrapped__", "fget", "func"):
-            if isinstance(value, _WRAPPERS) and hasattr(value, name):
-                rest = [getattr(value, each, None) for each in ("__self__", "fset", "fdel")]
-                return _digest(kind.__name__, *self._all([getattr(value, name), *rest]))
+        if isinstance(value, _WRAPPERS):
+            parts = ("__func__", "__wrapped__", "func", "__self__", "fget", "fset", "fdel")
+            return _digest(kind.__name__, *self._all(getattr(value, each, None) for each in parts))
         return None
 
     def _function(self, function: types.FunctionType) -> bytes:
         if not is_of_project(function.__module__):
             return _digest("installed", _name(function))
         code, known = function.__code__, function.__globals__
-        cells = {
-            name: cell.cell_contents
-            for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True)
-            if not is_empty(cell)
-        }
+        cells = zip(code.co_freevars, function.__closure__ or (), strict=True)
+        enclosed = {name: cell.cell_contents for name, cell in cells if not is_empty(cell)}
         named = {name: known[name] for name in names_in(code, LOOK_UPS) & known.keys()}
         package = known.get("__package__")
         imported = [name for each in codes_in(code) for name in imported_by(each, package)]
@@ -225,7 +221,7 @@ class _Reader:
             "function",
             self._code(code),
             *self._all(defaults),
-            *self.named({**named, **cells}),
+            *self.named({**named, **enclosed}),
             _digest_of_texts(imported),
             *self.named(vars(function)),
         )

@@ -40,11 +40,7 @@ found_whole: set[tuple[Path, int]] = set()  # generations, by this process
 
 
 class Entry:
-    """One entry.
-
-    Args:
-        path: Its folder.
-    """
+    """One entry, by the path of its folder: see the module."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

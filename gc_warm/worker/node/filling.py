@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import stat
 import time
 from dataclasses import dataclass
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
+from gc_warm.errors import UsageError
 from gc_warm.errors.node import DiskFullError, NodeFolderError
 from gc_warm.worker.node.bill import note
 from gc_warm.worker.node.entry import evict, forget_earlier_boots, remove, sizes_of
@@ -22,6 +23,31 @@ if TYPE_CHECKING:
     from gc_warm.worker.node.entry import Entry, Generation
 
 _NEARLY_FULL = 1 << 20  # bytes: who finds fewer, and fails, has filled the disk
+DEFAULT_WAIT = 1800.0  # seconds
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `node_folder` was given; see there."""
+
+    maxbytes: int | None = None
+    max_age: float | None = None
+    wait: float = DEFAULT_WAIT
+    version: str | None = None
+    mutable: bool = False
+
+    def __post_init__(self) -> None:
+        for name, kinds, expected in (
+            ("maxbytes", (int, NoneType), "a number of bytes, a whole number"),
+            ("max_age", (int, float, NoneType), "a number of seconds"),
+            ("wait", (int, float), "a number of seconds"),
+            ("version", (str, NoneType), "a text"),
+            ("mutable", (bool,), "True or False"),
+        ):
+            value = getattr(self, name)
+            valid = isinstance(value, kinds) and (bool in kinds or type(value) is not bool)
+            if not valid or (isinstance(value, int | float) and not value >= 0):
+                raise UsageError(f"{name} must be {expected}, not {value!r}.")
 
 
 @dataclass
@@ -32,18 +58,14 @@ class Filling:
         name: The initialiser's.
         arguments: As people read them.
         write: Fills the folder that it is given.
-        maxbytes: See `node_folder`, as for the others.
-        max_age: In seconds.
-        mutable: Whether users may change what it holds.
+        options: The initialiser's.
         seconds: How long filling it took.
     """
 
     name: str
     arguments: str
     write: Callable[[Path], object]
-    maxbytes: int | None
-    max_age: float | None
-    mutable: bool
+    options: Options
     seconds: float = 0.0
 
     def run(self, entry: Entry, lock: Lock) -> tuple[Generation, Lock] | None:
@@ -57,7 +79,7 @@ class Filling:
             NodeFolderError: What was filled is no folder, or too large.
         """
         lock.say(f"{self.name}({self.arguments})")
-        entry.tidy(self.max_age)
+        entry.tidy(self.options.max_age)
         with contextlib.suppress(OSError):
             forget_earlier_boots()
         try:
@@ -87,7 +109,7 @@ class Filling:
                 "bytes": total,
                 "files": len(sizes),
             }
-            (folder / "sizes.json").write_text(json.dumps({} if self.mutable else sizes))
+            (folder / "sizes.json").write_text(json.dumps({} if self.options.mutable else sizes))
             (folder / "about.json").write_text(json.dumps(about))
             use = Lock(folder / "use")
             use.take(shared=True, make=True)  # before others can see it, and remove it
@@ -100,8 +122,8 @@ class Filling:
             raise
         self.seconds += seconds
         note({"node_cold_starts": 1, "node_build_seconds": seconds, "node_bytes": total})
-        if self.maxbytes is not None:
-            evict(self.name, self.maxbytes)
+        if self.options.maxbytes is not None:
+            evict(self.name, self.options.maxbytes)
         return generation, use
 
     def _clean_up(self, entry: Entry, folder: Path | None, error: BaseException) -> None:
@@ -118,14 +140,14 @@ class Filling:
             ) from error
 
     def _require_folder(self, content: Path) -> None:
-        if not stat.S_ISDIR(content.lstat().st_mode):
+        if content.is_symlink() or not content.is_dir():
             raise NodeFolderError(f"{self.name} must leave what it fills a folder.")
 
     def _require_small(self, total: int) -> None:
-        if self.maxbytes is not None and total > self.maxbytes:
+        if self.options.maxbytes is not None and total > self.options.maxbytes:
             raise NodeFolderError(
                 f"A folder of {self.name} has {total:,} bytes, but all of its folders together may "
-                f"have only maxbytes={self.maxbytes:,}."
+                f"have only maxbytes={self.options.maxbytes:,}."
             )
 
 

@@ -5,29 +5,19 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
-import reprlib
 import sys
 import time
 from pathlib import Path
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Concatenate,
-    Generic,
-    NamedTuple,
-    ParamSpec,
-    Protocol,
-    cast,
-    overload,
-)
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, cast, overload
 
 from gc_warm.errors import UsageError
 from gc_warm.errors.node import NodeFolderError
+from gc_warm.worker.label import label_of
 from gc_warm.worker.node import place
 from gc_warm.worker.node.bill import keep, note
 from gc_warm.worker.node.content import NoContentError, hash_of, hash_of_arguments
 from gc_warm.worker.node.entry import Entry
-from gc_warm.worker.node.filling import Filling
+from gc_warm.worker.node.filling import DEFAULT_WAIT, Filling, Options
 from gc_warm.worker.node.lock import Lock, describe_holder, held_by_this_thread, wait_for
 
 if TYPE_CHECKING:
@@ -36,18 +26,6 @@ if TYPE_CHECKING:
     from gc_warm.worker.node.entry import Generation
 
 P = ParamSpec("P")
-
-DEFAULT_WAIT = 1800.0
-
-
-class Options(NamedTuple):
-    """What `node_folder` was given; see there."""
-
-    maxbytes: int | None = None
-    max_age: float | None = None
-    wait: float = DEFAULT_WAIT
-    version: str | None = None
-    mutable: bool = False
 
 
 class NodeFolder(Generic[P]):
@@ -162,10 +140,7 @@ class NodeFolder(Generic[P]):
             whole.arguments = {**bound.arguments, "folder": content}
             self.initialiser(*whole.args, **whole.kwargs)
 
-        arguments = bound.arguments.items()
-        label = ", ".join(f"{name}={reprlib.repr(each)}" for name, each in arguments)
-        limits = self.options.maxbytes, self.options.max_age, self.options.mutable
-        return Filling(self.name, label, write, *limits)
+        return Filling(self.name, label_of((), bound.arguments), write, self.options)
 
     def __get__(self, instance: object, owner: type | None = None) -> NodeFolder[P]:
         """Be the same in a class as outside."""
@@ -177,14 +152,10 @@ class NodeFolder(Generic[P]):
             and getattr(sys.modules.get(self.__module__), self.__name__, None) is self
         ):
             return str(self.__name__)
-        return _again, (self.initialiser, *self.options)
+        return NodeFolder, (self.initialiser, self.options)
 
     def __repr__(self) -> str:
         return f"<node folder {self.name}>"
-
-
-def _again(initialiser: Callable[..., object], *options: Any) -> NodeFolder[...]:
-    return NodeFolder(initialiser, Options(*options))
 
 
 class _Decorator(Protocol):
@@ -246,13 +217,6 @@ def node_folder(
     Raises:
         UsageError: An option or the initialiser is not usable.
     """
-    for name, value in {"maxbytes": maxbytes, "max_age": max_age, "wait": wait}.items():
-        is_number = type(value) is int or (type(value) is float and name != "maxbytes")
-        if not (is_number and value >= 0) and (value is not None or name == "wait"):  # type: ignore[operator]
-            unit = "bytes, a whole number" if name == "maxbytes" else "seconds"
-            raise UsageError(f"{name} must be a number of {unit}, not {value!r}.")
-    if not (version is None or isinstance(version, str)):
-        raise UsageError(f"version must be a text, not {version!r}.")
     options = Options(maxbytes, max_age, wait, version, mutable)
     decorate = cast("_Decorator", functools.partial(_decorate, options))
     return decorate if initialiser is None else decorate(initialiser)

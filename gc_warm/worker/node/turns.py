@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from gc_warm.worker.node import place
-from gc_warm.worker.node.bill import charge
+from gc_warm.worker.node.bill import add
 from gc_warm.worker.node.lock import Lock, describe_holder, held_by_this_thread, wait_for
 
 if TYPE_CHECKING:
@@ -18,14 +18,8 @@ if TYPE_CHECKING:
 
 
 def in_turn(state: Any, build: Builder) -> Builder:
-    """Return a function that builds like another, when it is its turn.
-
-    Args:
-        state: The initialiser: it, or its group, names the turn.
-        build: What builds.
-    """
-    name, builds, seconds = state.group.name, state.options.builds_per_node, state.wait
-
+    """Return a function that builds like another, in turn with others of the state's group."""
+    name, builds, seconds = state.group.name, state.options.builds_per_node, state.options.wait
     key = hashlib.sha256(name.encode()).hexdigest()[:32]
 
     def build_in_turn(slot: Slot, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -35,7 +29,7 @@ def in_turn(state: Any, build: Builder) -> Builder:
         paths = [place.root() / "turns" / f"{key}-{number}" for number in range(builds)]
         with _take(paths, name, seconds, f"{state.name}({slot.label})"):
             now = time.perf_counter()
-            charge(slot, {"node_wait_seconds": now - slot.begun})
+            add({"node_wait_seconds": now - slot.begun}, slot.bill)
             slot.begun = now
             build(slot, args, kwargs)
 
@@ -43,11 +37,7 @@ def in_turn(state: Any, build: Builder) -> Builder:
 
 
 def _take(paths: list[Path], name: str, seconds: float, what: str) -> Lock:
-    """Wait for a turn: one of some locks.
-
-    Raises:
-        NodeTimeoutError: There was none in that time.
-    """
+    """Wait for a turn: for one of some locks."""
 
     def attempt() -> Lock | None:
         for path in paths:

@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING
 from gc_warm.errors.programs import ProgramStartError
 
 if TYPE_CHECKING:
-    from gc_warm.worker.program.folders import Folders
-    from gc_warm.worker.program.setup import Setup
+    from gc_warm.worker.program.setup import Folders, Setup
 
 # Called with two folders to remove, the file for standard error, the terminal and the command; all
 # but the command may be "". Its standard error is the pipe that tells the watcher when to act, and
@@ -75,13 +74,12 @@ class Child:
         self.log = folders.log
         self.exited = -1
         self.started = time.monotonic()
-        held, lifeline = os.pipe()
+        held, self._lifeline = os.pipe()
         theirs, self.requests, self.answers, terminal = _terminal() if setup.pty else _pipes()
-        self._lifeline = lifeline
         try:
             self._process = _start(setup, folders, theirs, held, terminal)
         except OSError as error:
-            self._close_ours()
+            self.abandon()
             reason = f"could not be started: {error}"
             raise ProgramStartError(str(setup), reason) from error
         finally:
@@ -108,14 +106,12 @@ class Child:
         return self._process.returncode is not None
 
     def stop(self, seconds: float) -> None:
-        """Ask the program to end: by the end of its input, by SIGTERM; then kill it.
-
-        Args:
-            seconds: How long it may take in all.
-        """
+        """End the program within `seconds`: by the end of its input, SIGTERM, and then SIGKILL."""
         if self.setup.pty:
             self._signal_group(signal.SIGHUP)
-        self._close_requests()
+        elif self.requests >= 0:
+            os.close(self.requests)
+            self.requests = -1
         if not self.wait(seconds / 2):
             self._signal_group(signal.SIGTERM)
             self.wait(seconds / 2)
@@ -171,11 +167,7 @@ class Child:
         self.kill()
         with contextlib.suppress(OSError):
             os.write(self._lifeline, b"keep\n")  # the folders are still needed here
-        self._close_ours()
-
-    def abandon(self) -> None:
-        """Close the descriptors of a parent's program, in a forked child."""
-        self._close_ours()
+        self.abandon()
 
     def _signal_group(self, number: signal.Signals) -> None:
         # The watcher is in the group while the lifeline is open, so the number is not another's.
@@ -183,12 +175,8 @@ class Child:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, number)
 
-    def _close_requests(self) -> None:
-        if self.requests >= 0 and self.requests != self.answers:
-            os.close(self.requests)
-            self.requests = -1
-
-    def _close_ours(self) -> None:
+    def abandon(self) -> None:
+        """Close our descriptors: no more, in a forked child, for the program is its parent's."""
         for descriptor in {self.requests, self.answers, self.exited, self._lifeline} - {-1}:
             os.close(descriptor)
         self.requests = self.answers = self.exited = self._lifeline = -1
@@ -246,17 +234,14 @@ def _kill_session(session: int) -> None:
 
 def _session_members(session: int) -> list[int]:
     """Return the processes of a session that are alive, where there is a /proc to ask."""
-    try:
-        names = os.listdir("/proc")  # noqa: PTH208  (strings are wanted)
-    except OSError:
-        return []
-    return [int(name) for name in names if name.isdigit() and _session_of(name) == session]
+    found = Path("/proc").glob("[1-9]*")
+    return [int(process.name) for process in found if _session_of(process) == session]
 
 
-def _session_of(pid: str) -> int:
+def _session_of(process: Path) -> int:
     """Return the session of a process; -1 if it has ended."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
+        stat = (process / "stat").read_bytes()
     except OSError:
         return -1
     state, _, _, session = stat[stat.rindex(b")") + 2 :].split()[:4]

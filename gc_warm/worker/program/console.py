@@ -47,7 +47,8 @@ class Sentinel(Framing):
     def __post_init__(self) -> None:
         if "{token}" not in self.end:
             raise UsageError(f"end={self.end!r} must print {{token}}: put that where it belongs.")
-        _require_patterns(error_pattern=self.error_pattern, prompt=self.prompt)
+        for name in ("error_pattern", "prompt"):
+            _require_pattern(name, getattr(self, name))
 
     def open(self, command: str) -> Dialogue:
         """Begin the dialogue with a program that was just started."""
@@ -60,7 +61,7 @@ class _TextDialogue(Dialogue):
     def __init__(self, command: str, framing: Sentinel | Prompt) -> None:
         super().__init__(command, framing.max_answer)
         self.token = f"gcw{secrets.token_hex(8)}"
-        self._framing = framing
+        self._framing: Any = framing
         self._sent: list[str] = []
         self._open = True  # an answer is awaited: at first, that it is ready
         self._error = framing.error_pattern and re.compile(framing.error_pattern, re.MULTILINE)
@@ -216,12 +217,8 @@ class Prompt(Framing):
     hint = "nothing that it has written ends with the prompt"
 
     def __post_init__(self) -> None:
-        _require_patterns(
-            prompt=self.prompt,
-            ready=self.ready,
-            continuation=self.continuation,
-            error_pattern=self.error_pattern,
-        )
+        for name in ("prompt", "ready", "continuation", "error_pattern"):
+            _require_pattern(name, getattr(self, name))
 
     def open(self, command: str) -> Dialogue:
         """Begin the dialogue with a program that was just started."""
@@ -233,7 +230,6 @@ class _PromptDialogue(_TextDialogue):
 
     def __init__(self, command: str, framing: Prompt) -> None:
         super().__init__(command, framing)
-        self._prompt_framing = framing
         prompt = self._filled(framing.prompt)
         more = f"|{self._filled(framing.continuation)}" if framing.continuation else ""
         ready = prompt if framing.ready is None else self._filled(framing.ready)
@@ -249,7 +245,7 @@ class _PromptDialogue(_TextDialogue):
     def ask(self, request: Any) -> tuple[int, bytes]:
         lines = self._lines_for(request)
         self._number += 1
-        self._wanted = len(lines) if self._prompt_framing.each_line else 1
+        self._wanted = len(lines) if self._framing.each_line else 1
         self._set_aside(bytes(self._buffer))
         self._buffer.clear()
         return self._number, self._send(lines)
@@ -262,7 +258,7 @@ class _PromptDialogue(_TextDialogue):
         found = pattern.search(self._buffer, window)
         if found is None or (self._number != READY and self._prompts_so_far() < self._wanted):
             return []
-        end = found.end() if self._prompt_framing.keep else found.start()
+        end = found.end() if self._framing.keep else found.start()
         data = bytes(self._buffer[:end])
         self._buffer.clear()
         if self._wanted > 1:
@@ -277,14 +273,9 @@ def _bytes_pattern(pattern: str) -> re.Pattern[bytes]:
     return re.compile(pattern.encode(), re.MULTILINE)
 
 
-def _require_patterns(**patterns: str | None) -> None:
-    for name, pattern in patterns.items():
-        _require_pattern(name, pattern or "")
-
-
-def _require_pattern(name: str, pattern: str) -> None:
+def _require_pattern(name: str, pattern: str | None) -> None:
     try:
-        re.compile(pattern)
+        re.compile(pattern or "")
     except re.error as error:
         raise UsageError(f"{name}={pattern!r} is no regular expression: {error}.") from error
 

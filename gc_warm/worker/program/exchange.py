@@ -66,19 +66,21 @@ class Exchange:
         child: The program.
         failure: Why it takes no more calls; None while it does.
         cancelled: Whether that was wanted, and is not the program's failure.
+        retired: Whether it was told to end.
+        users: How many calls are under way.
     """
 
     def __init__(self, child: Child, dialogue: Dialogue) -> None:
         self.child = child
         self.failure: ProgramError | None = None
         self.cancelled = False
+        self.retired = False
+        self.users = 0
         self._dialogue = dialogue
         self._mutex = threading.Lock()
         self._writing = threading.Lock()
         self._pending: dict[int, _Slot] = {}
         self._led = False
-        self._users = 0
-        self._closing = False
         self._grace = 0.0
         self._used = time.monotonic()
         self._ended = threading.Event()
@@ -86,12 +88,11 @@ class Exchange:
         self._poll = _poll_for(child)  # the leader's
         self._glance = _poll_for(child)  # under the mutex: no two threads may use one at once
 
-    def wait_until_ready(self, seconds: float | None, deadline: float | None, hint: str) -> None:
+    def wait_until_ready(self, seconds: float, hint: str) -> None:
         """Greet the program, and wait until it is ready.
 
         Args:
-            seconds: How long that may take, for the message.
-            deadline: When to give up, by `time.monotonic`; None for never.
+            seconds: How long that may take.
             hint: What may be the reason, for the message.
 
         Raises:
@@ -99,7 +100,7 @@ class Exchange:
             ProgramCancelledError: It was stopped meanwhile.
         """
         try:
-            self._call(None, deadline)
+            self._call(None, time.monotonic() + seconds)
         except RetiredError:
             raise _copy(self.failure or self._error(ProgramCancelledError, "was stopped")) from None
         except ProgramTimeoutError:
@@ -110,13 +111,13 @@ class Exchange:
             reason = f"did not start: it {error.reason}"
             raise ProgramStartError(error.command, reason, error.stderr_tail) from None
 
-    def ask(self, request: Any, seconds: float | None, deadline: float | None) -> Any:
+    def ask(self, request: Any, seconds: float, deadline: float) -> Any:
         """Send a request and return the answer.
 
         Args:
             request: What the framing can express.
             seconds: How long the call may take, for the message.
-            deadline: When to give up, by `time.monotonic`; None for never.
+            deadline: When to give up, by `time.monotonic`; infinity for never.
 
         Raises:
             ProgramError: There is no answer; the program is stopped.
@@ -134,20 +135,12 @@ class Exchange:
 
     def takes_calls(self) -> bool:
         """Return whether the program runs, and is to go on doing so."""
-        if self.failure is not None or self._closing:
+        if self.failure is not None or self.retired:
             return False
         # A quiet program is alive; to ask the kernel for its exit takes longer than to see that.
         with self._mutex:
             quiet = not self._glance.poll(0)
         return quiet or self.child.is_alive()
-
-    def is_retired(self) -> bool:
-        """Return whether it was told to end."""
-        return self._closing
-
-    def is_busy(self) -> bool:
-        """Return whether calls are under way."""
-        return self._users > 0
 
     def interrupt(self, reason: str) -> None:
         """End all calls that are under way, and the program."""
@@ -155,14 +148,10 @@ class Exchange:
         self._fail(self._error(ProgramCancelledError, reason))
 
     def retire(self, seconds: float) -> None:
-        """Take no more calls; when the last one is answered, stop the program.
-
-        Args:
-            seconds: How long the program may then take to end by itself.
-        """
+        """Take no more calls. After the last answer, the program has so many seconds to end."""
         with self._mutex:
-            idle = self._users == 0 and not self._closing
-            self._closing = True
+            idle = self.users == 0 and not self.retired
+            self.retired = True
             self._grace = seconds
         if idle:
             self._finish()
@@ -178,7 +167,7 @@ class Exchange:
             self.child.stop(self._grace)
         self.child.close()
 
-    def _call(self, request: tuple[Any] | None, deadline: float | None) -> Answer:
+    def _call(self, request: tuple[Any] | None, deadline: float) -> Answer:
         """Make one call; None is for the greeting. Whatever goes wrong ends the program."""
         slot = _Slot()
         try:
@@ -198,13 +187,13 @@ class Exchange:
     def _enter(self, slot: _Slot, request: tuple[Any] | None) -> bytes:
         """Begin a call; return what is sent for it."""
         with self._mutex:
-            if self.failure is not None or self._closing:
+            if self.failure is not None or self.retired:
                 raise RetiredError
             if request is None:
                 number, payload = READY, self._dialogue.greet()
             else:
                 number, payload = self._dialogue.ask(*request)
-            self._users += 1
+            self.users += 1
             slot.number = number
             slot.lead = not self._led
             if self._led:
@@ -217,11 +206,11 @@ class Exchange:
         with self._mutex:
             if slot.number is not None and self._pending.get(slot.number) is slot:
                 del self._pending[slot.number]
-            self._users -= 1
+            self.users -= 1
             self._used = time.monotonic()
             if slot.lead:
                 self._led = self._pass_lead()
-            last = self._closing and self._users == 0
+            last = self.retired and self.users == 0
         if last:
             self._finish()
 
@@ -234,7 +223,7 @@ class Exchange:
                 return True
         return False
 
-    def _send(self, payload: bytes, slot: _Slot, deadline: float | None) -> None:
+    def _send(self, payload: bytes, slot: _Slot, deadline: float) -> None:
         while not self._writing.acquire(timeout=SLICE):
             self._left(deadline)
         try:
@@ -266,9 +255,9 @@ class Exchange:
             poll.register(self.child.answers, select.POLLIN)
         for descriptor, event in poll.poll(SLICE * 1000):
             if descriptor == self.child.answers and event & ~select.POLLOUT:
-                self._read()
+                self._take()
 
-    def _await(self, slot: _Slot, deadline: float | None) -> Answer:
+    def _await(self, slot: _Slot, deadline: float) -> Answer:
         while slot.answer is None:
             if slot.error is not None:
                 raise _copy(slot.error)
@@ -283,34 +272,32 @@ class Exchange:
     def _wait_to_read(self, seconds: float) -> None:
         ready = dict(self._poll.poll(seconds * 1000 + 1))
         if self.child.answers in ready:
-            self._read()
+            self._take()
         elif ready or (self.child.exited < 0 and not self.child.is_alive()):
             self._drain()
 
-    def _read(self) -> None:
+    def _take(self) -> None:
         """Read what there is, and hand out the answers in it."""
-        try:
-            data = os.read(self.child.answers, _CHUNK)
-        except BlockingIOError:
-            return
-        except OSError:  # what a terminal says when its other end is closed
-            data = b""
+        data = self._read()
         if data:
             self._hand_out(data)
-        else:
+        elif data is not None:
             self._end()
 
-    def _read_more(self) -> bytes:
+    def _read(self) -> bytes | None:
+        """Return what can be read now: None for nothing yet, no bytes at the end."""
         try:
             return os.read(self.child.answers, _CHUNK)
-        except OSError:
+        except BlockingIOError:
+            return None
+        except OSError:  # what a terminal says when its other end is closed
             return b""
 
     def _hand_out(self, data: bytes) -> None:
         """Hand each caller its answer, if it is in what the program wrote."""
         dialogue = self._dialogue
         with self._mutex:
-            while dialogue.patient and (more := self._read_more()):
+            while dialogue.patient and (more := self._read()):
                 dialogue.feed(data)
                 data = more
             for answer in dialogue.receive(data):
@@ -322,7 +309,7 @@ class Exchange:
     def _drain(self) -> None:
         """Take what a program has left behind that has ended, or reads no more."""
         for _ in range(_LEFT_BEHIND):
-            if not (data := self._read_more()):
+            if not (data := self._read()):
                 break
             self._hand_out(data)
         self._end()
@@ -335,10 +322,8 @@ class Exchange:
             reason = "closed its output before it had answered"
         self._fail(self._error(ProgramDiedError, reason))
 
-    def _left(self, deadline: float | None) -> float:
+    def _left(self, deadline: float) -> float:
         """Return how long to wait at most; raise an error when the time is over."""
-        if deadline is None:
-            return SLICE
         left = deadline - time.monotonic()
         if left <= 0:
             raise ProgramTimeoutError(self._dialogue.command, "did not answer in time")
@@ -365,9 +350,7 @@ class Exchange:
         return self._error(ProgramCancelledError, reason)
 
     def _error(self, kind: type[ProgramError], reason: str) -> ProgramError:
-        tail = self._dialogue.unread() if self.child.setup.with_stderr else ""
-        if not self.child.setup.with_stderr:
-            tail = self.child.stderr_tail() or self._dialogue.unread()
+        tail = self.child.stderr_tail() or self._dialogue.unread()
         return kind(self._dialogue.command, reason, tail)
 
 
@@ -376,7 +359,7 @@ def _stop_when_idle(
 ) -> None:
     left = seconds
     while not ended.wait(left) and (exchange := reference()) is not None:
-        used = time.monotonic() if exchange.is_busy() else exchange._used  # noqa: SLF001
+        used = time.monotonic() if exchange.users else exchange._used  # noqa: SLF001
         left = used + seconds - time.monotonic()
         if left <= 0:
             exchange.retire(grace)

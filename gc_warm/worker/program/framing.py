@@ -78,21 +78,18 @@ class Dialogue(ABC):
             ProgramOutputError: It is longer than an answer may be.
         """
         self._buffer += data
-        if len(self._buffer) > self._max_answer:
-            self._require_size()
+        size = len(self._buffer)
+        if size > self._max_answer:
+            raise ProgramOutputError(
+                self.command,
+                f"wrote {size:,} bytes and its answer is not complete; "
+                f"max_answer={self._max_answer:,} is the limit, so pass large data by file",
+                self.unread(),
+            )
 
     def unread(self) -> str:
         """Return the end of what the program wrote that was no answer."""
         return (self._other + self._buffer)[-TAIL:].decode(errors="replace").strip()
-
-    def _require_size(self) -> None:
-        size = len(self._buffer)
-        raise ProgramOutputError(
-            self.command,
-            f"wrote {size:,} bytes and its answer is not complete; max_answer={self._max_answer:,} "
-            "is the limit, so pass large data by file",
-            self.unread(),
-        )
 
     def _set_aside(self, data: bytes) -> None:
         self._other = (self._other + data)[-TAIL:]
@@ -113,11 +110,7 @@ class Framing(ABC):
 
     @abstractmethod
     def open(self, command: str) -> Dialogue:
-        """Begin the dialogue with a program that was just started.
-
-        Args:
-            command: The program, for messages.
-        """
+        """Begin the dialogue with a program that was just started; the command is for messages."""
 
     def require(self, concurrency: int) -> None:
         """Refuse a number of calls at a time that cannot be told apart."""

@@ -12,17 +12,12 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gc_warm.errors.programs import (
-    ProgramCancelledError,
-    ProgramRestartsError,
-    ProgramTimeoutError,
-)
+from gc_warm.errors.programs import ProgramCancelledError, ProgramRestartsError, ProgramTimeoutError
 from gc_warm.worker.program.child import Child
 from gc_warm.worker.program.exchange import SLICE, Exchange, RetiredError
-from gc_warm.worker.program.folders import Folders
 from gc_warm.worker.program.framing import JsonLines
 from gc_warm.worker.program.restarts import RestartPolicy, Restarts
-from gc_warm.worker.program.setup import prepare
+from gc_warm.worker.program.setup import Folders, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -180,8 +175,8 @@ class WarmProcess:
                 fresh program.
             UsageError: The framing cannot express the request. The program was sent nothing.
         """
-        seconds = self.timeout if timeout == _DEFAULT else timeout
-        deadline = None if seconds is None else time.monotonic() + seconds
+        seconds = _or_infinity(self.timeout if timeout == _DEFAULT else timeout)
+        deadline = time.monotonic() + seconds
         if not self._turn.acquire(blocking=False):
             self._wait_for(self._turn, deadline)
         try:
@@ -202,7 +197,7 @@ class WarmProcess:
         Raises:
             ProgramError: It could not be started.
         """
-        self._running(None)
+        self._running(math.inf)
 
     def cancel(self) -> None:
         """End the calls that are under way in other threads, and the program with them."""
@@ -218,7 +213,7 @@ class WarmProcess:
         """Stop the program for good, and remove its folders. Calls under way are cancelled."""
         self._closed.set()
         exchange = self._exchange
-        if exchange is not None and exchange.is_busy():
+        if exchange is not None and exchange.users:
             exchange.interrupt("was closed")
         self.stop()
         if self._folders is not None:
@@ -261,7 +256,7 @@ class WarmProcess:
             uptime=time.monotonic() - child.started if child else 0.0,
         )
 
-    def _running(self, deadline: float | None) -> Exchange:
+    def _running(self, deadline: float) -> Exchange:
         """Return the running program, started if need be."""
         exchange = self._exchange
         if exchange is not None and exchange.takes_calls():
@@ -275,7 +270,7 @@ class WarmProcess:
         finally:
             self._starting.release()
 
-    def _start(self, deadline: float | None) -> Exchange:
+    def _start(self, deadline: float) -> Exchange:
         if self._exchange is not None:
             self._let_go(self._exchange)
         self._wait_until_allowed(deadline)
@@ -293,17 +288,13 @@ class WarmProcess:
             exchange.stop_when_idle(self._idle_timeout, _STOP)
         return exchange
 
-    def _greet(self, exchange: Exchange, deadline: float | None) -> None:
-        seconds = self.start_timeout
+    def _greet(self, exchange: Exchange, deadline: float) -> None:
         if self._closed.is_set():  # since the program was started
             exchange.interrupt("was closed")
-        if deadline is not None:
-            left = deadline - time.monotonic()
-            seconds = left if seconds is None else min(seconds, left)
-        until = None if seconds is None else time.monotonic() + seconds
-        exchange.wait_until_ready(seconds, until, self.framing.hint)
+        seconds = min(_or_infinity(self.start_timeout), deadline - time.monotonic())
+        exchange.wait_until_ready(seconds, self.framing.hint)
 
-    def _wait_until_allowed(self, deadline: float | None) -> None:
+    def _wait_until_allowed(self, deadline: float) -> None:
         """Wait as long as the back-off says."""
         if refused := self._restarts.seconds_refused():
             reason = (
@@ -317,16 +308,15 @@ class WarmProcess:
             self._closed.wait(min(SLICE, left))
         self._check(deadline)
 
-    def _wait_for(self, lock: Any, deadline: float | None) -> None:
+    def _wait_for(self, lock: Any, deadline: float) -> None:
         self._check(deadline)
-        until = math.inf if deadline is None else deadline
-        while not lock.acquire(timeout=max(0.0, min(SLICE, until - time.monotonic()))):
+        while not lock.acquire(timeout=max(0.0, min(SLICE, deadline - time.monotonic()))):
             self._check(deadline)
 
-    def _check(self, deadline: float | None) -> None:
+    def _check(self, deadline: float) -> None:
         if self._closed.is_set():
             raise ProgramCancelledError(self.command, "was closed")
-        if deadline is not None and time.monotonic() >= deadline:
+        if time.monotonic() >= deadline:
             reason = "was busy with other calls, or with its start, until the time was over"
             raise ProgramTimeoutError(self.command, reason)
 
@@ -336,7 +326,7 @@ class WarmProcess:
             with self._starting:
                 self._let_go(exchange)
             return
-        if exchange.is_retired():
+        if exchange.retired:
             return
         with self._counting:
             self._calls += 1
@@ -360,7 +350,7 @@ class WarmProcess:
         failure = exchange.failure
         if failure is not None and not exchange.cancelled:
             self._failed(failure.reason)
-        elif failure is None and not exchange.is_retired():
+        elif failure is None and not exchange.retired:
             self._failed(f"{exchange.child.how_it_ended()} between two calls")
         exchange.retire(0.0)
 
@@ -371,7 +361,7 @@ class WarmProcess:
 
     def _own_folders(self) -> Folders:
         if self._folders is None:
-            self._check(None)
+            self._check(math.inf)
             self._folders = Folders(self._cwd, keep=self._keep_folder)
         return self._folders
 
@@ -380,8 +370,12 @@ class WarmProcess:
         if self._exchange is not None:
             self._exchange.child.abandon()
         if self._folders is not None:
-            self._folders.abandon()
+            self._folders.remove.detach()
         self._reset()
+
+
+def _or_infinity(seconds: float | None) -> float:
+    return math.inf if seconds is None else seconds
 
 
 _all: weakref.WeakSet[WarmProcess] = weakref.WeakSet()

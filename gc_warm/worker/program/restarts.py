@@ -37,12 +37,7 @@ class RestartPolicy:
 
 
 class Restarts:
-    """The failures of one program.
-
-    Args:
-        policy: What is borne.
-        timer: Returns the time in seconds.
-    """
+    """The failures of one program; ``timer`` returns the time in seconds."""
 
     def __init__(self, policy: RestartPolicy, timer: Callable[[], float]) -> None:
         self._policy = policy

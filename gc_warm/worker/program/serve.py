@@ -53,15 +53,7 @@ def serve_on(
     workers: int = 1,
     idle_timeout: float | None = None,
 ) -> None:
-    """Do the same on descriptors of one's own.
-
-    Args:
-        requests: Descriptor to read requests from.
-        answers: Descriptor to write answers to.
-        function: As for `serve`.
-        workers: As for `serve`.
-        idle_timeout: As for `serve`.
-    """
+    """Do what `serve` does, on two other descriptors."""
     writing = threading.Lock()
 
     def reply(line: bytes) -> None:
@@ -77,19 +69,13 @@ def serve_on(
             for line in lines:
                 reply(line)
         else:
-            _reply_concurrently(lines, reply, workers)
+            from concurrent.futures import ThreadPoolExecutor
+
+            with ThreadPoolExecutor(workers) as pool:
+                for line in lines:
+                    pool.submit(reply, line)
     except BrokenPipeError:
         pass  # nobody wants the answers any more
-
-
-def _reply_concurrently(
-    lines: Iterator[bytes], reply: Callable[[bytes], None], workers: int
-) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(workers) as pool:
-        for line in lines:
-            pool.submit(reply, line)
 
 
 def _private_descriptors() -> tuple[int, int]:
@@ -177,21 +163,15 @@ def serve_command(
         workers: As for `serve`.
         idle_timeout: As for `serve`.
     """
-    command = [python or sys.executable, "-c", _own_source(), target, "--workers", str(workers)]
+    import inspect
+
+    program = inspect.getsource(sys.modules[__name__])
+    command = [python or sys.executable, "-c", program, target, "--workers", str(workers)]
     if path is not None:
         command += ["--path", path]
     if idle_timeout is not None:
         command += ["--idle-timeout", str(idle_timeout)]
     return command
-
-
-def _own_source() -> str:
-    loader = __spec__.loader if __spec__ is not None else None
-    get_source: Callable[[str], str] | None = getattr(loader, "get_source", None)
-    if get_source is None:  # pytest's, which loads the modules of its plugins' distributions
-        with open(__file__, encoding="utf-8") as file:  # noqa: PTH123
-            return file.read()
-    return get_source(__name__)
 
 
 def main() -> None:

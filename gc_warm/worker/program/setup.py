@@ -1,12 +1,16 @@
-"""What is started: a program that was found here, its environment, and its limits."""
+"""What is started: a program that was found here, its environment, its limits and its folders."""
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import shlex
 import shutil
+import tempfile
+import weakref
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gc_warm.errors import UsageError
@@ -16,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _SHOWN = 60
+_TMPFS = Path("/dev/shm")  # noqa: S108  (folders in it are made by mkdtemp, for us alone)
 
 
 @dataclass(frozen=True)
@@ -122,3 +127,52 @@ def _resolve(program: str, environment: dict[str, str]) -> str:
         reason = f"{where} on {platform.node()}, or is not executable"
         raise ProgramMissingError(program, reason)
     return os.path.abspath(found)  # noqa: PTH100  (links stay: programs look at their own name)
+
+
+class Folders:
+    """A private folder, with the working directory in it, and one for large data.
+
+    Only this user may look into them. They go when this object does.
+
+    Args:
+        cwd: The working directory to use instead of a private one.
+        keep: Leave the private folder in the end.
+
+    Attributes:
+        work: The program's working directory.
+        log: The file for its standard error.
+    """
+
+    def __init__(self, cwd: Path | None, *, keep: bool) -> None:
+        self._private = Path(tempfile.mkdtemp(prefix="gc-warm-program-"))
+        in_memory = _TMPFS.is_dir() and os.access(_TMPFS, os.W_OK | os.X_OK)
+        where = _TMPFS if in_memory else None
+        self._shared = Path(tempfile.mkdtemp(prefix="gc-warm-shared-", dir=where))
+        self._keep = keep
+        self.log = self._private / "stderr"
+        self.work = self._private / "work" if cwd is None else cwd
+        if cwd is None:
+            self.work.mkdir()
+        self.remove = weakref.finalize(self, _remove, self.to_remove())
+
+    def to_remove(self) -> tuple[str, str]:
+        """Return which folders go in the end; "" for one that is kept."""
+        return "" if self._keep else str(self._private), str(self._shared)
+
+    def make_shared(self, size: int) -> Path:
+        """Make an empty folder, with room for so many bytes, for the data of one call.
+
+        Raises:
+            OSError: There is nowhere so much room.
+        """
+        for place in (self._shared, self._private):
+            if shutil.disk_usage(place).free > size:
+                return Path(tempfile.mkdtemp(dir=place))
+        raise OSError(
+            errno.ENOSPC, f"No room for {size:,} bytes in {self._shared} or {self._private}"
+        )
+
+
+def _remove(folders: tuple[str, ...]) -> None:
+    for folder in filter(None, folders):
+        shutil.rmtree(folder, ignore_errors=True)

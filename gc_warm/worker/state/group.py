@@ -19,17 +19,17 @@ from typing import TYPE_CHECKING, Any
 
 from gc_warm.errors.states import RecursiveBuildError, WarmTimeoutError
 from gc_warm.worker.state import waiting
-from gc_warm.worker.state.capacity import Capacity
 from gc_warm.worker.state.slot import (
     BUILDING,
     GOING,
     READY,
+    Capacity,
     Slot,
+    Token,
     is_injected,
     nobody,
     release,
 )
-from gc_warm.worker.state.token import Token
 from gc_warm.worker.weak import WeakBag
 
 if TYPE_CHECKING:
@@ -48,11 +48,6 @@ all_groups: WeakBag[Group] = WeakBag()
 def all_owners() -> list[Any]:
     """Return the initialisers of all groups."""
     return [owner for group in all_groups for owner in group.owners]
-
-
-def _hand_over(token: Token) -> None:
-    """Let the caller be the one that is at work."""
-    token.take()
 
 
 class Group(Capacity):
@@ -92,12 +87,11 @@ class Group(Capacity):
         awaited: Slot | None = None
         while True:
             patient = time.monotonic() > begin + _PATIENCE
-            times = {each: each.now() for each in self.owners if each.expires}
+            times = {each: each.now() for each in self.owners if each.options.expires}
             sleeper, value = None, None
             with waiting.lock:
-                _raise_error_of(
-                    mine
-                )  # else it might fail before we look for it, and be built again
+                # Else it might fail before we look for it, and be built again.
+                _raise_error_of(mine)
                 victims = self._expire(times, token, holder, mine)
                 slot = None if victims else self._find(owner, key, holder)
                 if awaited is not None and awaited not in self.slots:
@@ -112,13 +106,13 @@ class Group(Capacity):
                     )
             if sleeper is not None:
                 awaited = slot
-                self._sleep(sleeper, owner, slot, begin + owner.wait)
+                self._sleep(sleeper, owner, slot, begin + owner.options.wait)
                 _raise_error_of(slot)
             elif slot is None:
                 release(victims)
             elif slot.phase is not BUILDING:
                 return slot, value, mine is not None
-            elif owner.background:
+            elif owner.options.background:
                 mine = awaited = slot
                 mine.joined = True
                 mine.wanted.add(weakref.ref(token))
@@ -197,7 +191,7 @@ class Group(Capacity):
                 occupants = list(self.occupants())
             who = "\n".join(map(_describe, occupants))
             raise WarmTimeoutError(
-                f"{owner.name} waited {owner.wait:g} s for {what} in {self.name} "
+                f"{owner.name} waited {owner.options.wait:g} s for {what} in {self.name} "
                 f"(maxsize={self.maxsize}). There are:\n{who}"
             )
 
@@ -216,7 +210,7 @@ class Group(Capacity):
                 slot.phase = READY
                 slot.token = nobody
                 # Built in the background, it is used when somebody comes for it.
-                value = None if slot.owner.background else _use(slot, holder)
+                value = None if slot.owner.options.background else _use(slot, holder)
                 if slot.stale:
                     self._send_off(slot)
                 waiting.wake()
@@ -231,12 +225,15 @@ class Group(Capacity):
         """Build in a thread that outlives the call, should that be cut off."""
 
         def run(token: Token) -> None:
-            _hand_over(token)
+            token.take()
             threading.current_thread().name = f"gc-warm build of {slot.owner.name}"
             try:
                 self._build(slot, victims, token)
-            except BaseException:  # noqa: BLE001  (whoever waits raises it)
-                _log().info("background build of %s failed", slot.owner.name, exc_info=True)
+            except BaseException:
+                import logging  # only when needed: it is a sixth of what importing gc_warm costs
+
+                log = logging.getLogger("gc_warm")
+                log.info("background build of %s failed", slot.owner.name, exc_info=True)
 
         token = Token()
         token.thread = 0
@@ -369,11 +366,5 @@ def _raise_error_of(slot: Slot | None) -> None:
     But nobody interrupts a thread that only builds: what it raises, the initialiser has raised.
     """
     error = None if slot is None else slot.error
-    if slot is not None and error is not None and (slot.owner.background or not is_injected(error)):
+    if slot and error and (slot.owner.options.background or not is_injected(error)):
         raise error
-
-
-def _log() -> Any:
-    import logging  # only when needed: it would be a sixth of what importing gc_warm costs
-
-    return logging.getLogger("gc_warm")

@@ -41,12 +41,12 @@ class Options:
     timer: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
-        require_count("maxsize", self.maxsize)
-        require_count("maxbytes", self.maxbytes)
-        require_count("max_uses", self.max_uses)
-        require_count("builds_per_node", self.builds_per_node)
+        for name in ("maxsize", "maxbytes", "max_uses", "builds_per_node"):
+            require_count(name, getattr(self, name))
         for name in ("idle_timeout", "max_age", "retry_after", "wait"):
-            _require_seconds(name, getattr(self, name))
+            value = getattr(self, name)
+            valid = value is None or (type(value) in (int, float) and value >= 0)
+            _require(valid, name, "a number of seconds", value)
         _require(self.wait is not None, "wait", "a number of seconds", self.wait)
         _require(self.key is None or callable(self.key), "key", "a function", self.key)
         _require(callable(self.timer), "timer", "a function that returns seconds", self.timer)
@@ -70,11 +70,6 @@ def require_count(name: str, value: object) -> None:
     _require(valid, name, "a positive whole number or None", value)
 
 
-def _require_seconds(name: str, value: object) -> None:
-    valid = value is None or (type(value) in (int, float) and value >= 0)  # type: ignore[operator]
-    _require(valid, name, "a number of seconds", value)
-
-
 def _require(valid: bool, name: str, expected: str, value: object) -> None:  # noqa: FBT001
     if not valid:
         raise UsageError(f"{name} must be {expected}, not {value!r}.")
@@ -82,32 +77,20 @@ def _require(valid: bool, name: str, expected: str, value: object) -> None:  # n
 
 def builder(initialiser: Callable[..., Any]) -> Builder:
     """Return a function that builds a state into a slot: its value and its teardown."""
-    if inspect.isgeneratorfunction(initialiser):
-        return functools.partial(_run_generator, initialiser)
-    if isinstance(initialiser, type):
-        return functools.partial(_make_instance, initialiser)
-    return functools.partial(_call_function, initialiser)
+    build: Any = _make_instance if isinstance(initialiser, type) else _call_function
+    return functools.partial(build, initialiser)
 
 
 def _call_function(
     function: Callable[..., Any], slot: Slot, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> None:
     value: Any = function(*args, **kwargs)
-    if inspect.isgenerator(value):  # a decorator hides that it is a generator function
+    if inspect.isgenerator(value):
         _start(value, function, slot)
     elif inspect.isgeneratorfunction(inspect.unwrap(function)) and hasattr(value, "__exit__"):
         _enter(value, slot)  # by contextlib.contextmanager
     else:
         slot.value = value
-
-
-def _run_generator(
-    function: Callable[..., Generator[Any, None, None]],
-    slot: Slot,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-) -> None:
-    _start(function(*args, **kwargs), function, slot)
 
 
 def _start(generator: Generator[Any, Any, Any], function: Callable[..., Any], slot: Slot) -> None:

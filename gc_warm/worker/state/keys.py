@@ -138,11 +138,7 @@ def _freeze_all(
 
 
 def freeze(value: Any) -> Hashable:
-    """Return a hashable stand-in that is equal to another's only if the values are the same.
-
-    Args:
-        value: Anything hashable.
-    """
+    """Return what stands for a hashable value, and is equal only where the values are the same."""
     kind = type(value)
     if kind in ATOMS:
         return kind, value

@@ -9,6 +9,7 @@ thread pool's exits, as any program does.
 from __future__ import annotations
 
 import atexit
+import functools
 import os
 import signal
 import sys
@@ -28,7 +29,6 @@ BUDGET = 0.8
 
 _previous: Any = None
 _watching = False
-_registered = False
 
 
 class _BudgetSpentError(BaseException):
@@ -36,11 +36,7 @@ class _BudgetSpentError(BaseException):
 
 
 def retire(home: dict[str, Any]) -> None:
-    """Release the states of a module of which there is a newer version.
-
-    Args:
-        home: The module's globals.
-    """
+    """Release the states of a module, known by its globals, of which there is a newer version."""
     for owner in all_owners():
         if owner.home is home:
             owner.clear()
@@ -62,7 +58,7 @@ def _after_fork() -> None:
         for slot in slots:
             slot.holders.clear()
             token = slot.token()
-            if slot.phase is READY and slot.owner.fork_keeps:  # type: ignore[attr-defined]
+            if slot.phase is READY and slot.owner.options.fork == "keep":
                 slot.teardown = None
             elif token is None or token.thread != me:
                 _inherited.append(slot)
@@ -91,11 +87,8 @@ def watch() -> None:
         _watching = True
 
 
+@functools.cache
 def _register_orderly_end() -> None:
-    global _registered  # noqa: PLW0603
-    if _registered:
-        return
-    _registered = True
     atexit.register(tear_down_all, BUDGET)
     multiprocessing = sys.modules.get("multiprocessing")
     if multiprocessing is not None and multiprocessing.parent_process() is not None:

@@ -1,8 +1,8 @@
-"""A state on its way: being built, ready, or going; who builds it, and who keeps it.
+"""A state on its way: being built, ready, or going; who builds and keeps it, and how many fit in.
 
 Any bytecode may be interrupted, by Ctrl-C or the exception that ``GC_TASK_TIMEOUT`` injects. So
 nothing relies on a ``finally`` being completed: whoever builds or tears down holds a *token*, which
-lives in its frame only. A slot whose token is gone was abandoned, and the next to come tidies up.
+lives in its frame only. A slot whose token is gone was abandoned, and the next to come cleans up.
 """
 
 from __future__ import annotations
@@ -12,22 +12,20 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
+from gc_warm.errors.states import CapacityError
 from gc_warm.worker.state import waiting
 
 if TYPE_CHECKING:
     import weakref
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Collection, Hashable, Iterator
 
-    from gc_warm.worker.scope import Holder, Scope
-    from gc_warm.worker.state.token import Token
+    from gc_warm.worker.scope import Holder
 
     class Owner(Protocol):
         """The initialiser of a slot, as its group sees it."""
 
         name: str
-        wait: float
-        background: bool
-        expires: bool
+        options: Any
         past_hits: int
         slots: dict[Hashable, Slot]
 
@@ -43,27 +41,48 @@ if TYPE_CHECKING:
         def teardown_failed(self, error: Exception) -> None:
             """Note that a teardown raised."""
 
-    class Place(Protocol):
-        """Where slots are: a group."""
-
-        slots: dict[Slot, None]
-        going: dict[Slot, None]
-
-        def trim(self) -> None:
-            """Release what has to go and is not in use."""
-
 
 BUILDING, READY, GOING = "building", "ready", "going"
 _clock = itertools.count()
+
+
+class Token:
+    """Lives as long as the frame of whoever builds or tears down, which makes it.
+
+    Attributes:
+        thread: Where that is; 0 until it begins.
+    """
+
+    __slots__ = ("__weakref__", "_frame", "thread")
+
+    def __init__(self) -> None:
+        self.take(2)
+
+    def take(self, depth: int = 1) -> None:
+        """Make it stand for the caller, or who is so many calls above, from now on."""
+        self.thread = threading.get_ident()
+        # Its identity will do: as long as the token lives, nothing else can have it.
+        self._frame = id(sys._getframe(depth))  # noqa: SLF001
+
+    def at_work(self) -> bool:
+        """Return whether the frame that holds it is still running, or has yet to begin."""
+        if not self.thread:
+            return True
+        frame = sys._current_frames().get(self.thread)  # noqa: SLF001
+        while frame is not None:
+            if id(frame) == self._frame:
+                return True
+            frame = frame.f_back
+        return False
 
 
 class Slot:
     """One state of one group: see the attributes set here."""
 
     def __init__(
-        self, group: Place, owner: Owner, key: Hashable, arguments: Any, size: int = 0
+        self, group: Any, owner: Owner, key: Hashable, arguments: Any, size: int = 0
     ) -> None:
-        self.group = group
+        self.group = group  # a `gc_warm.worker.state.group.Group`
         self.owner = owner
         self.key = key
         self.arguments = arguments
@@ -79,7 +98,7 @@ class Slot:
         self.value: Any = None
         self.teardown: Callable[[], None] | None = None
         self.seconds = self.begun = 0.0  # that the build took, and when it began
-        self.bill: Callable[[Scope], None] | None = None  # notes what it cost the node
+        self.bill: dict[str, float] = {}  # what it cost the node, for the receipt
         self.built_at = self.used_at = 0.0
         self.used = self.order = 0  # when, among all uses and builds of the process
         self.uses = self.hits = 0
@@ -141,6 +160,62 @@ class Slot:
     def idle(self) -> bool:
         """Return whether nobody uses it, builds it, waits for it or tears it down."""
         return not self.keepers()
+
+
+class Capacity:
+    """Slots, and how many of them there may be (for all methods, the lock is held).
+
+    Args:
+        name: Its name, for errors and statistics.
+        maxsize: How many states may be alive; None for any number.
+        maxbytes: How large they may be together, in bytes; None for any size.
+    """
+
+    def __init__(self, name: str, maxsize: int | None, maxbytes: int | None) -> None:
+        self.name = name
+        self.maxsize = maxsize
+        self.maxbytes = maxbytes
+        self.slots: dict[Slot, None] = {}  # whoever asks may get
+        self.going: dict[Slot, None] = {}
+
+    def occupants(self) -> Iterator[Slot]:
+        """Yield the slots that take a place which is promised to nobody."""
+        yield from self.slots
+        for slot in self.going:
+            if not (slot.yields and slot.token()):
+                yield slot
+
+    def fits(self, size: int, without: Collection[Slot], *, more: int = 1) -> bool:
+        """Return whether so many more states of a size fit in, without some slots."""
+        if self.maxsize is not None:
+            taken = len(self.slots) + len(self.going)
+            if taken + more > self.maxsize:
+                taken = sum(slot not in without for slot in self.occupants())
+            if taken + more > self.maxsize:
+                return False
+        if self.maxbytes is not None:
+            used = sum(slot.size for slot in self.occupants() if slot not in without)
+            return used + size <= self.maxbytes
+        return True
+
+    def require_possible(self, slot: Slot) -> None:
+        """Refuse a state that alone is too large."""
+        if self.maxbytes is not None and slot.size > self.maxbytes:
+            raise CapacityError(
+                f"A state of {slot.owner.name} has {slot.size:,} bytes, but {self.name} may have "
+                f"only maxbytes={self.maxbytes:,}."
+            )
+
+    def choose_victims(self, size: int, *, more: int = 1) -> list[Slot]:
+        """Choose what has to go for a state of a size: the least recently used, if not in use."""
+        victims: list[Slot] = []
+        if not self.fits(size, victims, more=more):
+            for slot in [*self.going, *sorted(self.slots, key=lambda slot: slot.used)]:
+                if slot.idle():
+                    victims.append(slot)
+                    if self.fits(size, victims, more=more):
+                        break
+        return victims
 
 
 def nobody() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import reprlib
 import sys
 import threading
 import time
@@ -14,17 +13,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from gc_warm.errors import UsageError
 from gc_warm.worker import scope
+from gc_warm.worker.label import label_of
 from gc_warm.worker.state import lifetime, waiting
 from gc_warm.worker.state.group import Group, all_owners
 from gc_warm.worker.state.initialiser import builder
 from gc_warm.worker.state.keys import ATOMS, KeyMaker
 from gc_warm.worker.state.slot import READY, is_injected
-from gc_warm.worker.state.versions import (
-    build_the_same,
-    data_of,
-    is_made_of_what_went,
-    is_version,
-)
+from gc_warm.worker.state.versions import build_the_same, data_of, is_made_of_what_went, is_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
@@ -52,13 +47,9 @@ class State:
         self.name = f"{initialiser.__module__}.{initialiser.__qualname__}"
         self.home = _globals_of(initialiser)
         self.options = options
-        self.wait = options.wait
-        self.background = options.background
-        self.expires = options.expires
-        self.fork_keeps = options.fork == "keep"
         self.group = self._find_group()
         self.group.owners.add(self)
-        self.group.timed |= self.expires
+        self.group.timed |= options.expires
         self._build = builder(initialiser)
         if options.builds_per_node:
             # Travels with what mentions it: see gc_warm/shipping/bundle.py.
@@ -103,12 +94,8 @@ class State:
 
         A hit is one look-up. It takes no lock: see `gc_warm.worker.state.slot.Slot.lease`.
         """
-        key_of, slots, group, of_context = (
-            self._key.of,
-            self.slots,
-            self.group,
-            scope.in_context.get,
-        )
+        key_of, of_context = self._key.of, scope.in_context.get
+        slots, group = self.slots, self.group
         takes_one, of_no_arguments = self._key.count == 1, self._key.of_no_arguments
 
         def front(*args: Any, **kwargs: Any) -> Any:
@@ -162,7 +149,7 @@ class State:
     def make(self, slot: Slot) -> None:
         """Build a state into a slot, and count."""
         args, kwargs = slot.arguments
-        slot.label = _label(args, kwargs)
+        slot.label = label_of(args, kwargs)
         task = scope.current()
         counted = task.build_seconds if task is not None else 0.0
         slot.begun = time.perf_counter()
@@ -209,7 +196,8 @@ class State:
         waiting.require_free()
         if instead is not None:
             return instead(self, holder, key, arguments)
-        release_orphans()
+        while _orphans:
+            _orphans.pop().clear()
         if key not in self.slots:
             if self._failed:
                 self._raise_recent_failure(key)
@@ -234,8 +222,8 @@ class State:
         if task is not None:
             task.builds.append((self.name, slot.label, slot.seconds))
             task.build_seconds += slot.seconds
-            if slot.bill is not None:
-                slot.bill(task)
+            for name, cost in slot.bill.items():
+                task.node[name] = task.node.get(name, 0) + cost
 
     def what_builds(self) -> list[Any]:
         """Return what decides on which states there are, and on what they are."""
@@ -288,19 +276,12 @@ class State:
 
 
 _SIZES_KEPT = 1024
-_orphans: list[State] = []
-
-
-def release_orphans() -> None:
-    """Release the states that nobody can ask for any more."""
-    while _orphans:
-        _orphans.pop().clear()
+_orphans: list[State] = []  # nobody can ask for their states any more
 
 
 def _globals_of(initialiser: Callable[..., Any]) -> dict[str, Any] | None:
     """Return the globals of the module that an initialiser is in; a class is in one being run."""
-    module = sys.modules.get(initialiser.__module__)
-    of_module = None if module is None else vars(module)
+    of_module = getattr(sys.modules.get(initialiser.__module__), "__dict__", None)
     inner = inspect.unwrap(initialiser)  # a decorator's own globals are another module's
     found: dict[str, Any] | None = getattr(inner, "__globals__", of_module)
     return found
@@ -322,9 +303,3 @@ def _without_frames(error: BaseException) -> Exception:
     cause = error.__cause__
     same.__cause__ = None if cause is None else _without_frames(cause)
     return cast("Exception", same)
-
-
-def _label(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-    """Write arguments for people, and not too many of them."""
-    parts = [reprlib.repr(a) for a in args] + [f"{k}={reprlib.repr(v)}" for k, v in kwargs.items()]
-    return ", ".join(parts)

@@ -103,12 +103,12 @@ def sweep(*, everything: bool = False) -> int:
         How many states that were.
     """
     swept = 0
-    times = {owner: owner.now() for owner in all_owners() if owner.expires}
+    times = {owner: owner.now() for owner in all_owners() if owner.options.expires}
     slots = [slot for group in all_groups for slot in list(group.slots)]
     for slot in sorted(slots, key=lambda slot: slot.order, reverse=True):
         owner: Any = slot.owner
         if everything or (owner in times and owner.expired(slot, times[owner])):
-            swept += slot.group.dismiss(lambda other, slot=slot: other is slot)  # type: ignore[attr-defined]
+            swept += slot.group.dismiss(lambda other, slot=slot: other is slot)
     for group in all_groups:
         group.trim()
     return swept

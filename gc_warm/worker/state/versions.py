@@ -116,15 +116,11 @@ def _function_taken_apart(function: types.FunctionType) -> tuple[object, list[An
 
 
 def _imports_what_travels(code: types.CodeType) -> bool:
-    """Return whether code imports what may be another version now."""
+    """Return whether code imports what may be another version now: what travels, or is not here."""
     modules = map(sys.modules.get, names_in(code, ("IMPORT_NAME",)))
-    return any(_has_travelled(getattr(module, "__loader__", _Unknown)) for module in modules)
-
-
-class _Unknown:
-    """The loader of what is not imported here, and so has travelled."""
-
-    payload = None
+    return any(
+        each is None or _has_travelled(getattr(each, "__loader__", None)) for each in modules
+    )
 
 
 def _without_lines(code: types.CodeType) -> types.CodeType:

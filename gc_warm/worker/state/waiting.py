@@ -39,11 +39,7 @@ def is_mine() -> bool:
 
 
 def require_free() -> None:
-    """Refuse what has interrupted its own thread where that holds the lock.
-
-    Raises:
-        BusyError: It has.
-    """
+    """Raise BusyError if what asks has interrupted its own thread where that holds the lock."""
     if is_mine():
         raise BusyError
 

@@ -6,16 +6,7 @@ import contextlib
 import functools
 import importlib
 import time
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Literal,
-    ParamSpec,
-    Protocol,
-    TypeVar,
-    cast,
-    overload,
-)
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeVar, cast, overload
 
 from gc_warm.errors import UsageError
 from gc_warm.worker.state.group import Group

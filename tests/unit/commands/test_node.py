@@ -85,10 +85,10 @@ def test_with_nothing_there_nothing_is_made(base, node):
 def test_lists_folders_and_clears_those_that_nobody_uses(user, node):
     process, path = user("small")
     code, listed = node("list")
-    assert (0, f"__main__.weights(name='small'): 2.0 MB, in use\n    {path}\n") == (code, listed)
+    assert (0, f"__main__.weights(name='small'): 2 MB, in use\n    {path}\n") == (code, listed)
     assert (1, "Removed 0. In use: 1.\n") == node("clear")
     end(process)
-    assert "2.0 MB, used 0 min" in node("list")[1]
+    assert "2 MB, used " in node("list")[1]
     (found,) = json.loads(node("list", "--json")[1])["folders"]
     assert (path, 2_000_000, 1, False) == tuple(
         found[name] for name in ("path", "bytes", "files", "in_use")
@@ -103,9 +103,10 @@ def test_lists_what_is_being_filled(user, node):
     process, line = user("slow")
     assert "filling" == line
     what = "__main__.weights(name='slow')"
-    assert (0, f"{what}: being filled by process {process.pid}, for 0 min") == (
-        (found := node("list"))[0],
-        found[1][: found[1].index(" min") + 4],
+    code, listed = node("list")
+    assert (0, f"{what}: being filled by process {process.pid} for ") == (
+        code,
+        listed[: listed.rindex("for ") + 4],
     )
     assert (0, "Removed 0.\n") == node("clear")
     end(process)

@@ -374,6 +374,25 @@ def test_an_edit_of_a_metaclass_counts(user_module):
     assert hash_of_fill(user_module, "one", ATTRIBUTES) != hash_of_fill(user_module, "one", edited)
 
 
+class Cached:
+    def __init__(self, name, cache):
+        self.name = name
+        self.cache = cache
+
+    def __getstate__(self):
+        return {"name": self.name}
+
+
+def test_the_order_of_keys_annotations_and_what_is_not_pickled_do_not_count(user_module):
+    assert hash_of({"a": 1, "b": 2}) == hash_of({"b": 2, "a": 1})
+    assert hash_of(Cached("a", 1)) == hash_of(Cached("a", 2)) != hash_of(Cached("b", 1))
+    annotated = ATTRIBUTES.replace("(text, folder)", "(text: str, folder: object) -> None")
+    assert annotated != ATTRIBUTES
+    assert hash_of_fill(user_module, "one", ATTRIBUTES) == hash_of_fill(
+        user_module, "one", annotated
+    )
+
+
 def test_another_version_is_another_folder():
     def fill(folder: Path):
         pass

@@ -60,6 +60,15 @@ def test_returns_the_folder_that_was_filled():
     assert weights("small") != weights("large")
 
 
+def test_arguments_may_be_as_large_as_they_like():
+    @node_folder(version="1")
+    def table(number: int, folder: Path):
+        pass
+
+    assert table(10**5000) == table(10**5000) != table(10**5000 + 1)
+    assert all(each["arguments"].startswith("number=<int ") for each in node_stats()["folders"])
+
+
 def test_many_processes_fill_it_once(programs, log):
     ended = [each.communicate(timeout=60) for each in programs.start_many(6, USE)]
     assert [("1a\n", "")] * 6 == ended
@@ -663,7 +672,10 @@ def test_it_pickles_by_its_name():
         (lambda: node_folder(max_age="1 h"), "max_age must be a number of seconds"),
         (lambda: node_folder(maxbytes=1.5), "maxbytes must be a number of bytes"),
         (lambda: node_folder(wait=None), "wait must be a number of seconds"),
+        (lambda: node_folder(wait=True), "wait must be a number of seconds, not True"),
+        (lambda: node_folder(max_age=-1), "max_age must be a number of seconds, not -1"),
         (lambda: node_folder(version=1), "version must be a text"),
+        (lambda: node_folder(mutable="no"), "mutable must be True or False, not 'no'"),
     ],
 )
 def test_wrong_use_is_refused(make, message):
@@ -740,30 +752,21 @@ def test_without_a_file_to_open_the_error_says_so(programs):
 # Initialisers that do what they should not
 
 
-def test_one_that_removes_its_folder_is_an_error(folders):
+@pytest.mark.parametrize("other", ["nothing", "link", "file"])
+def test_one_that_leaves_something_else_in_its_place_is_an_error(folders, other):
     fills = []
 
     def fill(folder: Path):
         fills.append(folder)
         folder.rmdir()
-
-    with pytest.raises(FileNotFoundError):
-        node_folder(version="1")(fill)()
-    assert 1 == len(fills)
-    assert [] == folders()
-
-
-@pytest.mark.parametrize("other", ["link", "file"])
-def test_one_that_puts_something_else_in_its_place_is_an_error(folders, other):
-    def fill(folder: Path):
-        folder.rmdir()
         if other == "link":
             folder.symlink_to("/etc")
-        else:
+        elif other == "file":
             folder.touch()
 
     with pytest.raises(NodeFolderError, match=r"fill must leave what it fills a folder"):
         node_folder(version="1")(fill)()
+    assert 1 == len(fills)
     assert [] == folders()
     assert Path("/etc/passwd").exists()
 

@@ -75,6 +75,15 @@ def test_the_least_recently_used_state_goes_first():
     assert model.info().evictions == 2
 
 
+def test_a_number_of_any_length_tells_states_apart():
+    @warm(maxsize=2)
+    def model(number):
+        return [number]
+
+    assert model(10**5000) is model(10**5000) is not model(10**5000 + 1)
+    assert model.info().entries[0].arguments.startswith("<int ")
+
+
 def test_an_unbounded_initialiser_keeps_everything():
     model, built = counting(maxsize=None)
     for _ in range(2):

@@ -8,7 +8,7 @@ import weakref
 
 import pytest
 
-from gc_warm.worker.state.token import Token
+from gc_warm.worker.state.slot import Token
 
 
 def work(then):
