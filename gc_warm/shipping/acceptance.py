@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import gc_warm.shipping.disguise.function_class  # noqa: F401  (__class__ asks it once it is here)
@@ -34,7 +35,8 @@ def accept(function: Any, *, home: str | None, **options: Any) -> SelfContained[
 
 def _check(function: Any, options: Mapping[str, Any]) -> None:
     for name, value in options.items():
-        if isinstance(value, str) or not all(isinstance(each, str) for each in value):
+        is_list = isinstance(value, Iterable) and not isinstance(value, str)
+        if not is_list or not all(isinstance(each, str) for each in value):
             raise UsageError(f"{name} must be a list of texts, not {value!r}.")
     if not callable(function):
         raise UsageError(

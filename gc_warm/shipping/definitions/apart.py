@@ -292,20 +292,14 @@ class Apart(Graphs):
         kept = {name: hint for name, hint in hints.items() if self._hint(hint) is not None}
         parts["first"] = {**parts["first"], **({"__annotations__": kept} if kept else {})}
         early = ("maker", "bases", "first", "defaults")
+        plain = ("name", "named_tuple", "options", "order", "abstract")
         self._open.add(ref)
         what = {name: self._part(parts.pop(name)) for name in early if name in parts}
         self._open.discard(ref)
-        what |= {
-            name: parts.pop(name)
-            for name in ("name", "named_tuple", "options", "order", "abstract")
-            if name in parts
-        }
+        what |= {name: parts.pop(name) for name in plain if name in parts}
         self._later.append((what, parts))
-        subclasses: list[type] = type.__subclasses__(value)
-        for each in subclasses:
-            name = self.name_of(each)
-            if name is not None:
-                self.wanted.append((name, repr(value.__qualname__)))
+        subclasses = filter(None, map(self.name_of, type.__subclasses__(value)))
+        self.wanted += [(name, repr(value.__qualname__)) for name in subclasses]
         return ["class", what]
 
     def _part(self, part: Any) -> Any:

@@ -49,9 +49,8 @@ def parts_of(value: type) -> dict[str, Any]:
         del names["__annotations__"]
     first = {name: names.pop(name) for name in _FIRST if name in names}
     first["__qualname__"] = value.__qualname__
-    if "__dataclass_params__" in vars(value) and str(value.__doc__).startswith(
-        value.__name__ + "("
-    ):
+    is_dataclass = "__dataclass_params__" in vars(value)
+    if is_dataclass and str(value.__doc__).startswith(value.__name__ + "("):
         first.pop("__doc__")  # `dataclasses` has written it, and may have put addresses into it
     names = {name: each for name, each in names.items() if not _is_put_there(each, value)}
     parts: dict[str, Any] = {
@@ -62,7 +61,7 @@ def parts_of(value: type) -> dict[str, Any]:
         "silent": _with_hooks(value),
         "registered": _registered(value),
     }
-    if "__dataclass_params__" in vars(value):
+    if is_dataclass:
         parts["options"] = _options_of_dataclass(value)
         parts["fields"] = _fields_of(value)
         names = {name: each for name, each in names.items() if not _is_generated(each)}

@@ -69,9 +69,10 @@ def test_nonsense_is_refused(project):
 
 
 @pytest.mark.parametrize("option", ["modules", "requires", "data"])
-def test_one_text_is_no_list(option):
+@pytest.mark.parametrize("value", ["numpy", 5, [5]])
+def test_options_are_lists_of_texts(option, value):
     with pytest.raises(ValueError, match=f"{option} must be a list of texts"):
-        self_contained(len, **{option: "numpy"})
+        self_contained(len, **{option: value})
 
 
 def test_the_requirements_file_is_what_pip_reads(project, tmp_path):
