@@ -106,7 +106,7 @@ class Child:
         return self._process.returncode is not None
 
     def stop(self, seconds: float) -> None:
-        """End the program in so many seconds: by the end of its input, SIGTERM, and then SIGKILL."""
+        """End the program within so many seconds: by the end of its input, SIGTERM, or SIGKILL."""
         if self.setup.pty:
             self._signal_group(signal.SIGHUP)
         elif self.requests >= 0:
