@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, Any
 from gc_warm.errors.client import WorkerStartError
 from gc_warm.local.remote.channel import Channel
 from gc_warm.local.surroundings.process import describe_exit, start
+from gc_warm.logs import tail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from gc_warm.local.output import Pipe
     from gc_warm.local.surroundings.options import Surroundings
-
-_TAIL_BYTES = 4000
 
 
 class ForkServerHandle:
@@ -130,7 +129,7 @@ class ForkServerHandle:
         self._reaped = True
         reason = describe_exit(self._process.wait())
         self._control.close()
-        self._printed = _tail(self._log)
+        self._printed = tail(self._log)
         shutil.rmtree(self._run_dir, ignore_errors=True)
         return reason
 
@@ -146,14 +145,6 @@ class ForkServerHandle:
     def after_fork(self) -> None:
         """Close this process's copy of the connection, in a fork of the client."""
         self._control.close()
-
-
-def _tail(path: Path) -> str:
-    """Return the end of a text file, or nothing if there is none."""
-    try:
-        return path.read_bytes()[-_TAIL_BYTES:].decode(errors="replace").strip()
-    except OSError:
-        return ""
 
 
 def _line(message: Mapping[str, Any]) -> bytes:
