@@ -25,7 +25,7 @@ ENDING_SECONDS = 1.2
 
 # Nothing that all systems have wakes a process when its parent ends: the pipes that it would see
 # closed are open in the parent's forks, too.
-_LOOK_SECONDS = 0.1
+LOOK_SECONDS = 0.1
 _KILL_SECONDS = 2.0
 
 
@@ -74,7 +74,7 @@ def watch(run_dir: str, host: int, lifeline: int) -> None:
         lifeline: The end of a pipe whose other end is the client's.
     """
     while os.getppid() == host:
-        if select.select([lifeline], [], [], _LOOK_SECONDS)[0]:
+        if select.select([lifeline], [], [], LOOK_SECONDS)[0]:
             _wait_for_end(host)
             break
     kill_all(run_dir)
@@ -85,7 +85,7 @@ def watch(run_dir: str, host: int, lifeline: int) -> None:
 def _wait_for_end(host: int) -> None:
     deadline = time.monotonic() + ENDING_SECONDS
     while os.getppid() == host and time.monotonic() < deadline:
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(LOOK_SECONDS)
 
 
 def main() -> None:
