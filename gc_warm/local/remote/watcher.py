@@ -34,9 +34,6 @@ def kill_all(run_dir: str) -> None:
 
     These are the ones whose environment names its folder, those of their sessions, and all their
     descendants.
-
-    Args:
-        run_dir: The engine's folder.
     """
     marker = f"{RUN_DIR_NAME}={run_dir}\0".encode()
     deadline = time.monotonic() + _KILL_SECONDS

@@ -15,7 +15,7 @@ import pytest
 from globus_compute_sdk import MPIFunction
 from globus_compute_sdk.errors import TaskExecutionFailed
 
-from gc_warm.errors import WorkerStartError
+from gc_warm.errors import UsageError, WorkerStartError
 from gc_warm.local.executor import LocalExecutor
 from gc_warm.local.remote import watcher
 from gc_warm.local.remote.channel import GRACE_SECONDS
@@ -384,6 +384,8 @@ def test_engine_whose_process_is_killed(run, tasks, kind, gate):
     os.kill(host, signal.SIGKILL)
     with pytest.raises(WorkerStartError, match="was killed by SIGKILL"):
         future.result(timeout=60)
+    with pytest.raises(UsageError, match="none of the engine's processes"):
+        executor.faults.kill_worker(host)
 
 
 def test_nothing_is_left(run):
