@@ -10,8 +10,8 @@ Installing gc-warm is enough for pytest to find them. They cost nothing until a 
 
 ``--gc-engine=pool|thread|process|htex`` says what runs the tasks, ``@pytest.mark.gc_workers(n)`` by
 how many workers. Each test has an engine of its own, so with ``htex`` it takes ten seconds longer.
-With pytest-xdist each of its workers has its own; but there is one port 5000, so tests with a
-service belong into one file, and ``--dist=loadfile`` leaves them to one worker.
+With pytest-xdist each of its workers has its own; but there is only one port 5000, so tests with a
+service belong in one file, and ``--dist=loadfile`` gives them to one worker.
 """
 
 from __future__ import annotations
@@ -40,21 +40,22 @@ if TYPE_CHECKING:
     from gc_warm.local.service.state.records import Identity
     from gc_warm.local.workers import Workers
 
-ENGINES = ("pool", "thread", "process", "htex")
-
 PATIENCE_SECONDS = 2.0
 """How long a test's tasks may go on after it."""
 
-_TYPES = {"thread": "ThreadPoolEngine", "process": "ProcessPoolEngine"}
-_POOL_CONFIG = "engine: {{type: {type}, max_workers: {workers}}}\n"
-_HTEX_CONFIG = """\
+_CONFIGS = {
+    "thread": "engine: {{type: ThreadPoolEngine, max_workers: {workers}}}\n",
+    "process": "engine: {{type: ProcessPoolEngine, max_workers: {workers}}}\n",
+    "htex": """\
 engine:
   type: GlobusComputeEngine
   address: 127.0.0.1
   max_workers_per_node: {workers}
   job_status_kwargs: {{max_idletime: 86400}}
   provider: {{type: LocalProvider, init_blocks: 1, min_blocks: 1, max_blocks: 1}}
-"""
+""",
+}
+ENGINES = ("pool", *_CONFIGS)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -103,14 +104,10 @@ class SessionWorkers:
         return LocalExecutor(workers=self._kept[workers])
 
     def _config(self, workers: int) -> Path:
-        if self.engine == "htex":
-            text = _HTEX_CONFIG.format(workers=workers)
-        else:
-            text = _POOL_CONFIG.format(workers=workers, type=_TYPES[self.engine])
         folder = Path(tempfile.mkdtemp(prefix="gc-warm-plugin-"))
         self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
         path = folder / "config.yaml"
-        path.write_text(text)
+        path.write_text(_CONFIGS[self.engine].format(workers=workers))
         return path
 
     def close(self) -> None:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gc_warm.logs import tail
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -105,10 +107,4 @@ def _run_loader(asked: Path, answered: Path, timeout: float) -> str:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)  # what it started must not outlive it
         process.wait()
-    return f"it ended with {process.returncode}: {_tail(errors)}".rstrip(": ")
-
-
-def _tail(path: Path) -> str:
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 500))
-        return file.read().decode("utf-8", errors="replace").strip()
+    return f"it ended with {process.returncode}: {tail(errors, size=500)}".rstrip(": ")

@@ -43,7 +43,7 @@ class Backend(ABC):
         return []
 
     def refusal(self, resource_specification: dict[str, Any]) -> str | None:  # noqa: ARG002
-        """Return why it cannot run such a task, or None if it can or will say so itself."""
+        """Return why it cannot run such a task; None if it can, or will say so itself."""
         return None
 
     @abstractmethod
@@ -55,7 +55,7 @@ class Backend(ABC):
 
     @abstractmethod
     def wait(self) -> None:
-        """Wait until all tasks of now are done."""
+        """Wait until all present tasks are done."""
 
     def close(self) -> None:
         """Wait until all tasks are done, then end the workers and wait for that, too."""
@@ -68,14 +68,14 @@ class Backend(ABC):
         self.delivery.cancel_lost()
 
     def prepare_to_end(self) -> None:  # noqa: B027 - it may make none
-        """Let the workers know that they are to end in good order, if that makes a difference."""
+        """Tell the workers to end in good order, if that makes a difference."""
 
     @abstractmethod
     def kill(self) -> None:
         """End the workers now, without waiting for it: SIGTERM, and SIGKILL about a second later.
 
-        Tasks that are running are lost, those that are pending are cancelled. It takes no lock, so
-        that a finalizer may call it.
+        Tasks that are running are lost, pending ones are cancelled. It takes no lock, so that a
+        finalizer may call it.
         """
 
     @abstractmethod
@@ -110,19 +110,19 @@ class Backend(ABC):
         """End each block so long after it has begun, or from now on.
 
         Raises:
-            UnsupportedFaultError: `seconds` is given, and the config says it.
+            UnsupportedFaultError: `seconds` is given, but the config sets this.
         """
         if seconds is not None:
-            raise UnsupportedFaultError("a real engine's walltime is set in its config.")
+            raise UnsupportedFaultError("A real engine's walltime is set in its config.")
 
     def set_memory_limit(self, limit: int | None) -> None:
         """Limit the address space of each worker, present and future, in bytes.
 
         Raises:
-            UnsupportedFaultError: `limit` is given, and the config says it.
+            UnsupportedFaultError: `limit` is given, but the config sets this.
         """
         if limit is not None:
-            raise UnsupportedFaultError("a real engine's memory is limited in its config.")
+            raise UnsupportedFaultError("A real engine's memory is limited in its config.")
 
     @abstractmethod
     def after_fork(self) -> None:
@@ -151,14 +151,10 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 class Delivery:
-    """How answers come to their tasks: at once, unless they are to be lost or late.
-
-    Attributes:
-        disturbed: Whether they are; so that nobody pays who did not ask.
-    """
+    """How answers come to their tasks: at once, unless they are to be lost or late."""
 
     def __init__(self) -> None:
-        self.disturbed = False
+        self.disturbed = False  # whether any are: who did not ask does not pay
         self._lock = threading.Lock()
         self._drops = 0
         self._delays = 0

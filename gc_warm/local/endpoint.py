@@ -18,12 +18,7 @@ if TYPE_CHECKING:
 class LocalEndpoint:
     """Runs tasks: as in the cloud, another ``user_endpoint_config`` means other workers.
 
-    Args:
-        endpoint_id: Its id.
-        name: Its name.
-        supply: Where it has its backends from.
-        max_retries: How often a task is tried again after its worker died.
-        config: The config whose workers are started at once.
+    Those of `config` are started at once.
     """
 
     def __init__(
@@ -47,22 +42,20 @@ class LocalEndpoint:
 
     @property
     def backends(self) -> list[Backend]:
-        """Those that it has: one for each config so far."""
+        """One for each config so far."""
         return list(self._backends.values())
 
     def _backend(self, config: dict[str, Any] | None) -> Backend:
         key = json.dumps(config, sort_keys=True) if config else ""
-        backend = self._backends.get(key)
-        if backend is None:
+        if key not in self._backends:
             with self._lock:
                 if key not in self._backends:
                     taken = self._supply.take(config or {}, max_retries=self._max_retries)
                     self._backends[key] = taken
-                backend = self._backends[key]
-        return backend
+        return self._backends[key]
 
     def run(self, task: Task, request: TaskRequest) -> None:
-        """Run a task that was sent here, by whomever."""
+        """Run a task, whoever sent it."""
         backend = self._backend(request.user_endpoint_config)
         needs = request.resource_specification
         if needs and (refusal := backend.refusal(needs)):
@@ -70,15 +63,6 @@ class LocalEndpoint:
         else:
             task.frame = request.pack()
             backend.submit(task)
-
-    def is_own_thread(self) -> bool:
-        """Return whether the caller is a callback of a task's future, and so must not wait."""
-        return any(each.is_own_thread() for each in self.backends)
-
-    def lose_tasks(self) -> None:
-        """Lose the tasks that run, and cancel the others."""
-        for each in self.backends:
-            each.lose_tasks()
 
     def close(self) -> None:
         """Wait until all tasks are done, then give the backends back."""

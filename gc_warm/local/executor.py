@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from gc_warm.errors import UsageError
 from gc_warm.local.endpoint import LocalEndpoint
 from gc_warm.local.faults import Faults
-from gc_warm.local.registration import FunctionRegistration
+from gc_warm.local.sdk_executor import SdkExecutor
 from gc_warm.local.surroundings.options import Surroundings
 from gc_warm.local.workers import Supply, Workers, check_count, engine_options
 
@@ -32,10 +32,10 @@ No endpoint_id set.  Did you forget to set it at construction?
     gce.endpoint_id = <ep_id>    # alternative"""
 
 
-class LocalExecutor(FunctionRegistration, concurrent.futures.Executor):
+class LocalExecutor(SdkExecutor, concurrent.futures.Executor):
     """Run functions in real worker processes of this machine, as an endpoint would.
 
-    It is used as ``globus_compute_sdk.Executor`` is, and a task takes the same way: function and
+    It is used as ``globus_compute_sdk.Executor`` is, and a task takes the same path: function and
     arguments are serialized, and the endpoint's own ``execute_task`` runs them. Workers start
     clean: the client's modules, working directory, ``sys.path``, open files and environment are
     not there, so what would be missing on an endpoint is missing here.
@@ -43,14 +43,14 @@ class LocalExecutor(FunctionRegistration, concurrent.futures.Executor):
     With `endpoint_config` the workers are those of the config's own engine.
 
     Args:
-        endpoint_id: The endpoint's id that tasks are told; by default a new one.
+        endpoint_id: The endpoint's id, which tasks are told; by default a new one.
         client: A `gc_warm.local.client.LocalClient`; by default a new one.
-        task_group_id: The task group; by default that of the executors before.
+        task_group_id: The task group; by default the last that an executor had.
         resource_specification: What each task needs; only MPI engines know what to do with it.
         user_endpoint_config: What an endpoint's template is rendered with. A new value means new
             workers, all cold, as it does in the cloud.
         label: Part of the executor's ``repr``.
-        batch_size: Kept, as are the next three, but without effect: tasks are sent at once.
+        batch_size: Kept, like the next three, but without effect: tasks are sent at once.
         amqp_port: See above.
         api_burst_limit: See above.
         api_burst_window_s: See above.
@@ -63,16 +63,16 @@ class LocalExecutor(FunctionRegistration, concurrent.futures.Executor):
             what only gc-warm needs here, nor editable installs.
         worker_path: Folders that come first on the workers' ``sys.path``.
         worker_env: What workers have in their environment besides
-            `gc_warm.local.surroundings.environment.INHERITED_NAMES`.
+            `gc_warm.local.surroundings.options.INHERITED_NAMES`.
         worker_packages: Distributions of this interpreter that workers have nevertheless, such as
             ``["gc-warm"]``, or an editable project that the endpoint has installed.
         output: Whether to show on standard error, line by line, what workers print and log, which
             the cloud never does. It may be a folder, to keep the lines there, too, in a file for
-            each worker. By default they are shown; with `Workers`, as these have it.
+            each worker. By default they are shown; `Workers` have an option of their own.
         max_retries_on_system_failure: How often a task is tried again after its worker died.
         endpoint_config: An endpoint's folder, or a template or config file: the engine that it
-            describes runs the tasks. Then `workers` and `max_retries_on_system_failure` are left
-            alone: the config says such things.
+            describes runs the tasks. Then `workers` and `max_retries_on_system_failure` have no
+            effect: the config sets both.
         user_runtime: What the template is told of the user's Python; by default this one's.
         local_provider: Start the config's blocks on this machine instead of by its scheduler.
 
@@ -129,7 +129,7 @@ class LocalExecutor(FunctionRegistration, concurrent.futures.Executor):
         elif not isinstance(workers, Workers):
             supply = Supply(workers, around)
         elif around != Surroundings():
-            raise UsageError("With Workers, the options worker_*= and output= are for these.")
+            raise UsageError("With Workers, the options worker_*= and output= belong to them.")
         else:
             supply = workers
         self._endpoint = LocalEndpoint(
@@ -171,7 +171,7 @@ class LocalExecutor(FunctionRegistration, concurrent.futures.Executor):
         """Run ``fn(*args, **kwargs)`` on a worker.
 
         Args:
-            fn: The function; it is registered if it was not.
+            fn: The function, which is registered first if need be.
             args: Its positional arguments.
             kwargs: Its keyword arguments.
 
@@ -317,9 +317,9 @@ class LocalExecutor(FunctionRegistration, concurrent.futures.Executor):
         nothing.
 
         Args:
-            wait: Return when all tasks are done and the workers have ended. Otherwise that goes on
-                in the background, and the interpreter does not exit before. So it does if this is
-                called by a future's callback.
+            wait: Return when all tasks are done and the workers have ended. Otherwise, and always
+                in a future's callback, that goes on in the background, and the interpreter does not
+                exit before.
             cancel_futures: Without effect: as with the SDK's, tasks that were sent cannot be
                 cancelled, and here they are sent at once.
         """
@@ -328,7 +328,7 @@ class LocalExecutor(FunctionRegistration, concurrent.futures.Executor):
                 return
             self._stopped = True
         self._services.disconnect(self._endpoint)
-        if wait and not self._endpoint.is_own_thread():
+        if wait and not any(each.is_own_thread() for each in self._endpoint.backends):
             concurrent.futures.wait(self._services.sent_elsewhere(self._endpoint))
             self._endpoint.close()
         else:
@@ -337,10 +337,11 @@ class LocalExecutor(FunctionRegistration, concurrent.futures.Executor):
     def abandon(self) -> None:
         """Shut down without waiting for tasks: those that are running are lost.
 
-        It is for tests: a task that never ends does not hold them up. It also helps a `shutdown`
-        that waits in another thread.
+        It is for tests, which a task that never ends must not hold up. A `shutdown` that waits in
+        another thread then ends, too.
         """
-        self._endpoint.lose_tasks()
+        for backend in self._endpoint.backends:
+            backend.lose_tasks()
         self.shutdown(wait=not self._services.sent_elsewhere(self._endpoint))
 
     def _check_running(self) -> None:

@@ -1,7 +1,7 @@
-"""What the SDK's user reads when a task fails, and what could be done about it.
+"""What the SDK's user reads when a task fails, and what can be done about it.
 
-When a worker is lost, that is what Parsl and the endpoint's engines write. After their lines come
-ours: how the worker ended, and the end of what it printed.
+When a worker is lost, that is what Parsl and the endpoint's engines write, and after it how the
+worker ended and the end of what it printed.
 """
 
 from __future__ import annotations
@@ -33,17 +33,11 @@ _END = "-" * 68
 
 
 class Loss(NamedTuple):
-    """How an attempt at a task ended with the worker that had it.
-
-    Attributes:
-        error: What became of the worker.
-        rank: Its place in the pool.
-        whole_block: Whether all workers were lost with it.
-    """
+    """How an attempt at a task ended with the worker that had it."""
 
     error: WorkerLostError
     rank: int
-    whole_block: bool = False
+    whole_block: bool = False  # all workers were lost with it
 
 
 def describe_losses(losses: Sequence[Loss]) -> str:
@@ -59,7 +53,7 @@ def describe_losses(losses: Sequence[Loss]) -> str:
 
 
 def engine_error(text: str) -> str:
-    """Return an error as an engine writes it that could not run the task."""
+    """Return an error as an engine that could not run the task writes it."""
     return f"{_RULE}\n{text}{_END}"
 
 
@@ -74,12 +68,7 @@ def _describe(loss: Loss) -> str:
 
 
 def add_hints(error: BaseException, text: str) -> None:
-    """Add a note to an error if what the worker misses is here.
-
-    Args:
-        error: What the future gets.
-        text: What came from the worker.
-    """
+    """Add a note on what can be done about an error; `text` is what came from the worker."""
     if text.startswith("MaxResultSizeExceeded("):
         add_note(error, f"The result is too large for Globus Compute. {TOO_LARGE}")
     if "ModuleNotFoundError" not in text or not (found := _MISSING.search(text.rstrip())):

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 class Faults:
     """Makes an executor's workers, blocks and results fail as they do on an endpoint.
 
-    What the future then gets is what the SDK's would. Where an executor has used several
-    ``user_endpoint_config``, a fault that lasts concerns the workers of all that it has used.
+    The future then gets what the SDK's would. Where an executor has used several
+    ``user_endpoint_config``, a fault that lasts concerns the workers of all of them.
 
     Args:
         endpoint: What runs the executor's tasks.
@@ -47,7 +47,7 @@ class Faults:
     def lose_block(self) -> None:
         """Kill all workers at once, as when a node is lost or a batch job is cancelled.
 
-        Their tasks fail with ``ManagerLost``, or are tried again. Another block is started.
+        Their tasks fail with ``ManagerLost``, or are tried again. Another block takes its place.
         """
         for backend in self._endpoint.backends:
             backend.lose_block()
@@ -69,17 +69,17 @@ class Faults:
             backend.delivery.drop(count)
 
     def delay(self, seconds: float, count: int = sys.maxsize) -> None:
-        """Bring results late.
+        """Deliver results late.
 
         Args:
-            seconds: How late.
+            seconds: By how many seconds.
             count: How many results; by default all, until `clear`.
 
         Raises:
             UsageError: `seconds` is negative or `count` is not positive.
         """
         if seconds < 0 or count < 1:
-            raise UsageError(f"seconds={seconds!r}, count={count!r}: wants at least 0 and 1.")
+            raise UsageError(f"{seconds=} should be at least 0, and {count=} at least 1.")
         for backend in self._endpoint.backends:
             backend.delivery.delay(seconds, count)
 
@@ -101,7 +101,7 @@ class Faults:
             backend.set_walltime(seconds)
 
     def memory_limit(self, limit: int | None) -> None:
-        """Limit the address space of each worker, so that a task that wants more fails.
+        """Limit the address space of each worker, so that a task that needs more fails.
 
         Linux only. A Python that has imported what workers need takes some 500 MB of addresses.
 
@@ -109,7 +109,7 @@ class Faults:
             limit: In bytes; None for no limit.
 
         Raises:
-            UsageError: This system cannot.
+            UsageError: This system cannot limit it.
         """
         if sys.platform != "linux":
             raise UsageError("memory_limit() needs Linux.")

@@ -69,8 +69,7 @@ def serialize_arguments(
 def _serialize_positional(serializer: ComputeSerializer, args: tuple[Any, ...]) -> str:
     """Serialize arguments; plain values, as most are, by pickle's own code in C.
 
-    It writes what dill's, in Python, writes. That would take a third of what a client does for a
-    task.
+    It writes the same as dill's Python code, which takes a third of a client's time for a task.
     """
     if (
         type(args) is tuple
@@ -85,14 +84,14 @@ def _serialize_positional(serializer: ComputeSerializer, args: tuple[Any, ...]) 
 
 @functools.lru_cache(maxsize=8)
 def _no_kwargs(strategy: SerializationStrategy) -> str:
-    """Serialize no keyword arguments: so common that it pays to do it once."""
+    """Serialize no keyword arguments, once: most tasks have none."""
     return strategy.serialize({})
 
 
 def pack_task(task_id: uuid.UUID, code: str, arguments: str) -> bytes:
     """Pack the service's message of a task, as ``messagepack.pack`` does, but cheaper.
 
-    To build and validate a model for each would take a tenth of what a client does for a task; and
+    Building and validating a model for each would take a tenth of a client's time for a task; and
     a function's code, which may carry its modules, is the same for all its tasks.
     """
     before, between, after = _task_pieces()
@@ -102,13 +101,13 @@ def pack_task(task_id: uuid.UUID, code: str, arguments: str) -> bytes:
 
 @functools.lru_cache(maxsize=16)
 def _in_json(code: str) -> bytes:
-    """Return a function's code as it stands between quotes."""
+    """Return a function's code as JSON has it between quotes."""
     return json.dumps(code)[1:-1].encode()
 
 
 @functools.lru_cache(maxsize=1)
 def _task_pieces() -> tuple[bytes, bytes, bytes]:
-    """Pack one task in earnest, and return what stands around its id and its buffer."""
+    """Return what the service's own packing puts around a task's id and its buffer."""
     sample = uuid.UUID(int=0)
     packed = messagepack.pack(Task(task_id=sample, task_buffer="@"))
     before, rest = packed.split(str(sample).encode(), 1)
@@ -127,7 +126,7 @@ def pack_failure(task_id: uuid.UUID, text: str) -> str:
 
 
 class Unpacked(NamedTuple):
-    """What a user gets of a packed result."""
+    """What a packed result holds for the user."""
 
     is_error: bool
     data: str
@@ -140,7 +139,7 @@ def unpack_result(frame: bytes) -> Unpacked:
         TypeError: It is another kind of message.
     """
     if frame.startswith(_RESULT_AS_EVER):
-        # To validate all the details that nobody asks for would take a tenth of a round trip.
+        # Validating all the details, which nobody asks for, would take a tenth of a round trip.
         fields = json.loads(frame[1:])["data"]
         return Unpacked(fields.get("error_details") is not None, fields["data"])
     result = messagepack.unpack(frame)

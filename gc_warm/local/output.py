@@ -16,8 +16,8 @@ from pathlib import Path
 from gc_warm.errors import UsageError
 
 KEPT_LINES = 20
-"""How many of a task's last lines its error has, of so many characters in all:"""
 KEPT_CHARACTERS = 4000
+"""How much of what a task printed last stands in its error, at most."""
 
 _LONGEST_LINE = 1 << 13
 _CHUNK = 1 << 16
@@ -28,7 +28,7 @@ class Display:
     """Shows lines, or keeps them.
 
     Args:
-        output: Whether to show them; or a folder, to show them and to keep them there.
+        output: Whether to show them; or a folder, to show them and keep them there.
 
     Raises:
         UsageError: It is neither, or the folder cannot be made.
@@ -46,12 +46,7 @@ class Display:
                 raise UsageError(f"output={str(output)!r}: {error}.") from error
 
     def add(self, source: str, lines: list[str]) -> None:
-        """Show and keep lines; never fail, whatever has become of standard error.
-
-        Args:
-            source: Who printed them, such as ``"worker 4711"``.
-            lines: The lines, without their ends.
-        """
+        """Show and keep a source's lines; never fail, whatever has become of standard error."""
         if self._folder is not None:
             path = self._folder / f"{source.replace(' ', '-')}.txt"
             with contextlib.suppress(OSError), path.open("a", encoding="utf-8") as file:
@@ -90,12 +85,7 @@ _STANDARD_ERROR = _StandardError()
 
 
 class Lines:
-    """Makes lines of bytes, passes them on, and remembers the last ones.
-
-    Args:
-        display: Gets them.
-        source: Who prints them.
-    """
+    """Makes lines of what a source prints, passes them on, and remembers the last ones."""
 
     def __init__(self, display: Display, source: str) -> None:
         self.source = source
@@ -134,16 +124,7 @@ def _text(line: bytes) -> str:
 
 
 class Pipe:
-    """A pipe that others print into.
-
-    Args:
-        display: Gets the lines.
-        source: Who prints them.
-
-    Attributes:
-        reader: The end that is read.
-        writer: The other end, for those who print.
-    """
+    """A pipe that others print into: to its `writer`; we read its `reader`."""
 
     def __init__(self, display: Display, source: str) -> None:
         self.lines = Lines(display, source)

@@ -35,7 +35,6 @@ class TaskRequest(NamedTuple):
     """What an endpoint is asked to run.
 
     Attributes:
-        task_id: The task's id.
         endpoint_id: The endpoint's, which the task is told.
         code: The function, serialized and packed.
         arguments: Its arguments, likewise.
@@ -72,7 +71,6 @@ class Task:
         serializer: Deserializes the result; None if nobody has the future.
 
     Attributes:
-        future: Tells the backend when the task is done.
         frame: What a worker gets.
         printed: The last lines that the worker printed meanwhile.
         losses: How former attempts ended.
@@ -81,10 +79,7 @@ class Task:
     __slots__ = ("_note", "_serializer", "frame", "future", "key", "losses", "printed")
 
     def __init__(
-        self,
-        key: uuid.UUID,
-        note: Finish,
-        serializer: ComputeSerializer | None = None,
+        self, key: uuid.UUID, note: Finish, serializer: ComputeSerializer | None = None
     ) -> None:
         self.key = key
         self.future = ComputeFuture(str(key))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Supply:
-    """Where an executor has its backends from: here, they are made for it, and end with it.
+    """Where an executor gets its backends: here, they are made for it, and end with it.
 
     Args:
         count: How many workers each has; with `engine`, its config says so.
@@ -39,12 +39,7 @@ class Supply:
         self._engine = engine
 
     def take(self, config: dict[str, Any], *, max_retries: int) -> Backend:
-        """Return a backend that nobody uses.
-
-        Args:
-            config: The ``user_endpoint_config``.
-            max_retries: How often a task is tried again after its worker died.
-        """
+        """Return a backend that nobody uses, for a ``user_endpoint_config``."""
         if self._engine is None:
             return WorkerPool(self._count, self._surroundings, max_retries=max_retries)
         from gc_warm.local.engine.backend import EngineBackend
@@ -63,13 +58,13 @@ class Supply:
 class Workers(Supply):
     """Worker processes to share: ``LocalExecutor(workers=workers)``.
 
-    To start the first ones takes most of a second, and to start new ones from there a twentieth.
-    When an executor that uses them shuts down, its workers are replaced by new ones, unless they
-    are to keep their state: the next executor finds none that the former has left. Use them in a
-    ``with`` statement, or close them.
+    Starting the first ones takes most of a second, and new ones from then on a twentieth of that.
+    When an executor that uses them shuts down, its workers are replaced, so that the next one finds
+    no state that it left, unless they are to keep it. Use them in a ``with`` statement, or close
+    them.
 
     Args:
-        count: How many; while several executors use them at the same time, each has so many.
+        count: How many; executors that use them at the same time have so many each.
         worker_python: As `LocalExecutor` has it, and so are the next three.
         worker_path: See above.
         worker_env: See above.
@@ -78,7 +73,7 @@ class Workers(Supply):
         endpoint_config: As `LocalExecutor` has it; then the config says how many workers, and each
             ``user_endpoint_config`` has its own.
         keep_state: Do not replace the workers: the next executor finds them as warm as it would in
-            the cloud, and with an `endpoint_config` nobody waits for new ones.
+            the cloud, and with an `endpoint_config` does not wait for new ones.
     """
 
     def __init__(
@@ -187,10 +182,6 @@ def engine_options(
 
 
 def check_count(name: str, value: int, at_least: int) -> None:
-    """Refuse what is not a whole number, or too small.
-
-    Raises:
-        UsageError: It is.
-    """
+    """Raise `UsageError` for what is not a whole number, or is too small."""
     if not isinstance(value, int) or value < at_least:
         raise UsageError(f"{name}={value!r} should be a whole number, at least {at_least}.")

@@ -28,17 +28,20 @@ MAX_MODULES, MAX_LINES = 14, 400
 ARROWS = {
     "errors": "",
     "units": "",
+    "logs": "",
     "endpoint_config": "",
     "worker": "errors",
     "": "errors worker",
     "functions": "",
     "shipping": "errors worker",
     "client": "errors units worker shipping",
-    "local": "errors units worker shipping endpoint_config",
-    "checks": "errors units worker shipping endpoint_config",
-    "demo": "errors units worker functions client local endpoint_config",
-    "pytest_plugin": "errors units worker shipping functions client local checks endpoint_config",
-    "commands": "errors units worker shipping functions client local checks demo endpoint_config",
+    "local": "errors units logs worker shipping endpoint_config",
+    "checks": "errors units logs worker shipping endpoint_config",
+    "demo": "errors units logs worker functions client local endpoint_config",
+    "pytest_plugin": "errors units logs worker shipping functions client local checks"
+    " endpoint_config",
+    "commands": "errors units logs worker shipping functions client local checks demo"
+    " endpoint_config",
     "cli": "errors units client commands",
 }
 # Importing anything runs gc_warm/__init__.py first, and public names may ship a function.

@@ -91,7 +91,7 @@ def test_no_test_sees_what_another_left_or_lost(project, run_here, engine):
     else:  # which cannot lose a worker or a block on request
         result.assert_outcomes(passed=7, skipped=3)
         result.stdout.fnmatch_lines(
-            ["SKIPPED*kill_worker: a real engine keeps its workers to itself*"]
+            ["SKIPPED*kill_worker: A real engine keeps its workers to itself*"]
         )
 
 

@@ -70,7 +70,7 @@ class EngineBackend(Backend):
         self._channel.send(host.QUIT)
 
     def wait(self) -> None:
-        """Wait until all tasks of now are done."""
+        """Wait until all present tasks are done."""
         with self._lock:
             futures = [task.future for task in self._tasks.values()]
         concurrent.futures.wait(futures)
@@ -88,7 +88,7 @@ class EngineBackend(Backend):
         """Wait until the killed engine has ended and all is cleared up."""
         if not self._process.wait(_PATIENCE_SECONDS):
             self._process.kill()
-        if threading.current_thread() is not self._reader:
+        if not self.is_own_thread():
             # It also clears up, and has a moment for that.
             self._reader.join(None if timeout is None else timeout + GRACE_SECONDS)
 
@@ -97,7 +97,7 @@ class EngineBackend(Backend):
         return threading.current_thread() is self._reader
 
     def kill_worker(self, pid: int | None) -> int:
-        """Kill a worker, whose process id a task has told.
+        """Kill a worker, whose process id a task has returned.
 
         Raises:
             UnsupportedFaultError: `pid` is None, or the engine's workers are threads.
@@ -105,8 +105,8 @@ class EngineBackend(Backend):
         """
         if pid is None:
             raise UnsupportedFaultError(
-                "a real engine keeps its workers to itself: give kill_worker() the process id that "
-                "a task has told."
+                "A real engine keeps its workers to itself: give kill_worker() the process id that "
+                "a task has returned."
             )
         if not self._kill(pid):
             raise UsageError(f"pid={pid} is none of the engine's processes.")
@@ -119,11 +119,12 @@ class EngineBackend(Backend):
             UnsupportedFaultError: It has none.
         """
         if not self._kill(None):
-            raise UnsupportedFaultError("the engine has no blocks that run.")
+            raise UnsupportedFaultError("The engine has no blocks that run.")
 
     def _kill(self, pid: int | None) -> list[int]:
         """Have a process killed, or the blocks; wait for it, and return which were."""
-        self._channel.send(host.KILL, json.dumps(pid).encode())
+        if not self._channel.send(host.KILL, json.dumps(pid).encode()):
+            return []  # it has ended, and all with it
         answer: dict[str, Any] = {}
         if not self.is_own_thread():  # a callback: it is this thread that would bring the answer
             with contextlib.suppress(queue.Empty):

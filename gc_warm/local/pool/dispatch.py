@@ -24,9 +24,6 @@ class Dispatcher:
     A task goes straight from the caller of `submit` to an idle worker, or waits until one is idle:
     then the thread that reads that worker's answers sends it. Nothing polls. Futures are settled,
     and so users' callbacks run, outside the lock.
-
-    Args:
-        delivery: How answers come to their tasks.
     """
 
     def __init__(self, delivery: Delivery) -> None:
@@ -106,7 +103,7 @@ class Dispatcher:
             self._settle(task, task.cancel)
 
     def wait(self) -> None:
-        """Wait until all tasks of now are done, but not for callbacks of their futures."""
+        """Wait until all present tasks are done, but not for callbacks of their futures."""
         with self._lock:
             futures = [task.future for task in self._unsettled]
         concurrent.futures.wait(futures)
@@ -122,16 +119,8 @@ class Dispatcher:
             else:
                 self._settle(task, functools.partial(task.refuse, error))
 
-    def after_fork(self) -> None:
-        """Let go of all tasks, in a fork of the client: they are the parent's."""
-        self._lock = threading.Lock()  # another thread of the parent may have held it
-        self._unsettled = set()
-        self._pending = deque()
-        self._idle = []
-        self._closed = True
-
     def _feed(self) -> None:
-        """Send pending tasks to idle workers until there are no more of the one or the other."""
+        """Send pending tasks to idle workers until either run out."""
         while (match := self._match()) is not None:
             worker, task = match
             if not worker.send(task.frame):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from gc_warm.errors.client import WorkerStartError
 from gc_warm.local.remote.channel import Channel
 from gc_warm.local.surroundings.process import describe_exit, start
+from gc_warm.logs import tail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -23,14 +24,9 @@ if TYPE_CHECKING:
     from gc_warm.local.output import Pipe
     from gc_warm.local.surroundings.options import Surroundings
 
-_TAIL_BYTES = 4000
-
 
 class ForkServerHandle:
-    """Starts the fork server and talks with it.
-
-    Args:
-        surroundings: What workers find around them.
+    """Starts the fork server and talks to it.
 
     Raises:
         WorkerStartError: The workers' Python cannot be run.
@@ -47,7 +43,7 @@ class ForkServerHandle:
         self.ready = False
         self._named = surroundings.python or sys.executable
         self._printed = ""
-        self._reaped = False
+        self._killable = True
         # Private, and removed by the process at its end, or by us if it was killed.
         self._run_dir = Path(tempfile.mkdtemp(prefix="gc-warm-"))
         self._log = self._run_dir / "fork_server.err"
@@ -82,8 +78,7 @@ class ForkServerHandle:
         with theirs:
             request = {"worker": number, "environment": dict(environment)}
             try:
-                # It has the pipe's other end, too: should we end, it can still print in its last
-                # second.
+                # With the pipe's other end it can still print in its last second, if we end.
                 descriptors = [theirs.fileno(), output.writer, output.reader]
                 socket.send_fds(self._control, [_line(request)], descriptors)
             except BaseException:
@@ -119,18 +114,17 @@ class ForkServerHandle:
 
     def kill(self) -> None:
         """Kill its process group now: itself, workers, what tasks left running."""
-        # Until it is reaped its number cannot be someone else's.
-        with contextlib.suppress(OSError):
-            if not self._reaped:
+        if self._killable:
+            with contextlib.suppress(OSError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 
     def reap(self) -> str:
-        """Clear up after it has gone, and return how it ended."""
+        """Clear up after it has gone; return how it ended."""
         self.kill()
-        self._reaped = True
+        self._killable = False  # once it is reaped, its number may be someone else's
         reason = describe_exit(self._process.wait())
         self._control.close()
-        self._printed = _tail(self._log)
+        self._printed = tail(self._log)
         shutil.rmtree(self._run_dir, ignore_errors=True)
         return reason
 
@@ -146,14 +140,7 @@ class ForkServerHandle:
     def after_fork(self) -> None:
         """Close this process's copy of the connection, in a fork of the client."""
         self._control.close()
-
-
-def _tail(path: Path) -> str:
-    """Return the end of a text file, or nothing if there is none."""
-    try:
-        return path.read_bytes()[-_TAIL_BYTES:].decode(errors="replace").strip()
-    except OSError:
-        return ""
+        self._killable = False
 
 
 def _line(message: Mapping[str, Any]) -> bytes:

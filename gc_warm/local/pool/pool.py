@@ -11,11 +11,12 @@ import resource
 import signal
 import threading
 import uuid
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from gc_warm.errors import UsageError
 from gc_warm.errors.client import WorkerStartError
-from gc_warm.local.backend import Backend
+from gc_warm.local.backend import Backend, Delivery
 from gc_warm.local.failures import engine_error
 from gc_warm.local.output import Display, Pipe
 from gc_warm.local.pool.dispatch import Dispatcher
@@ -42,11 +43,6 @@ class WorkerPool(Backend):
     All are forked from one process, the fork server. One thread listens to it, and one to each
     worker. A worker that dies is replaced, as is the fork server.
 
-    Args:
-        workers: How many.
-        surroundings: What they find around them.
-        max_retries: How often a task is tried again after its worker died.
-
     Raises:
         WorkerStartError: The workers' Python cannot be run. If it can, but cannot be a worker, the
             tasks are refused with this error.
@@ -55,7 +51,7 @@ class WorkerPool(Backend):
     def __init__(self, workers: int, surroundings: Surroundings, *, max_retries: int = 0) -> None:
         super().__init__(max_retries=max_retries)
         self._dispatcher = Dispatcher(self.delivery)
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()  # of what comes next; notified when a worker is up
         self._workers: dict[int, WorkerHandle] = {}
         self._vacant = set(range(workers))
         self._numbers = itertools.count()
@@ -64,11 +60,10 @@ class WorkerPool(Backend):
         self._abandoned = False  # its end is no accident
         self._surroundings = surroundings
         self._display = surroundings.display or Display(output=True)
-        self._threads: set[threading.Thread] = set()
+        self._threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
         self._block = 0
         self._memory: int | None = None  # bytes of address space
         self._walltime: float | None = None  # seconds
-        self._up = threading.Condition(self._lock)
         self._seat = {
             "CORES": str(os.cpu_count()),
             "PARSL_WORKER_COUNT": str(workers),
@@ -98,11 +93,7 @@ class WorkerPool(Backend):
         )
 
     def submit(self, task: Task) -> None:
-        """Run a task on the next worker that is idle.
-
-        Raises:
-            RuntimeError: The pool has ended.
-        """
+        """Run a task on the next worker that is idle."""
         self._dispatcher.submit(task)
 
     def cancel_pending(self) -> None:
@@ -110,7 +101,7 @@ class WorkerPool(Backend):
         self._dispatcher.cancel_pending()
 
     def wait(self) -> None:
-        """Wait until all tasks of now are done."""
+        """Wait until all present tasks are done."""
         self._dispatcher.wait()
 
     def kill(self) -> None:
@@ -131,8 +122,9 @@ class WorkerPool(Backend):
             self._watcher.join(_PATIENCE_SECONDS)
             if self._watcher.is_alive():
                 self._server.kill()
-        for thread in self._threads - {threading.current_thread()}:
-            thread.join(timeout)
+        for thread in threading.enumerate():
+            if thread in self._threads and thread is not threading.current_thread():
+                thread.join(timeout)
 
     def is_own_thread(self) -> bool:
         """Return whether the caller is a callback of a task's future, and so must not wait."""
@@ -140,12 +132,15 @@ class WorkerPool(Backend):
 
     def after_fork(self) -> None:
         """Let go of everything, in a fork of the client: it all belongs to the parent."""
-        self._lock = threading.Lock()  # another thread of the parent may have held it
+        self._lock = threading.Condition()  # another thread of the parent may have held it
         self._stopping = True
-        self._dispatcher.after_fork()
+        self.delivery = Delivery()
+        self._dispatcher = Dispatcher(self.delivery)
+        self._dispatcher.close()
         self._server.after_fork()
         for worker in self._workers.values():
             worker.after_fork()
+        self._workers = {}
 
     def renew(self) -> bool:
         """Replace each idle worker by a new one, which knows nothing of what the old one ran."""
@@ -191,9 +186,9 @@ class WorkerPool(Backend):
         if worker.pid is None or (self._memory is None and not worker.limited):
             return
         worker.limited = True
-        soft = resource.RLIM_INFINITY if self._memory is None else self._memory
         with contextlib.suppress(ProcessLookupError):
             _, hard = resource.prlimit(worker.pid, resource.RLIMIT_AS)
+            soft = hard if self._memory is None else self._memory
             resource.prlimit(worker.pid, resource.RLIMIT_AS, (soft, hard))
 
     def _start_clock(self) -> None:
@@ -210,11 +205,11 @@ class WorkerPool(Backend):
 
     def _wait_until_up(self) -> list[WorkerHandle]:
         """Wait until at least one worker is up; return those that are."""
-        with self._up:
+        with self._lock:
             while not (up := [each for each in self._workers.values() if each.up]):
                 if self._stopping:
                     raise UsageError("There are no workers: they have been stopped.")
-                self._up.wait(_PATIENCE_SECONDS)
+                self._lock.wait(_PATIENCE_SECONDS)
         return up
 
     def _workers_up(self) -> list[WorkerHandle]:
@@ -269,9 +264,9 @@ class WorkerPool(Backend):
             self._failed_starts = 0
             self._limit_memory(worker)
             self._dispatcher.join(worker)
-            with self._up:
+            with self._lock:
                 worker.up = True  # and running a task, if one was waiting
-                self._up.notify_all()
+                self._lock.notify_all()
             while (frame := worker.receive()) is not None:
                 self._dispatcher.finish(worker, frame)
                 del frame  # or it would be kept until the next comes
@@ -343,13 +338,7 @@ class WorkerPool(Backend):
         return server
 
     def _start_thread(self, target: Callable[..., None], *args: Any, name: str) -> threading.Thread:
-        def run() -> None:
-            try:
-                target(*args)
-            finally:
-                self._threads.discard(thread)
-
-        thread = threading.Thread(target=run, name=name, daemon=True)
+        thread = threading.Thread(target=target, args=args, name=name, daemon=True)
         self._threads.add(thread)
         thread.start()
         return thread

@@ -21,14 +21,9 @@ if TYPE_CHECKING:
 class WorkerHandle:
     """A worker process of a pool, from the request to fork it until its end is known.
 
-    Args:
-        number: Tells it from all other workers of the pool, also from former ones.
-        rank: Its place in the pool, which it inherits from the worker that it replaces.
-        server: The process that it is a child of.
-        channel: This side of its channel.
-        output: What it prints into.
-
     Attributes:
+        number: Tells it from all other workers of the pool, former ones included.
+        rank: Its place in the pool, which it takes over from the worker that it replaces.
         printed: The last lines that it printed during the task that it answered last.
     """
 
@@ -60,28 +55,22 @@ class WorkerHandle:
         return frame is not None
 
     def send(self, request: bytes) -> bool:
-        """Send a request; return whether all of it was sent.
-
-        A worker that did not get all of a request has not begun with it.
-        """
+        """Send a request; return whether all of it was sent: otherwise it has not begun with it."""
         return self._channel.send(request)
 
     def receive(self) -> bytes | None:
         """Wait for the answer, and meanwhile take what is printed; return None at its end."""
-        while self._channel.fileno() not in (ready := {number for number, _ in self._poll.poll()}):
-            self._take_output(ready)
+        while self._channel.fileno() not in {number for number, _ in self._poll.poll()}:
+            if not self._output.take():
+                self._poll.unregister(self._output.reader)
         frame = self._channel.receive()
         if frame is not None:  # all that the task printed came before its answer
             self._output.take()
             self.printed = self._output.lines.end()
         return frame
 
-    def _take_output(self, ready: set[int]) -> None:
-        if self._output.reader in ready and not self._output.take():
-            self._poll.unregister(self._output.reader)
-
     def mark_ended(self, reason: str) -> None:
-        """Note how the process ended, and let its reader see that nothing more will come.
+        """Note how the process ended, and end `receive`.
 
         Closing is not enough: a process that a task forked may hold the channel's other side.
         """

@@ -23,13 +23,7 @@ _SMALL_FRAME = 1 << 16
 
 
 class Channel:
-    """Frames over a socket: each its size, then its bytes.
-
-    Any thread may send; one receives.
-
-    Args:
-        connection: The socket.
-    """
+    """Frames over a socket: each its size, then its bytes. Any thread may send; one receives."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -76,7 +70,7 @@ class Channel:
             frame += data
 
     def shut(self, how: int) -> None:
-        """Shut down one side, or both, as `socket.shutdown` does; whatever the state."""
+        """Shut down one side, or both, as `socket.shutdown` does, in any state."""
         try:
             self._connection.shutdown(how)
         except OSError:

@@ -73,7 +73,8 @@ class ForkServer:
         timeout = None
         if self._kill_times:
             timeout = max(0.0, min(self._kill_times.values()) - time.monotonic())
-        readable, _, _ = select.select([self._control, self._signals], [], [], timeout)
+        sources = [self._signals] if self._client_gone else [self._signals, self._control]
+        readable, _, _ = select.select(sources, [], [], timeout)
         if self._control in readable:
             self._receive()
         if self._signals in readable and signal.SIGTERM in self._signals.recv(4096):
@@ -160,18 +161,10 @@ class ForkServer:
             os.kill(pid, signal.SIGTERM)
             self._kill_times[pid] = deadline
         while self._workers:
-            self._wait_for_exit()
+            self._wait()
         shutil.rmtree(self._run_dir, ignore_errors=True)
         if os.getpgrp() == self._pid:
             os.killpg(self._pid, signal.SIGKILL)
-
-    def _wait_for_exit(self) -> None:
-        timeout = max(0.0, min(self._kill_times.values(), default=0.0) - time.monotonic())
-        select.select([self._signals], [], [], timeout if self._kill_times else None)
-        with contextlib.suppress(BlockingIOError):
-            self._signals.recv(4096)
-        self._reap()
-        self._kill_overdue()
 
 
 def _note(_number: int, _frame: types.FrameType | None) -> None:
@@ -179,7 +172,7 @@ def _note(_number: int, _frame: types.FrameType | None) -> None:
 
 
 def _fork_quietly() -> int:
-    """Fork although the SDK, once imported, keeps a thread: it only waits for the main thread."""
+    """Fork although the SDK, once imported, keeps a thread, which only waits for the main one."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         return os.fork()

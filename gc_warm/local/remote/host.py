@@ -186,11 +186,7 @@ def _command(process: Any) -> str:
 
 
 def end_descendants(*, but: int) -> None:
-    """End all processes that the engine has started: SIGTERM, and SIGKILL a second later.
-
-    Args:
-        but: The one to leave.
-    """
+    """End all processes of the engine but one: SIGTERM, and SIGKILL a second later."""
     import psutil
 
     for send in (psutil.Process.terminate, psutil.Process.kill):
@@ -202,7 +198,7 @@ def end_descendants(*, but: int) -> None:
 
 
 def _endpoint_config() -> Any:
-    """Load ``gc_warm.endpoint_config`` by its path, for want of gc-warm."""
+    """Load ``gc_warm.endpoint_config`` by its path: there may be no gc-warm to import."""
     path = pathlib.Path(__file__).parents[2] / "endpoint_config.py"
     spec: Any = importlib.util.spec_from_file_location(f"{__package__}.endpoint_config", path)
     module = importlib.util.module_from_spec(spec)

@@ -1,6 +1,6 @@
 """What a config needs so that its engine can run on this machine.
 
-The module ``gc_warm.endpoint_config`` is handed to it, for there may be no gc-warm to import.
+The module ``gc_warm.endpoint_config`` is handed to it: there may be no gc-warm to import.
 """
 
 from __future__ import annotations
@@ -15,20 +15,16 @@ _PROVIDER_OPTIONS = ("init_blocks", "min_blocks", "max_blocks", "parallelism", "
 _LOCAL_LAUNCHERS = ("SimpleLauncher", "SingleNodeLauncher")
 
 
-def load(reading: Any, settings: dict[str, Any]) -> Any:
+def load(endpoint_config: Any, settings: dict[str, Any]) -> Any:
     """Return the config, rendered, validated and built by the endpoint's own code.
-
-    Args:
-        reading: That module.
-        settings: Where it is, and what it is rendered with.
 
     Raises:
         RuntimeError: It describes no engine, or one that cannot run here.
     """
     path, local = pathlib.Path(settings["endpoint_config"]), settings["local_provider"]
-    if local and reading.is_program(path):
+    if local and endpoint_config.is_program(path):
         raise RuntimeError("local_provider=True needs a config in YAML; this one is Python.")
-    config = reading.load(
+    config = endpoint_config.load(
         path,
         settings["user_endpoint_config"],
         settings["user_runtime"],
@@ -72,7 +68,7 @@ def _be_a_batch_job(run_dir: str, nodes: int) -> None:
 
 
 def require_programs(engine: Any) -> None:
-    """Refuse an engine whose tasks would wait for ever, as what is to start them is missing.
+    """Refuse an engine whose tasks would wait for ever for want of what is to start them.
 
     Raises:
         RuntimeError: It is missing, and ``worker_init`` does not bring it.

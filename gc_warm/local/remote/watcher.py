@@ -25,7 +25,7 @@ ENDING_SECONDS = 1.2
 
 # Nothing that all systems have wakes a process when its parent ends: the pipes that it would see
 # closed are open in the parent's forks, too.
-_LOOK_SECONDS = 0.1
+LOOK_SECONDS = 0.1
 _KILL_SECONDS = 2.0
 
 
@@ -34,9 +34,6 @@ def kill_all(run_dir: str) -> None:
 
     These are the ones whose environment names its folder, those of their sessions, and all their
     descendants.
-
-    Args:
-        run_dir: The engine's folder.
     """
     marker = f"{RUN_DIR_NAME}={run_dir}\0".encode()
     deadline = time.monotonic() + _KILL_SECONDS
@@ -74,7 +71,7 @@ def watch(run_dir: str, host: int, lifeline: int) -> None:
         lifeline: The end of a pipe whose other end is the client's.
     """
     while os.getppid() == host:
-        if select.select([lifeline], [], [], _LOOK_SECONDS)[0]:
+        if select.select([lifeline], [], [], LOOK_SECONDS)[0]:
             _wait_for_end(host)
             break
     kill_all(run_dir)
@@ -85,7 +82,7 @@ def watch(run_dir: str, host: int, lifeline: int) -> None:
 def _wait_for_end(host: int) -> None:
     deadline = time.monotonic() + ENDING_SECONDS
     while os.getppid() == host and time.monotonic() < deadline:
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(LOOK_SECONDS)
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ import yaml
 
 from gc_warm.errors import GcWarmError, UsageError
 from gc_warm.local.service.guard import USER_DIR, end_all, start_guard, user_dir
+from gc_warm.logs import tail
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -131,10 +132,10 @@ class Agent:
                 text = f"The endpoint is not online after {timeout:g} s.\n{self.log()}"
                 raise GcWarmError(text)
 
-    def log(self, *, lines: int = 40) -> str:
+    def log(self) -> str:
         """Return the end of what the endpoint and its user endpoints wrote."""
         paths = [self.home / "output.txt", *sorted(self.home.glob(".globus_compute/*/*.log"))]
-        return "\n".join(_tail(path, lines) for path in paths if path.exists())
+        return "\n".join(f"--- {path.name} ({path.parent.name})\n{tail(path)}" for path in paths)
 
     def stop(self) -> None:
         """Stop it and all that it started, and remove its files."""
@@ -177,8 +178,3 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict | None):
         raise UsageError(f"{path} is no mapping.")
     return found or {}
-
-
-def _tail(path: Path, lines: int) -> str:
-    text = path.read_text(errors="replace").splitlines()[-lines:]
-    return "\n".join([f"--- {path.name} ({path.parent.name})", *text])

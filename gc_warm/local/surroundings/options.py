@@ -1,19 +1,38 @@
-"""What workers find around them, as an executor is told it."""
+"""What workers find around them, as an executor is told it, and as an endpoint would have it."""
 
 from __future__ import annotations
 
+import functools
 import os
+import platform
+import pwd
+import sys
+import sysconfig
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gc_warm.errors import UsageError
 from gc_warm.local.output import Display
-from gc_warm.local.surroundings.environment import endpoint_environment, variables_of
 from gc_warm.local.surroundings.python import check_packages, find_python, make_python
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+INHERITED_NAMES = (
+    "DYLD_LIBRARY_PATH",
+    "HOME",
+    "LANG",
+    "LANGUAGE",
+    "LD_LIBRARY_PATH",
+    "LOGNAME",
+    "PATH",
+    "SHELL",
+    "TMPDIR",
+    "TZ",
+    "USER",
+)
+"""What a worker inherits of the client's environment, besides ``LC_*``: what a login would set."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +42,8 @@ class Surroundings:
     Attributes:
         python: Their interpreter; None for this one's packages, as an endpoint has them.
         path: Folders that come first on their ``sys.path``.
-        environment: What they have in their environment besides `INHERITED_NAMES`.
-        packages: What they have of this Python nevertheless.
+        environment: Variables that they have besides `INHERITED_NAMES`.
+        packages: Distributions of this Python that they have although an endpoint would not.
         display: Gets what they print; None to show it.
     """
 
@@ -66,11 +85,11 @@ class Surroundings:
         Args:
             run_dir: The folder that plays the user endpoint's; the Python is made there, if none
                 was named.
-            more: Variables that only the user's own go before.
+            more: Variables that only the user's own override.
         """
         python = self.python or make_python(run_dir / "python", self.packages)
-        inherited = {**endpoint_environment(run_dir), **variables_of(python)}
-        return python, {**inherited, **more, **self.environment}
+        inherited = endpoint_environment(run_dir) | _inherited(python)
+        return python, inherited | more | self.environment
 
 
 def _folders(paths: Sequence[str | os.PathLike[str]]) -> tuple[str, ...]:
@@ -92,4 +111,44 @@ def _environment(variables: Mapping[str, str] | None) -> dict[str, str]:
                 f"In worker_env, {name!r}: {value!r} cannot be in an environment: names are not "
                 "empty and have no '=', and nothing has a null character."
             )
+    return variables
+
+
+def endpoint_environment(run_dir: Path) -> dict[str, str]:
+    """Return the variables that the endpoint agent adds for tasks.
+
+    Args:
+        run_dir: The folder that plays the user endpoint's.
+    """
+    home = Path.home()
+    return {
+        "USER": pwd.getpwuid(os.getuid()).pw_name,
+        "CWD": str(home),
+        "GC_USER_PYTHON_VERSION": platform.python_version(),
+        "GC_USER_SDK_VERSION": _sdk_version(),
+        "GLOBUS_COMPUTE_USER_DIR": str(home / ".globus_compute"),
+        "GLOBUS_COMPUTE_ENDPOINT_DIR": str(run_dir),
+        "GLOBUS_COMPUTE_ENDPOINT_NAME": run_dir.name,
+        "GLOBUS_COMPUTE_LOG_PATH": str(run_dir / "endpoint.log"),
+    }
+
+
+@functools.cache
+def _sdk_version() -> str:
+    from importlib import metadata  # imports much, so not before
+
+    return metadata.version("globus-compute-sdk")
+
+
+def _inherited(python: str) -> dict[str, str]:
+    """Return what workers inherit of the client's environment, and their Python's programs."""
+    variables = {
+        name: value
+        for name, value in os.environ.items()
+        if name in INHERITED_NAMES or name.startswith("LC_")
+    }
+    programs = variables.get("PATH", os.defpath).split(os.pathsep)
+    if sys.prefix != sys.base_prefix:  # a virtual environment, which the endpoint is not in
+        programs = [each for each in programs if each != sysconfig.get_path("scripts")]
+    variables["PATH"] = os.pathsep.join([str(Path(python).parent), *programs])
     return variables

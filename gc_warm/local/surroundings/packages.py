@@ -32,7 +32,6 @@ class Need(NamedTuple):
     """A distribution that another one needs.
 
     Attributes:
-        name: Its name.
         extras: Those of its extras that are needed.
         by: The extra of the other one that needs it; empty if that always does.
     """
@@ -44,13 +43,7 @@ class Need(NamedTuple):
 
 @dataclass(frozen=True)
 class Installed:
-    """A distribution that is installed here.
-
-    Attributes:
-        name: Its name.
-        folder: Where its metadata is.
-        needs: What it needs.
-    """
+    """A distribution that is installed here; its metadata is in `folder`."""
 
     name: str
     folder: str = ""
@@ -73,7 +66,7 @@ class Installed:
 
 
 def normal(name: str) -> str:
-    """Return a distribution's name as all spell it."""
+    """Return a distribution's name in its normal form."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 

@@ -12,13 +12,13 @@ from typing import IO, TYPE_CHECKING
 
 from gc_warm.errors.client import WorkerStartError
 from gc_warm.local import remote
-from gc_warm.local.surroundings.environment import UMASK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 _MAIN = str(Path(remote.__file__).with_name("__main__.py").resolve())
 _FIRST = 3
+_UMASK = 0o077  # the endpoint agent's, too: what a task writes is for its user alone
 
 
 def start(
@@ -54,7 +54,7 @@ def start(
                 stdout=output,
                 stderr=output,
                 pass_fds=inherited,
-                umask=UMASK,
+                umask=_UMASK,
                 start_new_session=True,  # so that Ctrl-C in a terminal does not reach workers
             )
         except OSError as error:
@@ -63,10 +63,10 @@ def start(
 
 @contextlib.contextmanager
 def _above_standard(*descriptors: int) -> Iterator[list[int]]:
-    """Lend copies of descriptors that no standard stream will take the place of.
+    """Lend copies of descriptors whose numbers are not those of standard streams.
 
-    Where standard streams are closed, whatever is opened next gets their numbers; and a program
-    that is started with it would find its own standard streams there.
+    Where standard streams are closed, whatever is opened next gets their numbers; a program that
+    inherits it would take it for its own standard streams.
     """
     copies: list[int] = []
     try:

@@ -42,11 +42,7 @@ class Plan(NamedTuple):
 
 
 def check_packages(packages: Sequence[str]) -> None:
-    """Refuse what is not installed here.
-
-    Raises:
-        UsageError: It is not.
-    """
+    """Raise `UsageError` for distributions that are not installed here."""
     if isinstance(packages, str):
         raise UsageError(f"worker_packages={packages!r} should be a sequence of names.")
     if packages and (missing := {*map(normal, packages)} - find_installed(_site_folders()).keys()):
@@ -104,14 +100,6 @@ def find_python(python: str | os.PathLike[str] | None) -> str | None:
 def _link(folder: Path, targets: Mapping[str, str]) -> None:
     for name, target in targets.items():
         os.symlink(target, f"{folder}/{name}")  # noqa: PTH211 - hundreds: four times as fast
-
-
-def without_own_programs(path: str) -> str:
-    """Return a search path for programs without those of this virtual environment."""
-    if sys.prefix == sys.base_prefix:
-        return path
-    own = sysconfig.get_path("scripts")
-    return os.pathsep.join(each for each in path.split(os.pathsep) if each != own)
 
 
 def _site_folders() -> list[str]:

@@ -158,6 +158,7 @@ def test_executor_lives_as_long_as_its_tasks(tasks):
 
 CLIENT = """
 import os, runpy, sys, threading, time
+from gc_warm.errors import UsageError
 from gc_warm.local.executor import LocalExecutor
 
 tasks = runpy.run_path(sys.argv[1])
@@ -250,19 +251,24 @@ executor.shutdown()
 
 def test_fork_of_the_client_leaves_the_workers_alone():
     client = Client("""
+before = set(executor.worker_pids)
 pid = os.fork()
 if pid == 0:
     try:
         executor.submit(tasks["where"])
     except RuntimeError:
-        executor.shutdown()
-        del executor
-        sys.exit(7)
+        try:
+            executor.faults.kill_worker()
+        except UsageError:
+            executor.abandon()
+            del executor
+            sys.exit(7)
 status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-print(status, executor.submit(tasks["where"]).result()["parent"], flush=True)
+parent = executor.submit(tasks["where"]).result()["parent"]
+print(status, parent, before <= set(executor.worker_pids), flush=True)
 executor.shutdown()
 """)
-    assert ["7", str(client.processes[1].pid)] == client.read().split()
+    assert ["7", str(client.processes[1].pid), "True"] == client.read().split()
     assert client.wait() == 0
 
 

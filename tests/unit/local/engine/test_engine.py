@@ -15,8 +15,10 @@ import pytest
 from globus_compute_sdk import MPIFunction
 from globus_compute_sdk.errors import TaskExecutionFailed
 
-from gc_warm.errors import WorkerStartError
+from gc_warm.errors import UsageError, WorkerStartError
 from gc_warm.local.executor import LocalExecutor
+from gc_warm.local.remote import watcher
+from gc_warm.local.remote.channel import GRACE_SECONDS
 from gc_warm.local.remote.on_this_machine import with_local_provider
 
 HTEX = """
@@ -315,7 +317,11 @@ KINDS = pytest.mark.parametrize(
 
 @pytest.fixture
 def lose(endpoint):
-    """Start a client and its engine, do something to both, and return what is left after 2 s."""
+    """Start a client and its engine, do something to both, and return what does not end.
+
+    On a busy machine everything is late by any amount, so no clock shows that all ends within two
+    seconds. `test_the_time_to_end_is_below_two_seconds` adds up what is waited for instead.
+    """
 
     def act(template, harm):
         with subprocess.Popen(
@@ -324,9 +330,10 @@ def lose(endpoint):
             worker = int(client.stdout.readline().split()[0])
             folder = Path(psutil.Process(worker).environ()["GC_WARM_RUN_DIR"])
             family = orphans(str(folder))
-            deadline = time.monotonic() + 2
-            harm(client, next(each for each in family if "host" in each.cmdline()))
-            _, left = psutil.wait_procs(family, timeout=deadline - time.monotonic())
+            host = next(each for each in family if "host" in each.cmdline())
+            deadline = time.monotonic() + 60
+            harm(client, host)
+            _, left = psutil.wait_procs(family, timeout=60)
             while folder.exists() and time.monotonic() < deadline:
                 time.sleep(0.01)
         left = [each for each in left if each.status() != psutil.STATUS_ZOMBIE]
@@ -362,6 +369,11 @@ def test_client_that_is_killed_while_its_engine_hangs(lose):
     assert [] == lose("engine: {type: ProcessPoolEngine}", harm)
 
 
+def test_the_time_to_end_is_below_two_seconds():
+    assert GRACE_SECONDS < watcher.ENDING_SECONDS  # the engine's own process comes first
+    assert 2 * watcher.LOOK_SECONDS + watcher.ENDING_SECONDS < 2
+
+
 @pytest.mark.parametrize("kind", ["ThreadPoolEngine", "ProcessPoolEngine"])
 def test_engine_whose_process_is_killed(run, tasks, kind, gate):
     executor = run(f"engine: {{type: {kind}, max_workers: 1}}")
@@ -372,6 +384,8 @@ def test_engine_whose_process_is_killed(run, tasks, kind, gate):
     os.kill(host, signal.SIGKILL)
     with pytest.raises(WorkerStartError, match="was killed by SIGKILL"):
         future.result(timeout=60)
+    with pytest.raises(UsageError, match="none of the engine's processes"):
+        executor.faults.kill_worker(host)
 
 
 def test_nothing_is_left(run):

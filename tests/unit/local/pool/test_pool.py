@@ -162,7 +162,7 @@ def test_template_that_dies(make_executor, tasks, gate, number):
     worker = psutil.Process(gate.wait_until_begun())
     family = [worker, *worker.parent().children(), worker.parent()]
     os.kill(worker.ppid(), number)
-    assert psutil.wait_procs(family, timeout=2)[1] == []
+    assert psutil.wait_procs(family, timeout=60)[1] == []
     with pytest.raises(TaskExecutionFailed, match="WorkerLostError"):
         lost.result()
     assert executor.submit(tasks.where).result()["parent"] != family[-1].pid

@@ -9,7 +9,7 @@ import pytest
 from globus_compute_sdk.errors import TaskExecutionFailed
 
 from gc_warm.local.executor import LocalExecutor
-from gc_warm.local.surroundings.environment import INHERITED_NAMES, endpoint_environment
+from gc_warm.local.surroundings.options import INHERITED_NAMES, endpoint_environment
 
 # Clean
 
