@@ -1,6 +1,9 @@
-"""Numbers with their units, as people write them."""
+"""Numbers with their units, as people write them; and the size that Globus Compute limits."""
 
 from __future__ import annotations
+
+MAX_SUBMISSION_BYTES = 10 * 2**20
+"""The web services refuse a function, or a submission with its arguments, that is larger."""
 
 
 def duration(seconds: float | None) -> str:

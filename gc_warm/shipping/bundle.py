@@ -29,6 +29,7 @@ from gc_warm.shipping.sources import (
     is_installed,
     packages_above,
 )
+from gc_warm.units import MAX_SUBMISSION_BYTES, amount
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     from gc_warm.shipping.origin import Origin
     from gc_warm.worker.self_contained import SelfContained
 
-LIMIT = 10 * 1024 * 1024
-"""What the web service takes in one submission."""
 WARNING_SIZE = 512 * 1024
 _RESOURCES = ("resources", "pkgutil", "get_data")
 
@@ -299,14 +298,15 @@ def check_size(bundle: Bundle, name: str) -> None:
     if size < WARNING_SIZE:
         return
     largest = sorted(bundle.sizes.items(), key=lambda item: -item[1])[:3]
-    names = ", ".join(f"{name} ({amount / 1e6:.1f} MB)" for name, amount in largest)
-    if size > LIMIT:
+    names = ", ".join(f"{name} ({amount(each)})" for name, each in largest)
+    if size > MAX_SUBMISSION_BYTES:
         raise ShippingError(
-            f"It would carry {size / 1e6:.1f} MB with every task, and Globus Compute takes at most "
-            f"{LIMIT / 1e6:.1f} MB. The largest: {names}. Put large data where workers can read it."
+            f"It would carry {amount(size)} with every task, and Globus Compute takes at most "
+            f"{amount(MAX_SUBMISSION_BYTES)}. The largest: {names}. Put large data where workers "
+            "can read it."
         )
     warnings.warn(
-        f"{name} carries {size / 1e6:.1f} MB with every task; the largest modules are {names}",
+        f"{name} carries {amount(size)} with every task; the largest modules are {names}",
         stacklevel=2,
     )
 

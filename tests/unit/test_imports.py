@@ -33,7 +33,7 @@ ARROWS = {
     "worker": "errors",
     "": "errors worker",
     "functions": "",
-    "shipping": "errors worker",
+    "shipping": "errors units worker",
     "client": "errors units worker shipping",
     "local": "errors units logs worker shipping endpoint_config",
     "checks": "errors units logs worker shipping endpoint_config",

@@ -15,13 +15,11 @@ import click
 
 from gc_warm.client.strategies import CODE_STRATEGIES
 from gc_warm.errors import GcWarmError, UsageError
+from gc_warm.units import MAX_SUBMISSION_BYTES
 from gc_warm.worker.self_contained import SelfContained
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-MAX_BYTES = 10_000_000
-"""No task's arguments are larger: Globus Compute refuses them."""
 
 NO_FUNCTION = "{!r} is no MODULE:FUNCTION, such as mylab.models:classify."
 
@@ -201,11 +199,11 @@ def _cut(text: str, limit: int = 200) -> str:
 def _read(option: str, name: str) -> str:
     try:
         with click.open_file(name, "rb") as file:
-            data: bytes = file.read(MAX_BYTES + 1)
-        if len(data) <= MAX_BYTES:
+            data: bytes = file.read(MAX_SUBMISSION_BYTES + 1)
+        if len(data) <= MAX_SUBMISSION_BYTES:
             return data.decode()
     except (OSError, ValueError) as error:
         raise UsageError(f"{option} cannot be read from {_cut(name)}: {error}.") from error
     raise UsageError(
-        f"{option}: {name} is larger than {MAX_BYTES:,} bytes, Globus Compute's limit."
+        f"{option}: {name} is larger than {MAX_SUBMISSION_BYTES:,} bytes, Globus Compute's limit."
     )

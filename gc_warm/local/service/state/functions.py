@@ -8,15 +8,13 @@ from gc_warm.local.failures import TOO_LARGE
 from gc_warm.local.service.state.records import Function
 from gc_warm.local.service.state.refusals import Forbidden, TooLarge, Unknown
 from gc_warm.local.service.state.store import Table
+from gc_warm.units import MAX_SUBMISSION_BYTES
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from gc_warm.local.service.state.records import Endpoint, Identity
     from gc_warm.local.service.state.store import Store
-
-MAX_SUBMISSION_BYTES = 10 * 2**20
-"""More than this in one function, or in one submission, the web services refuse."""
 
 
 def check_size(payload_bytes: int) -> None:

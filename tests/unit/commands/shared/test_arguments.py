@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gc_warm.commands.shared.arguments import MAX_BYTES, find_callable, parse_value, require_names
+from gc_warm.commands.shared.arguments import find_callable, parse_value, require_names
 from gc_warm.errors import UsageError
+from gc_warm.units import MAX_SUBMISSION_BYTES
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -55,7 +56,7 @@ def test_a_tuple_is_a_list_of_arguments():
         ("--args", "@/tmp", list, "cannot be read from /tmp"),
         ("--args", "@" + "x" * 5000, list, "cannot be read"),
         ("--args", "@\0", list, "cannot be read"),
-        ("--args", "@/dev/zero", list, f"larger than {MAX_BYTES:,} bytes"),
+        ("--args", "@/dev/zero", list, f"larger than {MAX_SUBMISSION_BYTES:,} bytes"),
         ("--args", "@/bin/sh", list, "--args"),
     ],
 )

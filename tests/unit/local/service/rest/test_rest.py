@@ -12,7 +12,7 @@ from globus_sdk import ComputeAPIError
 
 from gc_warm.local.service.rest.auth import COMPUTE_SCOPE
 from gc_warm.local.service.service import LocalService
-from gc_warm.local.service.state.functions import MAX_SUBMISSION_BYTES
+from gc_warm.units import MAX_SUBMISSION_BYTES
 
 NOBODY = str(uuid.UUID(int=0))
 

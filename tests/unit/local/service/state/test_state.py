@@ -3,7 +3,6 @@ from typing import NamedTuple
 
 import pytest
 
-from gc_warm.local.service.state.functions import MAX_SUBMISSION_BYTES
 from gc_warm.local.service.state.records import (
     Endpoint,
     Function,
@@ -21,6 +20,7 @@ from gc_warm.local.service.state.refusals import (
 from gc_warm.local.service.state.state import State, Submission
 from gc_warm.local.service.state.store import SqliteStore
 from gc_warm.local.service.state.tasks import Ended
+from gc_warm.units import MAX_SUBMISSION_BYTES
 
 
 class Clock:
