@@ -52,9 +52,9 @@ def make_executor(
 
 
 @pytest.fixture(scope="module")
-def executor() -> Iterator[LocalExecutor]:
+def executor(kept_workers: Callable[..., Workers]) -> Iterator[LocalExecutor]:
     """One executor for the tests of a module that leave its workers as they were."""
-    with LocalExecutor() as shared:
+    with LocalExecutor(workers=kept_workers(2, None)) as shared:
         yield shared
 
 
