@@ -186,7 +186,7 @@ def test_a_state_is_quoted_even_without_its_schema(state):
     assert state == shown
 
 
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_our_checker_finds_nothing(folder, monkeypatch, tmp_path):
     here = tmp_path / folder

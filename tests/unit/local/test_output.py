@@ -60,7 +60,7 @@ def test_it_is_not_shown(make_executor, tasks, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.quick(1)
+@pytest.mark.slow("starts a client and its workers, for a stream that few close")
 @pytest.mark.parametrize("closed", ["sys.stderr = None", "sys.stderr.close()", "os.close(2)"])
 def test_client_without_standard_error(closed):
     code = f"""
@@ -155,6 +155,7 @@ def test_lost_workers_error_has_this_tasks_lines_only(make_executor, tasks):
 # Of engines
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("kind", ["ThreadPoolEngine", "ProcessPoolEngine"])
 def test_engine(make_executor, tasks, kind, tmp_path, capfd):
     path = tmp_path / "config.yaml"

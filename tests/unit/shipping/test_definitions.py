@@ -52,6 +52,7 @@ def test_what_is_made_under_the_main_guard_travels(run_here):
     assert "21\n10\n" == run_here(text)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     "start",
     ["\ufeff", "# -*- coding: latin-1 -*-\nNAME = '\xe4'\n"],
@@ -135,6 +136,7 @@ def test_a_large_value_is_refused_with_advice(run_here):
     assert "Put it under @warm, pass it as an argument, or move it to a module." in output
 
 
+@pytest.mark.slow("starts a script six times")
 def test_an_unchanged_script_that_is_started_again_finds_its_state(run_script, tmp_path):
     text = f"""{HEAD}
     import sys
