@@ -53,7 +53,7 @@ _SMALL = {type(None), bool, float}
 _FIXED = (enum.Enum, tuple, int, float, complex, str, decimal.Decimal, dt.date, PurePath)
 # Names that every module has; a worker's own are the right ones.
 _OF_MODULES = {"__builtins__", "__spec__", "__loader__", "__package__", "__path__", "__debug__"}
-# What is as before when something could not be sent; the rest is undone otherwise.
+# Attributes that are restored when something could not be sent; the rest is undone in other ways.
 _UNDONE = ("codes", "absent", "wanted", "_open", "fixed", "modules", "values_of", "inner", "size")
 
 
@@ -85,12 +85,12 @@ class Apart(Graphs):
         self.size = 0
         self._known: dict[int, Ref] = {}  # by the id of the object
         self._open: set[Ref] = set()  # not yet there when a worker makes what they hold
-        self._kept: list[Any] = []  # no id may be used again
+        self._kept: list[Any] = []  # so that no id is used again
         # What classes are filled with.
         self._later: list[tuple[dict[str, Any], dict[str, Any]]] = []
 
     def enter(self, space: Space) -> None:
-        """Know a script, whose objects have names."""
+        """Add a script, whose objects are known by its names."""
         if space.module not in self.spaces:
             self.spaces[space.module] = space, space.index()
 
@@ -103,7 +103,7 @@ class Apart(Graphs):
         return None
 
     def whole(self, value: Any) -> Any:
-        """Return the code of an object, when all that it holds has one."""
+        """Return the code of an object, after all that it holds was given one."""
         code = self._code(value)
         while self._later:
             what, late = self._later.pop()

@@ -45,7 +45,7 @@ def parts_of(value: type) -> dict[str, Any]:
         return _parts_of_named_tuple(value)
     _refuse_what_its_makers_do(value)
     names = {name: each for name, each in vars(value).items() if name not in _MADE_AGAIN}
-    if not names.get("__annotations__", True):  # they came into being by looking for them
+    if not names.get("__annotations__", True):  # looking for them has made them
         del names["__annotations__"]
     first = {name: names.pop(name) for name in _FIRST if name in names}
     first["__qualname__"] = value.__qualname__
