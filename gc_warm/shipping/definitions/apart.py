@@ -17,12 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from gc_warm.errors import ShippingError
 from gc_warm.shipping.definitions import script
-from gc_warm.shipping.definitions.classes import (
-    Unsendable,
-    is_enumeration,
-    parts_of,
-    parts_of_enumeration,
-)
+from gc_warm.shipping.definitions.classes import Unsendable, parts_of, parts_of_enumeration
 from gc_warm.shipping.definitions.graph import SHARED, Graphs, Name, Ref
 from gc_warm.shipping.definitions.recipes import (
     CONTAINERS,
@@ -283,7 +278,7 @@ class Apart(Graphs):
 
     def _class(self, value: type, ref: Ref) -> list[Any]:
         self._adopt(value)
-        if is_enumeration(value):
+        if isinstance(value, enum.EnumMeta) and value.__members__:
             self._open.add(ref)
             enumeration = Imported("gc_warm.worker.definitions.classes", "enumeration")
             return self._call(ref, enumeration, parts_of_enumeration(value))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-import enum
 import importlib
 import sys
 import types
@@ -197,8 +196,3 @@ def parts_of_enumeration(value: Any) -> tuple[Any, ...]:
             )
     members = {name: member.value for name, member in value.__members__.items()}
     return type(value), value.__bases__, names, methods, members
-
-
-def is_enumeration(value: type) -> bool:
-    """Return whether a class is an enumeration with members."""
-    return isinstance(value, enum.EnumMeta) and bool(value.__members__)
