@@ -41,12 +41,3 @@ class WarmTimeoutError(GcWarmError, TimeoutError):
 
 class BusyError(GcWarmError):
     """A signal handler or a destructor asked for a state where its own thread was finding one."""
-
-    def __init__(self) -> None:
-        super().__init__()
-
-    def __str__(self) -> str:
-        return (
-            "A signal handler or a destructor asked for a state that has to be built, at a moment "
-            "when the thread that it interrupted was itself changing what is warm. Ask again later."
-        )

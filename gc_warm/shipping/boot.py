@@ -197,7 +197,7 @@ class Bundle:
         if spec is None:
             return False
         if module["source"] is None and spec.submodule_search_locations is not None:
-            return True  # a package without a module of its own; ours are found beside it
+            return True  # a namespace package: what is carried of it is found as well
         if spec.origin is None:
             return False  # any folder of that name
         if source_of(spec) != module["source"] or "names" in module:
@@ -205,7 +205,7 @@ class Bundle:
         return True
 
     def refuse_clashes(self) -> None:
-        """Raise an error that names every module of which this worker has a different one."""
+        """Raise an error that names every module whose name means another one on this worker."""
         if not self._clashes and not self._too_different:
             return
         from gc_warm.errors import ClashError  # carried, if need be: this bundle is active
@@ -237,7 +237,7 @@ class Bundle:
         return (before or self).activate
 
     def fill(self, modules: dict[str, Any]) -> None:
-        """Make the names of scripts that are not there; all of them, or none."""
+        """Bind the names of scripts that are not bound yet: all of them, or none."""
         scripts = [
             (self.carried[n], m) for n, m in modules.items() if "names" in m and n in self.carried
         ]
@@ -261,7 +261,7 @@ class Bundle:
 
 
 def _loader(name: str, module: dict[str, Any]) -> CarriedLoader:
-    """Return the loader of a module: that of a bundle before, if it is the same."""
+    """Return the loader of a module: an earlier bundle's, if the module is the same."""
     if name.partition(".")[0] == "gc_warm" and has_travelled(sys.modules.get(name)):
         return sys.modules[name].__loader__  # type: ignore[return-value]
     loader = _loaders.get(module["identity"])
@@ -323,7 +323,7 @@ def _runs(value: Any) -> bool:
 
 
 def _will_do(version: str, wanted: str, *, at_least: bool) -> bool:
-    """Return whether a version of gc-warm serves for another: it does for the same minor one."""
+    """Return whether a version of gc-warm will do for another: it must be of the same minor one."""
     try:
         have, want = ([int(n) for n in text.split(".")[:3]] for text in (version, wanted))
     except ValueError:

@@ -73,7 +73,8 @@ def make_bundle(function: SelfContained[..., Any], origin: Origin) -> Bundle:
         origin: Where a worker finds it.
 
     Raises:
-        ShippingError: Something cannot be carried; the message says what and why.
+        ShippingError: Something cannot be carried, or all of it is more than the service takes;
+            the message says what and why.
     """
     began = time.time_ns()
     functions = [function, *origin.inner]
@@ -96,7 +97,7 @@ def make_bundle(function: SelfContained[..., Any], origin: Origin) -> Bundle:
     content = "\0".join(
         [_text("carried.py", "boot.py"), json.dumps(manifest, separators=(",", ":")), *texts]
     )
-    return Bundle(
+    bundle = Bundle(
         hashlib.sha256(content.encode()).hexdigest()[:32],
         _compressed(content.encode()),
         _fingerprint({**manifest, "texts": texts}),
@@ -109,6 +110,8 @@ def make_bundle(function: SelfContained[..., Any], origin: Origin) -> Bundle:
             for stamp in [_stamp(file)]
         },
     )
+    _check_size(bundle, function)
+    return bundle
 
 
 @functools.lru_cache(maxsize=16)
@@ -284,16 +287,8 @@ def _below(folder: Path, pattern: str) -> Iterator[tuple[str, list[Path]]]:
         yield root, [Path(root, name) for name in files if fnmatch.fnmatch(above + name, wanted)]
 
 
-def check_size(bundle: Bundle, name: str) -> None:
-    """Warn of a large bundle, and refuse one that the service would not take.
-
-    Args:
-        bundle: What a function carries.
-        name: The function's name.
-
-    Raises:
-        ShippingError: It is larger than the service takes.
-    """
+def _check_size(bundle: Bundle, function: SelfContained[..., Any]) -> None:
+    """Warn of a large bundle, and refuse one that the service would not take."""
     size = len(bundle.data) * 4 // 3
     if size < WARNING_SIZE:
         return
@@ -306,7 +301,8 @@ def check_size(bundle: Bundle, name: str) -> None:
             "can read it."
         )
     warnings.warn(
-        f"{name} carries {amount(size)} with every task; the largest modules are {names}",
+        f"{function.__module__}:{function.__qualname__} carries {amount(size)} with every task; "
+        f"the largest modules are {names}",
         stacklevel=2,
     )
 

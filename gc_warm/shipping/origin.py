@@ -101,12 +101,12 @@ def _place_of(plain: Any) -> tuple[str, str] | None:
 
 
 def _is_instance(value: object) -> bool:
-    """Return whether a name cannot stand for it: the worker would make its own."""
+    """Return whether a name cannot stand for it: a worker would make an instance of its own."""
     return not isinstance(value, (type, types.FunctionType, types.BuiltinFunctionType))
 
 
 def _space_of(function: Any) -> script.Space | None:
-    """Return the script that something belongs to which can be called."""
+    """Return the script that a callable object belongs to, if any."""
     while isinstance(function, (functools.partial, types.MethodType)):
         function = function.func if isinstance(function, functools.partial) else function.__func__
     while not isinstance(function, types.FunctionType) and hasattr(function, "__wrapped__"):

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from gc_warm.errors import ShippingError
 from gc_warm.shipping import boot
-from gc_warm.shipping.bundle import Bundle, check_size, make_bundle, requirements_of
+from gc_warm.shipping.bundle import Bundle, make_bundle, requirements_of
 from gc_warm.shipping.disguise.executor_keys import tell_executors
 from gc_warm.shipping.disguise.launcher import launcher_of
 from gc_warm.shipping.origin import find_origin
@@ -180,7 +180,6 @@ def _pack(function: SelfContained[..., Any]) -> tuple[Origin, Bundle]:
     origin = _find(function)
     with _named_in_errors(function):
         bundle = make_bundle(function, origin)
-        check_size(bundle, f"{function.__module__}:{function.__qualname__}")
     if origin.made is None and not origin.slices:  # what these hold may have changed
         function.packed = origin, bundle
     return origin, bundle

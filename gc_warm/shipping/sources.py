@@ -195,7 +195,6 @@ def read(name: str, look_up: Callable[[str], ModuleSpec | None] = find) -> Sourc
     if spec is None:
         raise ShippingError(f"The source of module {name!r} cannot be found.")
     places = spec.submodule_search_locations
-    package = places is not None
     above = frozenset(packages_above(name))
     if places is not None and (spec.origin is None or not spec.has_location):
         file = str(Path(next(iter(places), ""), "__init__.py"))
@@ -208,11 +207,11 @@ def read(name: str, look_up: Callable[[str], ModuleSpec | None] = find) -> Sourc
         )
     try:
         text = _text_of(spec)
-        parent = name if package else name.rpartition(".")[0]
-        imports = _imports_of_text(text, file, parent)
+        imports = _imports_of_text(text, file, spec.parent or "")
     except (OSError, SyntaxError, UnicodeDecodeError, ImportError) as error:
         raise ShippingError(f"The source of module {name!r} cannot be read: {error}") from error
-    return Source(name, text, file, package, above | carried_needs(imports, name, look_up))
+    needs = above | carried_needs(imports, name, look_up)
+    return Source(name, text, file, places is not None, needs)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -26,10 +26,10 @@ def codes_in(code: types.CodeType) -> list[types.CodeType]:
 
 @functools.lru_cache(maxsize=2048)
 def names_in(code: types.CodeType, operations: tuple[str, ...] = GLOBALS) -> frozenset[str]:
-    """Return the names that operations of a code have, and of all that is written in it.
+    """Return the names that some operations use, in code and in all that is written in it.
 
-    By default, these are the global names that it may look up or bind. A class looks up names that
-    it binds itself, too: whether it has done so by then is not known.
+    By default, these are the global names that it may look up or bind. The names that the body of a
+    class looks up are among them, even if it binds them itself: it may not have done so by then.
     """
     instructions = [each for part in codes_in(code) for each in dis.get_instructions(part)]
     return frozenset(each.argval for each in instructions if each.opname in operations)

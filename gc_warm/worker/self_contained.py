@@ -154,8 +154,7 @@ class SelfContained(Generic[P, T]):
         names = self.arrived or self._came_along()
         if names is not None:
             return eval, (names["again"], {}, names)
-        reduce: Callable[[], tuple[Any, ...]] = self._reduce
-        return reduce()
+        return cast("tuple[Any, ...]", self._reduce())
 
     def _came_along(self) -> dict[str, Any] | None:
         """Return the payload that brought its module, with the name that it has there."""

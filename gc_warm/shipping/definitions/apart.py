@@ -17,12 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from gc_warm.errors import ShippingError
 from gc_warm.shipping.definitions import script
-from gc_warm.shipping.definitions.classes import (
-    Unsendable,
-    is_enumeration,
-    parts_of,
-    parts_of_enumeration,
-)
+from gc_warm.shipping.definitions.classes import Unsendable, parts_of, parts_of_enumeration
 from gc_warm.shipping.definitions.graph import SHARED, Graphs, Name, Ref
 from gc_warm.shipping.definitions.recipes import (
     CONTAINERS,
@@ -53,7 +48,7 @@ _SMALL = {type(None), bool, float}
 _FIXED = (enum.Enum, tuple, int, float, complex, str, decimal.Decimal, dt.date, PurePath)
 # Names that every module has; a worker's own are the right ones.
 _OF_MODULES = {"__builtins__", "__spec__", "__loader__", "__package__", "__path__", "__debug__"}
-# What is as before when something could not be sent; the rest is undone otherwise.
+# Attributes that are restored when something could not be sent; the rest is undone in other ways.
 _UNDONE = ("codes", "absent", "wanted", "_open", "fixed", "modules", "values_of", "inner", "size")
 
 
@@ -85,12 +80,12 @@ class Apart(Graphs):
         self.size = 0
         self._known: dict[int, Ref] = {}  # by the id of the object
         self._open: set[Ref] = set()  # not yet there when a worker makes what they hold
-        self._kept: list[Any] = []  # no id may be used again
+        self._kept: list[Any] = []  # so that no id is used again
         # What classes are filled with.
         self._later: list[tuple[dict[str, Any], dict[str, Any]]] = []
 
     def enter(self, space: Space) -> None:
-        """Know a script, whose objects have names."""
+        """Add a script, whose objects are known by its names."""
         if space.module not in self.spaces:
             self.spaces[space.module] = space, space.index()
 
@@ -103,7 +98,7 @@ class Apart(Graphs):
         return None
 
     def whole(self, value: Any) -> Any:
-        """Return the code of an object, when all that it holds has one."""
+        """Return the code of an object, after all that it holds was given one."""
         code = self._code(value)
         while self._later:
             what, late = self._later.pop()
@@ -283,7 +278,7 @@ class Apart(Graphs):
 
     def _class(self, value: type, ref: Ref) -> list[Any]:
         self._adopt(value)
-        if is_enumeration(value):
+        if isinstance(value, enum.EnumMeta) and value.__members__:
             self._open.add(ref)
             enumeration = Imported("gc_warm.worker.definitions.classes", "enumeration")
             return self._call(ref, enumeration, parts_of_enumeration(value))

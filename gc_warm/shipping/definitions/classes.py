@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-import enum
 import importlib
 import sys
 import types
@@ -45,7 +44,7 @@ def parts_of(value: type) -> dict[str, Any]:
         return _parts_of_named_tuple(value)
     _refuse_what_its_makers_do(value)
     names = {name: each for name, each in vars(value).items() if name not in _MADE_AGAIN}
-    if not names.get("__annotations__", True):  # they came into being by looking for them
+    if not names.get("__annotations__", True):  # looking for them has made them
         del names["__annotations__"]
     first = {name: names.pop(name) for name in _FIRST if name in names}
     first["__qualname__"] = value.__qualname__
@@ -197,8 +196,3 @@ def parts_of_enumeration(value: Any) -> tuple[Any, ...]:
             )
     members = {name: member.value for name, member in value.__members__.items()}
     return type(value), value.__bases__, names, methods, members
-
-
-def is_enumeration(value: type) -> bool:
-    """Return whether a class is an enumeration with members."""
-    return isinstance(value, enum.EnumMeta) and bool(value.__members__)

@@ -120,7 +120,7 @@ def made_again(value: Any) -> Any:
         return again, (value.__wrapped__,), {}, _given(value, made_with)
     if kind is types.MethodType:
         name, owner = value.__func__.__name__, value.__self__
-        if getattr(owner, name, None) == value:  # the usual case, in which the class keeps it whole
+        if getattr(owner, name, None) == value:  # the usual case: the class has it
             return getattr, (owner, name)
         return kind, (value.__func__, owner)
     if kind is functools.cached_property:

@@ -42,7 +42,7 @@ def text_of(function: types.FunctionType) -> Text:
 
 
 class _Names:
-    """The globals of a function, of which a cache must not compare what they hold."""
+    """The globals of a function, which a cache must compare by identity."""
 
     def __init__(self, names: dict[str, Any]) -> None:
         self.names = names
@@ -152,7 +152,7 @@ def _functions_of(whole: str) -> list[tuple[_Function, str]]:
 
 
 def _bare(code: types.CodeType) -> types.CodeType:
-    """Return a code without what says where it stands.
+    """Return code without its place in the file.
 
     In Python 3.10, the qualified names of inner functions are among its constants.
     """
@@ -166,6 +166,6 @@ def _bare(code: types.CodeType) -> types.CodeType:
 
 
 def _is_rewritten_by_pytest(text: Text, names: dict[str, Any]) -> bool:
-    """Return whether pytest made other code of a text, for its `assert`."""
+    """Return whether pytest has rewritten the `assert` statements of a text."""
     asserts = any(isinstance(node, ast.Assert) for node in ast.walk(text.tree))
     return asserts and type(names.get("__loader__")).__name__ == "AssertionRewritingHook"

@@ -12,7 +12,7 @@ import sys
 
 
 class ModuleName(str):
-    """A module's name that dill finds no module by: it would read the text of that one's file."""
+    """A module's name by which dill finds no module: it would read that module's file."""
 
     __slots__ = ()
 

@@ -41,7 +41,10 @@ def is_mine() -> bool:
 def require_free() -> None:
     """Raise BusyError if what asks has interrupted its own thread where that holds the lock."""
     if is_mine():
-        raise BusyError
+        raise BusyError(
+            "A signal handler or a destructor asked for a state that has to be built, at a moment "
+            "when the thread that it interrupted was itself changing what is warm. Ask again later."
+        )
 
 
 def enlist(need: Need, caller: int, *, yields: bool) -> threading.Lock:
