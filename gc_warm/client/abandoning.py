@@ -1,8 +1,7 @@
-"""Giving an executor up, with all that it still waits for.
+"""Shutting an executor down without waiting for results.
 
-The SDK's executor (4.19) lets a program end only when all results have come, whatever its
-`shutdown` is told: a thread of its own waits for them. So that thread must be told, too. Here are
-the SDK's private names that this needs.
+The SDK's executor (4.19) lets a program end only when all results have come, whatever `shutdown` is
+told: a thread waits for them. Here are the SDK's private names that end that thread, too.
 """
 
 from __future__ import annotations
@@ -15,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def abandon(executor: Executor) -> None:
-    """Shut an executor down at once: nobody wants what has not come yet.
+    """Shut an executor down at once, and cancel its futures.
 
-    Its futures are cancelled; tasks that were sent go on where they are.
+    Tasks that were sent may still run where they are.
 
     Args:
         executor: The SDK's, a `LocalExecutor`, or any of `concurrent.futures`.

@@ -1,4 +1,4 @@
-"""Which functions an endpoint's workers may unpack: its ``allowed_serializers``, as written."""
+"""Whether an endpoint's ``allowed_serializers`` lets workers load functions."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _LIST = re.compile(
 
 
 def require_allowed(entries: Iterable[Entry], folder: Path) -> None:
-    """Raise an error unless an endpoint's workers may unpack functions.
+    """Raise an error unless an endpoint's workers may load functions.
 
     Args:
         entries: The functions, as they are registered.
         folder: The endpoint's folder, or its template.
 
     Raises:
-        UsageError: There is no endpoint's config, or it does not allow what wrote a function.
+        UsageError: There is no endpoint's config, or it does not allow a function's strategy.
     """
     path = _template(folder)
     allowed = _allowed(path)
@@ -43,7 +43,7 @@ def require_allowed(entries: Iterable[Entry], folder: Path) -> None:
     if wrong:
         listed = ", ".join(f"{each.name} (by {each.current.strategy})" for each in wrong)
         raise UsageError(
-            f"{path} does not allow what wrote {listed}: every task would fail. It "
+            f"{path} does not allow the strategies of {listed}: every task would fail. It "
             f"allows {', '.join(sorted(names))}. Register with one of these: gc-warm "
             "register MODULE:FUNCTION --strategy NAME."
         )

@@ -1,7 +1,7 @@
-"""What is between a script and its warm workers: credentials, the service, an endpoint, tasks.
+"""What stands between a script and its warm workers: credentials, the service, an endpoint, tasks.
 
-Only public names of the SDK are used, so that what is found here is what a script would find: in
-the cloud, and on a `gc_warm.local.service.LocalService`.
+Only public names of the SDK are used, so that a script would find the same: in the cloud, and on a
+`gc_warm.local.service.LocalService`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _DISTRIBUTIONS = ("gc-warm", "globus-compute-sdk", "globus-compute-endpoint", "d
 
 
 def examine(wanted: Examination, client: Client | None = None) -> Iterator[Check]:
-    """Yield one check after the other; end with the first that makes the others pointless.
+    """Yield one check after the other, up to the first that makes the others pointless.
 
     Args:
         wanted: What to examine.
@@ -88,7 +88,7 @@ def _version(name: str) -> str | None:
 
 
 def credentials() -> Check:
-    """Check whether there are any, without asking anyone for a login."""
+    """Check whether there are any, without asking the user to log in."""
     client_id, secret = os.environ.get(CLIENT_ID), os.environ.get(CLIENT_SECRET)
     if client_id and secret:
         return Check("credentials", "ok", f"those of client {client_id}, from the environment")
@@ -97,14 +97,14 @@ def credentials() -> Check:
             "credentials",
             "fail",
             f"{CLIENT_SECRET} is set, {CLIENT_ID} is not",
-            "Set both, or none.",
+            "Set both, or neither.",
         )
     try:
         app = make_client().app
         missing = app is None or app.login_required()
-    except Exception as error:  # noqa: BLE001 - whatever keeps them from being read is the answer
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
         text = f"they cannot be read: {type(error).__name__}: {error}"
-        return Check("credentials", "fail", text, f"Log in anew with `{LOGIN}`.")
+        return Check("credentials", "fail", text, f"Log in again with `{LOGIN}`.")
     if missing:
         fix = f"Log in with `{LOGIN}`, or set {CLIENT_ID} and {CLIENT_SECRET}."
         return Check("credentials", "fail", "nobody is logged in here", fix)
@@ -115,7 +115,7 @@ def credentials() -> Check:
 
 
 def reachable(client: Client) -> Check:
-    """Check whether anything answers where the service should be; fail quickly."""
+    """Check quickly whether anything answers where the service should be."""
     address = client.web_service_address
     try:
         reach(address)
@@ -126,7 +126,7 @@ def reachable(client: Client) -> Check:
 
 
 def answering(client: Client) -> Check:
-    """Check whether the service takes the credentials, and this version of the SDK."""
+    """Check whether the service accepts the credentials and this version of the SDK."""
     from globus_compute_sdk.errors import VersionMismatch
 
     begin = time.perf_counter()
@@ -139,7 +139,7 @@ def answering(client: Client) -> Check:
     except GcWarmError as error:
         return Check("service", "fail", str(error), "See there.")
     seconds = time.perf_counter() - begin
-    message = f"takes the credentials and this SDK; it answered in {seconds:.2f} s"
+    message = f"accepts the credentials and this SDK; it answered in {seconds:.2f} s"
     return Check("service", "ok", message, details={"seconds": seconds})
 
 
@@ -147,7 +147,7 @@ def answering(client: Client) -> Check:
 
 
 def endpoints_of(client: Client) -> Check:
-    """List one's endpoints, of which none was chosen."""
+    """List the user's endpoints, of which none was chosen."""
     try:
         with explaining("list your endpoints"):
             known = [
@@ -158,7 +158,7 @@ def endpoints_of(client: Client) -> Check:
         return Check("endpoint", "fail", str(error), "See there.")
     details = {"endpoints": known}
     if not known:
-        fix = "Make one, or take one that is shared with you: gc-warm doctor --endpoint ID."
+        fix = "Create one, or use one that is shared with you: gc-warm doctor --endpoint ID."
         return Check("endpoint", "warn", "you have none", fix, details)
     listed = ", ".join(f"{each['name']} ({each['id']})" for each in known[:SHOWN_ENDPOINTS])
     more = f" and {len(known) - SHOWN_ENDPOINTS} more" if len(known) > SHOWN_ENDPOINTS else ""
@@ -205,7 +205,7 @@ def _described(said: dict[str, Any], status: dict[str, Any]) -> Iterator[Check]:
     where = f" on {said['hostname']}" if said.get("hostname") else ""
     what = f"{name}, globus-compute-endpoint {version or 'of unknown version'}{where}"
     if status.get("status") != "online":
-        fix = "Start it, where it is: globus-compute-endpoint start NAME."
+        fix = "Start it on its own machine: globus-compute-endpoint start NAME."
         state = status.get("status")
         yield Check("endpoint", "fail", f"{what}: it is {state}, so tasks wait", fix, details)
         return
@@ -213,7 +213,7 @@ def _described(said: dict[str, Any], status: dict[str, Any]) -> Iterator[Check]:
     ours = _version("globus-compute-sdk")
     if version and ours and _minor(version) != _minor(ours):
         message = f"the endpoint has {version}, the SDK here {ours}"
-        fix = "Nothing, if all works; or else bring both to one version."
+        fix = "Nothing, if all works; otherwise install the same version of both."
         yield Check("versions", "warn", message, fix)
 
 

@@ -1,4 +1,4 @@
-"""`WarmExecutor`: over any executor, what makes many calls on warm workers quick and visible."""
+"""`WarmExecutor`: what makes many calls on warm workers fast and visible, over any executor."""
 
 from __future__ import annotations
 
@@ -40,24 +40,23 @@ AHEAD = 10_000
 class WarmExecutor(concurrent.futures.Executor):
     """Adds to an executor what many calls on warm workers need.
 
-    Functions are sent self-contained, whether they are marked so or not. Calls go out in chunks;
-    each has a receipt, of which `report` makes tables and pictures. What a call raises comes back
-    as it was raised, with the worker's traceback as its cause; where its class cannot be had here,
-    as a `gc_warm.errors.CallError`.
+    Functions are sent self-contained, whether they are marked so or not. Calls go out in chunks.
+    Each has a receipt, and `report` turns receipts into tables and pictures. An exception comes
+    back as it was raised, with the worker's traceback as its cause; if its class cannot be loaded
+    here, as a `gc_warm.errors.CallError`.
 
-    In a ``with`` block it ends the executor below at the end, as that would end itself; after an
-    error or Ctrl-C, without waiting for what is under way.
+    The end of a ``with`` block shuts the executor below down; after an error or Ctrl-C, without
+    waiting for what is under way.
 
     Args:
         executor: A ``globus_compute_sdk.Executor``, a `LocalExecutor`, or any executor of
             `concurrent.futures`.
-        workers: How many workers it has, if it does not say itself. It is a hint for `map`, and
-            what `prewarm` wants by default.
-        output: Let receipts hold what calls print, log and warn: at most 64 KB of each call. Then
-            the worker cannot be asked to hear what other programs, or threads that the call
-            starts, print.
-        receipts: A file to which each task's receipt is written, as a line of JSON. Several
-            executors, also of several processes, may write to one.
+        workers: How many workers it has, if it does not say so itself: a hint for `map`, and how
+            many `prewarm` reaches by default.
+        output: Keep what each call prints, logs and warns in its receipt, at most 64 KB of it.
+            Programs and threads that the call starts are not heard.
+        receipts: A file to which each task's receipt is added, as a line of JSON. Several
+            executors, also in several processes, may share it.
 
     Raises:
         UsageError: An argument is wrong.
@@ -127,38 +126,38 @@ class WarmExecutor(concurrent.futures.Executor):
     ) -> Results:
         """Call a function with each item, as the built-in `map` does.
 
-        The first chunks go out at once; the rest as results are asked for, in the thread that asks
-        for them. So the input may be endless, and does not fill the memory.
+        The first chunks go out at once; the others as results are asked for, in the thread that
+        asks for them. So the input may be endless, and does not fill the memory.
 
         Args:
             fn: The function.
-            iterables: As many as the function has arguments. It ends with the shortest.
-            chunksize: How many items go into a task. ``"auto"`` adapts to what calls and round
+            iterables: As many as the function has arguments. The shortest ends the map.
+            chunksize: How many items go into a task. ``"auto"`` adapts to how long calls and round
                 trips take, and to what the services can carry.
             key: Which warm state an item needs: the name of the argument that says so, or a
-                function of the item's arguments that returns what does. Items of one key then go
-                out together, as far as `ahead` reaches, so that workers with room for one state do
-                not build it again and again. Results keep their order.
-            ordered: Return results in the order of the items; else as they come.
-            timeout: How long all may take, in seconds from now.
-            progress: Show a bar on a terminal, or log a line every ten seconds; None does so too,
-                False does not.
+                function of the item's arguments that returns it. Items of one key go out together,
+                as far as `ahead` reaches, so that workers with room for one state do not build it
+                again and again. Results keep their order.
+            ordered: Return results in the order of the items, not as they are done.
+            timeout: How long the whole map may take, in seconds from now.
+            progress: Show a bar on a terminal, or else log a line every ten seconds, unless this
+                is False.
             retries: How often a chunk is tried again when its worker is lost: in pieces, and the
                 last time each item alone.
             return_exceptions: Return what an item raised in place of its result.
             ahead: How many items may be read before the first of them is returned.
 
         Returns:
-            An iterator of the results. What an item raised is raised at that item, and what the
-            input or `key` raised, after the results of what was read before; the next ones can
+            An iterator of the results. An item's exception is raised at that item. What the input
+            or `key` raises comes after the results of what was read before. The next results can
             still be asked for. ``close()`` cancels what has not begun.
 
         Raises:
             UsageError: An argument is wrong, or cannot be sent.
-            TimeoutError: From the iterator: the time is over.
+            TimeoutError: From the iterator: the time is up.
         """
         if not iterables:
-            raise UsageError("map() wants at least one iterable: map(function, items).")
+            raise UsageError("map() needs at least one iterable: map(function, items).")
         if chunksize != "auto":
             require("chunksize", chunksize, 1)
         sendable = self._target.sendable(fn)
@@ -197,7 +196,7 @@ class WarmExecutor(concurrent.futures.Executor):
         Args:
             fn: The function.
             iterable: The items: each holds the positional arguments of a call.
-            options: As those of `map`.
+            options: Those of `map`.
         """
         return self.map(fn, _Spread(iterable), **options)
 
@@ -223,7 +222,7 @@ class WarmExecutor(concurrent.futures.Executor):
 
         Returns:
             Which workers are ready, and how long each took; how many are missing; and each error
-            once, with the workers that had it. Look at its ``complete``, or print it.
+            once, with the workers that raised it. Look at its ``complete``, or print it.
 
         Raises:
             UsageError: Nobody says how many workers there are.
@@ -243,13 +242,12 @@ class WarmExecutor(concurrent.futures.Executor):
         Args:
             fn: The function.
             args: Its positional arguments.
-            workers: How many workers to reach; by default as many as the executor says it has,
-                or the nodes that have been seen.
+            workers: As for `prewarm`.
             timeout: How long that may take, in seconds.
             kwargs: Its named arguments.
 
         Returns:
-            As `prewarm`; ``results`` has what the function returned on each worker.
+            What `prewarm` does; its ``results`` are what the function returned on each worker.
 
         Raises:
             UsageError: Nobody says how many workers there are.
@@ -283,7 +281,7 @@ class WarmExecutor(concurrent.futures.Executor):
     def _count_workers(self, timeout: float) -> int | None:
         """Return how many workers there are, if anybody knows; if need be, ask one of them."""
         if self._target.workers is None and self._accounts.known is None:
-            with contextlib.suppress(Exception):  # what is wrong, the visit itself will say
+            with contextlib.suppress(Exception):  # the visit itself will say what is wrong
                 self.submit(stats_of_worker).result(min(timeout, threading.TIMEOUT_MAX))
         return self._target.workers or self._accounts.known
 
@@ -304,10 +302,10 @@ class WarmExecutor(concurrent.futures.Executor):
         """Return what all calls so far have cost, to be printed or saved."""
         return Report(self._ledger.records())
 
-    # The end
+    # Closing
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002
-        """Shut the executor below down.
+        """Shut down the executor below.
 
         Args:
             wait: Wait for what is under way.
@@ -329,14 +327,14 @@ class WarmExecutor(concurrent.futures.Executor):
         if kind is None:
             self.shutdown()
             return
-        # After Ctrl-C, or an error, nobody wants the rest; the SDK's executor would wait for it.
+        # After Ctrl-C or an error nobody wants the rest; the SDK's executor would wait for it.
         abandon(self.executor)
         self.shutdown(wait=not self._target.limited, cancel_futures=True)
 
 
 @dataclass(frozen=True)
 class _Spread:
-    """What `starmap` is given: items that hold all positional arguments of their calls."""
+    """What `starmap` is given: items that hold the positional arguments of their calls."""
 
     items: Iterable[Iterable[Any]]
 
@@ -345,7 +343,7 @@ class _Spread:
 
 
 def _calls(iterables: tuple[Iterable[Any], ...]) -> Iterator[tuple[Any, ...]]:
-    """Return the arguments of each call; no generator, which an error would end."""
+    """Return the arguments of each call; not as a generator, which an error would end."""
     match iterables:
         case (_Spread(items),):
             return builtins.map(tuple, items)

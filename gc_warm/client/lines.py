@@ -1,8 +1,8 @@
-"""A file of JSON lines through a function into another file, as often as it takes.
+"""A file of JSON lines through a function into another file, in as many runs as it takes.
 
-Beside ``results.jsonl`` stand, while it runs, ``results.jsonl.part``, which has what this run has
-done so far, and at its end, if there are any, ``results.errors.jsonl``. Results are in the order of
-the input's lines, so that they can be merged without being held in memory.
+While it runs, ``results.jsonl.part`` beside ``results.jsonl`` has what this run has done so far. At
+its end, ``results.errors.jsonl`` has the errors, if there are any. Results are in the order of the
+input's lines, so that they can be merged without being held in memory.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _SHOWN = 2000
 
 
 Record = dict[str, Any]
-"""What a line of the results says: of which line, and of which input and function; the result."""
+"""A line of the results: number and hash of the input's line, hash of the function, result."""
 
 
 class Line(NamedTuple):
     """A line of the input."""
 
     number: int  # counted from 1
-    digest: str  # tells it from what may have stood there before
+    digest: str  # the hash of its text
     text: str
 
 
@@ -58,14 +58,14 @@ class LinesFile:
     Args:
         source: The input: a JSON value in each line.
         target: The results.
-        function: What tells a function, and its version, from others.
-        spread: Whether each line must be a list, of arguments.
-        again: Drop results of lines that are gone or have changed, and of other functions.
-        keep: Results of other functions count, too.
-        others: Files that the same run writes, such as a report.
+        function: The hash of the function and of its version.
+        spread: Whether each line must be a list of arguments.
+        again: Whether to drop results of lines that are gone or changed, and of other functions.
+        keep: Whether results of other functions count, too.
+        others: Other files that the same run writes, such as a report.
 
     Raises:
-        UsageError: Two of them are the same, one is no file, or there is no input.
+        UsageError: Two of the files are the same, one is no file, or there is no input.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class LinesFile:
             raise UsageError(f"{source} is no file.")
         self._source = source
         if target.is_symlink():
-            target = target.resolve()  # what it names is replaced, not the link
+            target = target.resolve()  # the link stays
         self._target = target
         self._function = function
         self._spread = spread
@@ -104,11 +104,11 @@ class LinesFile:
         """Do what is missing.
 
         Args:
-            call: Given the values of lines, gives a result or an exception for each, in order.
+            call: Takes the values of lines; yields a result or an exception for each, in order.
 
         Raises:
             GcWarmError: Another run writes to the same file.
-            UsageError: What is there is no file of results, or has some of other lines, or of
+            UsageError: The target is no file of results, or has results of other lines or of
                 another function.
         """
         lock = filelock.FileLock(f"{self._target}.lock")
@@ -134,7 +134,7 @@ class LinesFile:
         failed = self.errors.with_name(f"{self.errors.name}.part")
         try:
             with (
-                # By lines: what is done is there, even if this process is killed.
+                # Line by line: what is done stays, even if this process is killed.
                 self._part.open("w", buffering=1, encoding="utf-8") as part,
                 failed.open("w", buffering=1, encoding="utf-8") as errors,
             ):
@@ -206,10 +206,10 @@ class LinesFile:
         return json.dumps({**record, "result": result}, allow_nan=False) + "\n"
 
     def _check_errors(self) -> None:
-        """Refuse to replace what is no file of errors.
+        """Refuse to replace a file that is no file of errors.
 
         Raises:
-            UsageError: It is none.
+            UsageError: It is not.
         """
         if not self.errors.exists():
             return
@@ -232,11 +232,11 @@ class LinesFile:
                     yield Line(number, digest[:16], text)
 
     def _results(self) -> Iterator[Record]:
-        """Yield all results in the order of their lines; of one line, what was done later first."""
+        """Yield all results in the order of their lines; of one line, the latest first."""
         return heapq.merge(self._read(self._part), self._read(self._target), key=_number_of)
 
     def _beside(self, results: Iterator[Record]) -> Iterator[tuple[Line | None, list[Record]]]:
-        """Yield each line with its results; None for the line of results that has none."""
+        """Yield each line with its results; None where there are results, but no line."""
         both: Iterator[Line | Record] = heapq.merge(self._lines(), results, key=_number_of)
         for _, found in itertools.groupby(both, key=_number_of):
             of_line = [*found]
@@ -244,7 +244,7 @@ class LinesFile:
             yield line, [each for each in of_line if not isinstance(each, Line)]
 
     def _valid(self, line: Line | None, results: list[Record]) -> Record | None:
-        """Return the result that is still that of its line, if one is."""
+        """Return the result that is still the line's, if there is one."""
         for each in results:
             ours = self._keep or each["function"] == self._function
             if line is not None and each["input"] == line.digest and ours:
@@ -260,10 +260,10 @@ class LinesFile:
                 yield line
 
     def _count_stale(self) -> int:
-        """Return how many results are to be dropped.
+        """Return how many results must be dropped.
 
         Raises:
-            UsageError: There are some, and the user has not said that they may be.
+            UsageError: There are some, and the user has not allowed that.
         """
         lines = functions = 0
         for line, results in self._beside(self._results()):
@@ -273,14 +273,14 @@ class LinesFile:
         if (lines or functions) and not self._again:
             raise UsageError(
                 f"{self._target} has results of lines that are gone or changed ({lines:,}), or "
-                f"of another version of the function ({functions:,}). --again drops them, and "
-                "computes what is missing; with --keep those of another version count; or give "
+                f"of another version of the function ({functions:,}). --again drops them and "
+                "computes what is missing; with --keep, those of another version count. Or give "
                 "--output another name."
             )
         return lines + functions
 
     def _fold(self) -> None:
-        """Put what a run has done, even if it was interrupted, to what there was."""
+        """Add what a run has done, even if it was interrupted, to the results before it."""
         if not self._part.exists():
             return
         new = self._target.with_name(f"{self._target.name}.new")
@@ -317,7 +317,7 @@ def _number_of(each: Line | Record) -> int:
 
 
 def _record(text: str) -> Record:
-    """Read what was written of a line.
+    """Read a line of results or errors.
 
     Raises:
         ValueError, TypeError, KeyError: It is something else.
@@ -333,15 +333,15 @@ def _failure(line: Line, error: str, cause: object) -> str:
 
 
 def _require_text_keys(value: Any) -> None:
-    """Refuse what JSON would silently make the same.
+    """Refuse keys that JSON would silently turn into strings.
 
     Raises:
-        TypeError: A dictionary has keys that are no text.
+        TypeError: A dictionary has such keys.
     """
     if isinstance(value, dict):
         for key, each in value.items():
             if not isinstance(key, str):
-                raise TypeError(f"a dictionary has the key {key!r}, and JSON has text as keys only")
+                raise TypeError(f"a dictionary has the key {key!r}, and JSON's keys are strings")
             _require_text_keys(each)
     elif isinstance(value, list | tuple):
         for each in value:

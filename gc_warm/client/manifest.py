@@ -1,6 +1,6 @@
 """The file that remembers which functions are registered, meant to be committed.
 
-It is replaced as a whole and under a lock, so readers never see half of it, and two programs that
+It is replaced as a whole and under a lock: readers never see half of it, and two programs that
 register at once lose nothing.
 """
 
@@ -30,21 +30,13 @@ MAX_BYTES = 64 * 1024**2
 
 @dataclass(frozen=True)
 class Version:
-    """A function as it was registered once.
-
-    Attributes:
-        id: Its function id.
-        hash: The hash of what it carries.
-        registered: When, in UTC.
-        strategy: The SDK's serialization strategy that wrote it, by the name of its class.
-        others: Fields of the file that are not ours; they stay.
-    """
+    """A function as it was registered once."""
 
     id: str
-    hash: str
-    registered: str
-    strategy: str = DEFAULT_CODE
-    others: dict[str, Any] = field(default_factory=dict)
+    hash: str  # of what it carries
+    registered: str  # when, in UTC
+    strategy: str = DEFAULT_CODE  # the SDK's, which serialized it
+    others: dict[str, Any] = field(default_factory=dict)  # fields of the file that are not ours
 
     def as_dict(self) -> dict[str, Any]:
         """Return the version as it stands in the file."""
@@ -54,27 +46,16 @@ class Version:
 
 @dataclass(frozen=True)
 class Entry:
-    """A registered function.
+    """A registered function."""
 
-    Attributes:
-        name: What it is called in the manifest.
-        target: Where it is defined, ``module:function``.
-        current: Its present version.
-        history: Those before, newest first.
-        public: Whether anyone may run it.
-        group: The Globus group that may run it, if any.
-        description: What the service says of it; None for its docstring.
-        others: Fields of the file that are not ours; they stay.
-    """
-
-    name: str
-    target: str
+    name: str  # in the manifest
+    target: str  # where it is defined, as module:function
     current: Version
-    history: tuple[Version, ...] = ()
-    public: bool = False
-    group: str | None = None
-    description: str | None = None
-    others: dict[str, Any] = field(default_factory=dict)
+    history: tuple[Version, ...] = ()  # older versions, newest first
+    public: bool = False  # anyone may run it
+    group: str | None = None  # the Globus group that may run it
+    description: str | None = None  # what the service says of it; None for its docstring
+    others: dict[str, Any] = field(default_factory=dict)  # fields of the file that are not ours
 
     def renewed(self, entry: Entry) -> Entry:
         """Return a new registration of the same name, with this one in its history."""
@@ -101,14 +82,14 @@ class Manifest:
     """A manifest's file.
 
     Args:
-        path: The file; it need not exist yet. Where it is a link, what it names is the file.
+        path: The file, or a link to it. It need not exist yet.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def read(self) -> dict[str, Entry]:
-        """Return all entries by name, without waiting for who writes.
+        """Return all entries by name, without waiting for programs that write.
 
         Raises:
             RegistryError: It is no manifest.
@@ -117,13 +98,13 @@ class Manifest:
 
     @contextmanager
     def changing(self, timeout: float = LOCK_SECONDS) -> Iterator[dict[str, Entry]]:
-        """Yield the entries, to be changed under a lock; they are written unless one raises.
+        """Yield the entries, to be changed under a lock; write them, unless there was an error.
 
         Args:
-            timeout: How long to wait for another program that changes it, in seconds.
+            timeout: How long to wait for another program that changes the file, in seconds.
 
         Raises:
-            RegistryError: The file cannot be written, or another program does not let go of it.
+            RegistryError: The file cannot be written, or another program has locked it.
         """
         file = self._target()
         lock = filelock.FileLock(file.with_name(f".{file.name}.lock"), timeout=timeout)
@@ -131,7 +112,7 @@ class Manifest:
             lock.acquire()
         except filelock.Timeout as error:
             raise RegistryError(
-                f"Another program has held {self.path} for {timeout:g} seconds."
+                f"Another program has locked {self.path} for {timeout:g} seconds."
             ) from error
         except OSError as error:
             raise RegistryError(f"Cannot write beside {self.path}: {error}.") from error
@@ -149,10 +130,10 @@ class Manifest:
     def _load(self) -> dict[str, Any]:
         try:
             text = _read_file(self.path)
-            data: dict[str, Any] = json.loads(text) if text is not None else {**_EMPTY}
+            empty: dict[str, Any] = {"format": FORMAT, "functions": {}}
+            return empty if text is None else json.loads(text)
         except (OSError, ValueError, RecursionError) as error:
             raise RegistryError(f"Cannot read {self.path}: {error}.") from error
-        return data
 
     def _parse(self, data: Any) -> dict[str, Entry]:
         try:
@@ -165,7 +146,7 @@ class Manifest:
             ) from error
 
     def _target(self) -> Path:
-        """Return the file to replace: a link would be lost."""
+        """Return the file to replace; a link to it stays."""
         try:
             file = Path(os.path.realpath(self.path))
             if file.parent.is_dir():
@@ -175,9 +156,9 @@ class Manifest:
         raise RegistryError(f"Cannot write {self.path}: there is no {file.parent}.")
 
     def _write(self, file: Path, data: dict[str, Any]) -> None:
-        new = file.with_name(f".{file.name}.new")  # the lock makes it ours
+        new = file.with_name(f".{file.name}.new")  # ours, by the lock
         try:
-            new.unlink(missing_ok=True)  # of a program that was killed
+            new.unlink(missing_ok=True)  # a program that was killed may have left one
             with new.open("x", encoding="utf-8") as output:
                 if file.exists():
                     new.chmod(file.stat().st_mode)
@@ -192,11 +173,8 @@ class Manifest:
                 new.unlink(missing_ok=True)
 
 
-_EMPTY: dict[str, Any] = {"format": FORMAT, "functions": {}}
-
-
 def _read_file(path: Path) -> str | None:
-    """Return what a file holds, or None if there is none. Devices and pipes may never end."""
+    """Return a file's text, or None if there is none. Devices and pipes may never end."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -241,7 +219,7 @@ def _version(data: dict[str, Any], *, of_history: bool = False) -> Version:
 
 
 def _text(value: Any) -> str:
-    """Return a text that can be printed as it is: into a terminal, or a comment in YAML."""
+    """Return a text that can be printed as it is, to a terminal or as a comment in YAML."""
     if not isinstance(value, str) or not value.isprintable():
         raise ValueError(f"{value!r} is no printable text")
     return value

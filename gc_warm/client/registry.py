@@ -34,17 +34,11 @@ MANIFEST = "functions.json"
 
 @dataclass(frozen=True)
 class Registration:
-    """What registering a function came to.
+    """The outcome of registering a function."""
 
-    Attributes:
-        entry: The function, as the manifest has it now.
-        changed: Whether it got a new id. With ``dry_run``, whether it would.
-        reason: Why, such as ``its source changed``.
-    """
-
-    entry: Entry
-    changed: bool
-    reason: str
+    entry: Entry  # as the manifest has it now
+    changed: bool  # it got a new id; with `dry_run`, it would
+    reason: str  # such as "its source changed"
 
     @property
     def function_id(self) -> str:
@@ -56,9 +50,9 @@ class FunctionRegistry:
     """Registers functions and remembers them in a manifest, a JSON file meant for git.
 
     Args:
-        manifest: The file; it is made when the first function is registered.
-        client: A ``globus_compute_sdk.Client``, or what has its methods; made when it is needed.
-        clock: Tells the time.
+        manifest: The file; the first function that is registered creates it.
+        client: A ``globus_compute_sdk.Client``; by default one is made when it is needed.
+        clock: Returns the time.
     """
 
     def __init__(
@@ -93,7 +87,7 @@ class FunctionRegistry:
         """Return a function by its name.
 
         Raises:
-            UsageError: The manifest has none of that name.
+            UsageError: The manifest has no such function.
         """
         entries = self.entries()
         if name not in entries:
@@ -118,11 +112,11 @@ class FunctionRegistry:
         Args:
             function: A self-contained function.
             name: What to call it in the manifest; by default its own name.
-            description: What the service shall say of it; by default its docstring.
+            description: How the service describes it; by default by its docstring.
             public: Let anyone run it.
             group: Let the members of a Globus group run it: the group's id.
-            strategy: The SDK's serialization strategy that writes it, by the name of its class; by
-                default the one that the manifest has for it, or ``DillCode``.
+            strategy: The SDK's serialization strategy for it, by the name of its class; by default
+                the one that the manifest has for it, or ``DillCode``.
             again: Register it even if it did not change.
             dry_run: Only say what would be done; needs no credentials.
 
@@ -133,7 +127,7 @@ class FunctionRegistry:
             UsageError: It is not self-contained, or the name belongs to another function, or there
                 is no such strategy.
             ShippingError: It cannot be made self-contained.
-            RegistryError: The service or the manifest refuses.
+            RegistryError: The service refuses it, or the manifest cannot be read or written.
         """
         wanted = _draft(
             function, name, description, group, public=public, strategy=strategy or DEFAULT_CODE
@@ -153,10 +147,10 @@ class FunctionRegistry:
         return Registration(entries[wanted.name], True, planned.reason)
 
     def verify(self, names: Iterable[str] = ()) -> None:
-        """Ask the service whether it still knows functions.
+        """Check that the service still knows functions.
 
         Args:
-            names: Which; by default all.
+            names: Which functions; by default all.
 
         Raises:
             UnknownFunctionError: It does not know one.
@@ -173,19 +167,19 @@ class FunctionRegistry:
         """Forget old versions of functions.
 
         Args:
-            names: Of which; by default of all.
+            names: Of which functions; by default of all.
             keep: How many old versions of each to keep.
-            delete: Delete them from the service, too. Whoever still submits them gets an error.
+            delete: Delete them from the service, too. Submitting them is an error then.
 
         Returns:
             What was forgotten.
 
         Raises:
             UsageError: The manifest has no such function, or `keep` is below zero.
-            RegistryError: The service or the manifest refuses.
+            RegistryError: The service refuses, or the manifest cannot be read or written.
         """
         if keep < 0:
-            raise UsageError(f"keep={keep} should be zero or more.")
+            raise UsageError(f"keep={keep} must be zero or more.")
         for name in (names := list(names)):
             self[name]  # raises if there is none
         forgotten: list[Version] = []
@@ -209,11 +203,11 @@ class FunctionRegistry:
     def allowed_functions(self, names: Iterable[str] = ()) -> str:
         """Return the block of an endpoint's config.yaml that allows these functions and no others.
 
-        With the strategies that wrote them: where the template has ``allowed_serializers``, it
-        must name them, too.
+        Its comments name their strategies: ``allowed_serializers``, if the template has it, must
+        have these, too.
 
         Args:
-            names: Which; by default all.
+            names: Which functions; by default all.
         """
         chosen = [self[name] for name in list(names) or sorted(self.entries())]
         if not chosen:
@@ -235,7 +229,7 @@ def registered(name: str, manifest: str | os.PathLike[str] = MANIFEST) -> str:
         manifest: The manifest's file.
 
     Raises:
-        UsageError: The manifest has none of that name.
+        UsageError: The manifest has no such function.
         RegistryError: The manifest cannot be read.
     """
     return FunctionRegistry(manifest)[name].current.id
@@ -250,7 +244,7 @@ def _draft(
     public: bool,
     strategy: str,
 ) -> Entry:
-    """Return the entry that a function would have, as yet without an id.
+    """Return the entry that a function would have, without an id yet.
 
     Raises:
         UsageError: It is not self-contained, or it would be both public and a group's, or its name
@@ -267,9 +261,7 @@ def _draft(
     require_code(strategy)
     name = function.__qualname__ if name is None else name
     if not name or not name.isprintable():
-        raise UsageError(
-            f"A function cannot be called {name!r}: choose a name that can be printed."
-        )
+        raise UsageError(f"A function cannot be called {name!r}: choose a printable name.")
     target, content = fingerprint(function)
     version = Version("", content, "", strategy)
     return Entry(name, target, version, (), public, group, description)

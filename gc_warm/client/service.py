@@ -1,4 +1,4 @@
-"""What is asked of the web service about functions, and what its refusals mean."""
+"""Requests to the web service, and what its refusals mean."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def connect() -> Client:
 
 
 def make_client() -> Client:
-    """Make a client, and ask nobody.
+    """Make a client without sending a request.
 
     Raises:
-        RegistryError: What the environment says makes no sense to the SDK.
+        RegistryError: The SDK refuses what the environment says.
     """
     from globus_compute_sdk import Client
 
@@ -64,10 +64,10 @@ def _has_credentials(client: Client) -> bool:
 
 
 def reach(address: str) -> None:
-    """Ask once whether anything answers: the SDK asks again and again, for a quarter of a minute.
+    """Check once that something answers; the SDK retries for a quarter of a minute.
 
     Raises:
-        RegistryError: Nothing does.
+        RegistryError: Nothing answers.
     """
     import requests
 
@@ -79,7 +79,7 @@ def register(client: Client, function: Callable[..., Any], entry: Entry) -> str:
     """Register a function, and return its id.
 
     Raises:
-        RegistryError: The service refuses, or does not answer, or something else does.
+        RegistryError: The service refuses, or does not answer; or something else does.
     """
     try:
         with explaining(f"register {entry.target}"), _writing(client, entry.current.strategy):
@@ -91,14 +91,14 @@ def register(client: Client, function: Callable[..., Any], entry: Entry) -> str:
         if isinstance(error, GcWarmError):
             raise
         raise RegistryError(
-            f"Cannot register {entry.target}: what answers gives no function id "
-            f"({type(error).__name__}: {error}). Is there a proxy before the service?"
+            f"Cannot register {entry.target}: the answer has no function id "
+            f"({type(error).__name__}: {error}). Is there a proxy in front of the service?"
         ) from error
 
 
 @contextmanager
 def _writing(client: Client, strategy: str) -> Iterator[None]:
-    """Let a client write functions with a strategy."""
+    """Make a client serialize functions by a strategy."""
     before, client.fx_serializer = client.fx_serializer, serializer(strategy)
     try:
         yield
@@ -154,13 +154,12 @@ def _refused(what: str, function_id: str, error: Any) -> RegistryError:
         return UnknownFunctionError(function_id)
     if status == 401:  # noqa: PLR2004
         return RegistryError(
-            f"Cannot {what}: the service refuses your credentials ({status}: {said}). Log in anew "
-            f"with `{LOGIN}`."
+            f"Cannot {what}: the service refuses your credentials ({status}: {said}). Log in "
+            f"again with `{LOGIN}`."
         )
     if status == 403:  # noqa: PLR2004
         return RegistryError(
-            f"Cannot {what}: the service forbids it ({status}: {said}). In a group or with a "
-            "policy you may not be allowed to; an endpoint may allow some functions only, by their "
-            "ids."
+            f"Cannot {what}: the service forbids it ({status}: {said}). A group or a policy may "
+            "exclude you; an endpoint may allow only some functions, by their ids."
         )
     return RegistryError(f"Cannot {what}: the service refuses ({status}: {said}).")

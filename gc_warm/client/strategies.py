@@ -1,4 +1,4 @@
-"""The SDK's serialization strategies by name: how a function is written, and how arguments are."""
+"""The SDK's serialization strategies, for functions and for data, by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A few tasks on an endpoint, and what they tell of its workers."""
+"""A few tasks on an endpoint, and what they reveal of its workers."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 ROUND_TRIPS = 3
 SLOW_SECONDS = 5.0
-"""The cloud's own part of a round trip is below this."""
+"""The cloud's own part of a round trip is shorter than this."""
 
 STRATEGIES = CODE_STRATEGIES[:4]
-"""The strategies for code that the SDK does not advise against; the first is its default."""
+"""The strategies for functions that the SDK has not deprecated; the first is its default."""
 
 _PLAIN = "def double(x):\n    return 2 * x\n"
 _HOW_RESULTS_COME = (
@@ -67,19 +67,19 @@ class Examination:
 
 
 class Worker(NamedTuple):
-    """What tells one worker process from another."""
+    """A worker process."""
 
     host: str
     pid: int
 
     @classmethod
     def of(cls, answer: Mapping[str, Any]) -> Worker:
-        """Return which worker gave an answer."""
+        """Return the worker that gave an answer."""
         return cls(answer["host"], answer["pid"])
 
 
 class Trial:
-    """Runs a few tasks by the SDK's own executor."""
+    """Runs a few tasks over the SDK's own executor."""
 
     def __init__(self, wanted: Examination, client: Client) -> None:
         self._wanted = wanted
@@ -87,27 +87,27 @@ class Trial:
         self._function_ids: list[str] = []
 
     def run(self) -> Iterator[Check]:
-        """Yield one check after the other; if the first task fails there are no others."""
+        """Yield one check after the other; if the first task fails, there are no others."""
         from globus_compute_sdk import Executor
 
         executor: Any = Executor(
             endpoint_id=str(self._wanted.endpoint_id),
             client=self._client,
             user_endpoint_config=self._wanted.user_endpoint_config,
-            api_burst_limit=8,  # as many submissions as may go out without a pause between them
+            api_burst_limit=8,  # how many submissions may follow each other without a pause
         )
         try:
             yield (first := self._first(executor))
             if first.status != "fail":
                 yield from self._others(executor)
         finally:
-            abandon(executor)  # what did not come in time is not waited for again
+            abandon(executor)  # no more waiting for what did not come in time
             for function_id in self._function_ids:
-                with contextlib.suppress(Exception):  # what was found out stays true
+                with contextlib.suppress(Exception):  # the checks hold all the same
                     self._client.delete_function(function_id)
 
     def _first(self, executor: Any) -> Check:
-        """Run one task: it waits for blocks, queues and workers to start."""
+        """Run one task, which waits for queues, blocks and workers."""
         begin = time.perf_counter()
         try:
             self._probe_id = self._register(self._wanted.probe)
@@ -135,11 +135,11 @@ class Trial:
         if known.get("pending", True):
             message = f"it has not come back after {seconds}; the service says: {status}"
             fix = (
-                "Do workers wait in a scheduler's queue? Give them time: --timeout. Or else the "
+                "Do workers wait in a scheduler's queue? Give them time: --timeout. Otherwise the "
                 "endpoint's logs say why none starts."
             )
         else:
-            message = f"the service has had its result ({status}), but it did not come here"
+            message = f"the service has received its result ({status}), but it did not come here"
             fix = _HOW_RESULTS_COME
         return Check("first task", "fail", message, fix, {"status": status})
 
@@ -180,13 +180,13 @@ class Trial:
         return [each.result(max(0, deadline - time.monotonic())) for each in futures]
 
     def _register(self, function: Callable[..., Any]) -> str:
-        """Register a function until the end; an executor's own ones would stay."""
+        """Register a function that is deleted at the end; those of an executor would stay."""
         function_id: str = self._client.register_function(function)
         self._function_ids.append(function_id)
         return function_id
 
     def _strategies(self, executor: Any) -> Check:
-        """Send a plain function by each strategy; it was the default one that sent the others."""
+        """Send a plain function by each strategy; so far, the default one sent all."""
         found: dict[str, str] = {}
         pending = {}
         for name in STRATEGIES:
@@ -219,10 +219,10 @@ class Trial:
 
 
 def _plain(folder: Path) -> Callable[..., Any]:
-    """Make a function as a script has it: not to be imported, and with its text in a file."""
+    """Make a function like a script's: one that cannot be imported, with its source in a file."""
     path = folder / "script.py"
     path.write_text(_PLAIN)
-    # Of "__main__", dill would take the text of the program that runs.
+    # For "__main__", dill would take the source of the running program.
     space: dict[str, Any] = {"__name__": "gc_warm_doctor_script"}
     exec(compile(_PLAIN, str(path), "exec"), space)  # noqa: S102 - the text above
     function: Callable[..., Any] = space["double"]
@@ -230,7 +230,7 @@ def _plain(folder: Path) -> Callable[..., Any]:
 
 
 def shorten(error: BaseException) -> str:
-    """Return what an error says in a line: of a remote traceback, the line that names it."""
+    """Return an error in one line: of a remote traceback, the line that names the error."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip(" -=+^~")]
     named = [line for line in lines if _NAMES_AN_ERROR.match(line)]
     text = named[-1] if named else " | ".join(lines[:_SHOWN_LINES])
@@ -264,7 +264,7 @@ def round_trip(seconds: Sequence[float]) -> Check:
 
 
 def state(counts: Sequence[Mapping[str, Any]]) -> Check:
-    """Judge whether workers remembered, from one task to the next, how many they had had."""
+    """Judge whether workers remembered their count from one task to the next."""
     by_worker: dict[Worker, list[int]] = defaultdict(list)
     for each in counts:
         by_worker[Worker.of(each)].append(each["count"])
@@ -272,24 +272,24 @@ def state(counts: Sequence[Mapping[str, Any]]) -> Check:
     cold = [worker for worker, found in told.items() if len(set(found)) < len(found)]
     details = {"tasks": len(counts), "processes": len(by_worker)}
     if cold:
-        message = f"lost between tasks: process {cold[0].pid} on {cold[0].host} began anew"
+        message = f"lost between tasks: process {cold[0].pid} on {cold[0].host} began again"
         fix = "Does the endpoint run tasks in forks? gc-warm check FOLDER looks at its config."
         return Check("state", "fail", message, fix, details)
     if not told:
-        message = f"{len(counts)} tasks ran in as many processes, so it cannot be told"
+        message = f"unknown: {len(counts)} tasks ran in as many processes"
         fix = (
-            "If there are that many workers, try more: --tasks. If not, each task has a new "
+            "If there are that many workers, try more tasks: --tasks. If not, each task has a new "
             "process (max_tasks_per_child, or a block that ends), and nothing stays warm."
         )
         return Check("state", "warn", message, fix, details)
     message = f"stays: {len(counts)} tasks in {counted(len(by_worker), 'process', 'processes')}"
-    return Check("state", "ok", f"{message}, each of which counted on", details=details)
+    return Check("state", "ok", f"{message}, each of which went on counting", details=details)
 
 
 def workers(
     probes: Sequence[Mapping[str, Any]], counts: Sequence[Mapping[str, Any]]
 ) -> Iterator[Check]:
-    """Judge what workers say of themselves."""
+    """Judge what workers say about themselves."""
     seen = {Worker.of(each) for each in (*probes, *counts)}
     hosts = sorted({each.host for each in seen})
     said = {each["worker"]["count"] for each in probes} - {None}
@@ -314,7 +314,7 @@ def pythons(probes: Sequence[Mapping[str, Any]]) -> Check:
     if {each.split(".")[1] for each in theirs} == {ours.split(".")[1]}:
         return Check("pythons", "ok", message, details=details)
     fix = (
-        "Plain functions are pickled by default, which only the same Python can undo. Use "
+        "By default, plain functions are pickled, which only the same Python can load. Use "
         "@self_contained, or Executor(serializer=ComputeSerializer(AllCodeStrategies()))."
     )
     return Check("pythons", "warn", f"{message}; here it is {ours}", fix, details)
@@ -338,20 +338,24 @@ def accelerators(probes: Sequence[Mapping[str, Any]]) -> Check:
     }
     pinned = [" ".join(has) for has in visible.values() if has]
     if not gpus and not pinned:
-        return Check("accelerators", "ok", "none, as far as can be seen", details=details)
+        return Check("accelerators", "ok", "none are visible", details=details)
     message = counted(gpus, "NVIDIA GPU", "NVIDIA GPUs")
     if pinned:
         message += f"; workers have {', '.join(sorted(set(pinned)))}"
     several = max(sum(worker.host == host for worker in visible) for host in machines)
     distinct = len({(worker.host, *has) for worker, has in visible.items()})
     if several > 1 and distinct < len(visible):
-        fix = "In the engine's config, available_accelerators gives each worker one of its own."
+        fix = "In the engine's config, available_accelerators gives each worker its own."
         return Check("accelerators", "warn", f"{message}; workers share them", fix, details)
     return Check("accelerators", "ok", message, details=details)
 
 
 def strategies(found: Mapping[str, str]) -> Check:
-    """Judge which strategies a plain function can be sent by: what went wrong with each, if any."""
+    """Judge by which strategies a plain function can be sent.
+
+    Args:
+        found: What went wrong with each strategy; empty if nothing did.
+    """
     working = [name for name, wrong in found.items() if not wrong]
     failing = {name: wrong for name, wrong in found.items() if wrong}
     details = {"working": working, "failing": failing}
@@ -360,10 +364,10 @@ def strategies(found: Mapping[str, str]) -> Check:
         return Check("strategies", "ok", message, details=details)
     listed = "; ".join(f"{name} fails ({wrong})" for name, wrong in failing.items())
     if not working:
-        fix = "See the endpoint's logs; self-contained functions ran."
+        fix = "See the endpoint's logs. Self-contained functions ran."
         return Check("strategies", "fail", listed, fix, details)
     fix = (
         f"Use Executor(serializer=ComputeSerializer(strategy_code={working[-1]}())), or "
-        "@self_contained, which all of them carry."
+        "@self_contained, which works with all of them."
     )
     return Check("strategies", "warn", f"{', '.join(working)} work; {listed}", fix, details)

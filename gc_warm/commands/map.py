@@ -47,18 +47,28 @@ _MISSING = object()
     required=True,
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="The results; those that are there are not computed again.",
+    help="The results; what it already has is not computed again.",
 )
 @click.option("--endpoint", "endpoint_id", type=click.UUID, metavar="ID", help="Run it there.")
-@click.option("--local", type=click.IntRange(min=1), metavar="N", help="In so many processes here.")
-@click.option("--service", is_flag=True, help="On a real endpoint, on this machine's own service.")
+@click.option(
+    "--local", type=click.IntRange(min=1), metavar="N", help="Run it in N processes here."
+)
+@click.option("--service", is_flag=True, help="Run it on this machine's own service and endpoint.")
 @click.option("--workers", type=click.IntRange(min=1), help="How many workers the endpoint has.")
 @click.option("--spread", is_flag=True, help="Each line is a list: the positional arguments.")
 @click.option("--key", metavar="FIELD", help="The field of a line that says which state it needs.")
 @click.option("--again", is_flag=True, help="Drop results of lines or functions that have changed.")
-@click.option("--keep", is_flag=True, help="Results of another version of the function count, too.")
-@click.option("--retries", default=2, show_default=True, type=click.IntRange(min=0))
-@click.option("--chunksize", type=click.IntRange(min=1), help="Items in a task; else it adapts.")
+@click.option("--keep", is_flag=True, help="Count results of another version of the function, too.")
+@click.option(
+    "--retries",
+    default=2,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="How often to try lines again whose worker was lost.",
+)
+@click.option(
+    "--chunksize", type=click.IntRange(min=1), help="Lines in a task; by default it adapts."
+)
 @click.option(
     "--report", "saved", metavar="FILE", type=click.Path(path_type=Path), help="Save a report."
 )
@@ -85,10 +95,10 @@ def map_lines(  # noqa: PLR0917  (click passes all by name)
 ) -> int:
     """Call a function with each line of a file, on warm workers.
 
-    What is done is in the output, in the order of the input, with the number of its line. A second
-    run does only what is missing. Where the function or a line with a result has changed, it does
-    nothing without --again or --keep. What failed is in a file beside it, such as
-    results.errors.jsonl, and is tried again by the next run.
+    Results are written to the output in the order of the input, with the numbers of their lines. A
+    second run does only what is missing. If the function, or a line with a result, has changed, it
+    does nothing without --again or --keep. Lines that failed are in a file beside it, such as
+    results.errors.jsonl, and the next run tries them again.
 
     Exits with 1 if a line failed.
     """
@@ -140,7 +150,7 @@ def map_lines(  # noqa: PLR0917  (click passes all by name)
 
 
 def _mark(function: SelfContained[..., Any], *, spread: bool) -> str:
-    """Return what tells a function, its version, and how it is called, from others."""
+    """Return the hash of a function, of its version, and of how it is called."""
     from gc_warm.shipping.payload import fingerprint
 
     target, content = fingerprint(function)

@@ -1,4 +1,4 @@
-"""``gc-warm report``: what receipts add up to."""
+"""``gc-warm report``: what calls cost together."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ from gc_warm.commands.shared.command import Command
     type=click.Path(path_type=Path),
     help="Write .html, .svg or .jsonl instead; can be given again.",
 )
-@click.option("--title", default="gc-warm report", show_default=True, help="What stands above it.")
+@click.option("--title", default="gc-warm report", show_default=True, help="The title of the page.")
 @AS_JSON
 def show_report(
     receipts: tuple[Path, ...], targets: tuple[Path, ...], title: str, *, as_json: bool
 ) -> None:
-    """Show what calls have cost, by their receipts.
+    """Show what calls cost, by their receipts.
 
-    Those of several clients become one report. They come from WarmExecutor(receipts=FILE), from
-    gc-warm map --receipts FILE, or from a report that was saved as .jsonl.
+    Receipts come from WarmExecutor(receipts=FILE), from gc-warm map --receipts FILE, or from a
+    report that was saved as .jsonl. Those of several clients become one report.
     """
     from rich.console import Console
 

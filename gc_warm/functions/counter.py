@@ -1,7 +1,7 @@
 """Count the calls in each worker: the smallest state that stays warm.
 
-`increase_count` keeps its count in a module global. Shipped as a plain function, every task would
-begin at zero, or fail because the global did not travel. A self-contained function carries this
+`increase_count` keeps its count in a module global. As a plain function, it would begin at zero in
+every task, or fail because the global did not travel. A self-contained function carries this
 module: the worker imports it once, and the global lives as long as the worker.
 
     with Executor(endpoint_id) as executor:
@@ -47,7 +47,7 @@ def increase_count() -> Count:
 
 @self_contained
 def reset_count() -> Count:
-    """Begin again at zero, in the one worker that runs this.
+    """Begin again at zero, in the worker that runs this.
 
     Returns:
         The ``count``, now 0, with the worker's ``host`` and ``pid``.

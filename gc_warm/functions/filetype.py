@@ -1,4 +1,4 @@
-"""Tell what is in files, with a deep-learning model that stays warm.
+"""Identify what is in files, with a deep-learning model that stays warm.
 
 The model is Magika, whose weights come with its PyPI package: the worker needs ``magika``. The
 first call in a worker imports it and loads the model, which takes about half a second; after
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from magika import Magika
     from magika.types import MagikaResult
 
-# The files given to the model at once. More are slower for each file, and need more memory.
+# How many files the model gets at once. More take longer for each file, and more memory.
 BATCH_SIZE = 8
 
 _KINDS = {
@@ -40,7 +40,7 @@ _KINDS = {
 def model() -> Magika:
     """Load the model, to run on one thread.
 
-    The workers are what runs in parallel. Were each to use all cores as well, two workers on two
+    It is the workers that run in parallel. If each of them used all cores, too, two workers on two
     cores would need three times as long for each file. To choose otherwise, set
     ``ORT_INTRA_OP_NUM_THREADS`` in the endpoint's ``worker_init``.
 
@@ -58,8 +58,8 @@ def model() -> Magika:
 def identify(paths: Sequence[str | os.PathLike[str]]) -> list[dict[str, Any]]:
     """Identify the type of each file by its content.
 
-    Only regular files are opened, and symbolic links are followed. No path spoils the others:
-    what cannot be identified has an ``error`` in place of a type.
+    Only regular files are opened, and symbolic links are followed. No path spoils the others: one
+    that cannot be identified has an ``error`` in place of a type.
 
     Args:
         paths: Paths of files, as the worker sees them.
@@ -80,7 +80,9 @@ def identify(paths: Sequence[str | os.PathLike[str]]) -> list[dict[str, Any]]:
     answers = [_examine(path) for path in paths]
     files = [answer for answer in answers if "error" not in answer]
     if files:
-        _identify_files(model(), files)
+        magika = model()
+        for start in range(0, len(files), BATCH_SIZE):
+            _identify_batch(magika, files[start : start + BATCH_SIZE])
     return answers
 
 
@@ -94,7 +96,7 @@ def _examine(path: object) -> dict[str, Any]:
 
 
 def _problem(path: str) -> str | None:
-    """Say why a path must not be opened; opening a named pipe would block for ever."""
+    """Return why a path must not be opened; opening a named pipe would block for ever."""
     try:
         kind = stat.S_IFMT(os.stat(path).st_mode)  # noqa: PTH116  (a Path would rename "a//b")
     except FileNotFoundError as error:
@@ -104,11 +106,6 @@ def _problem(path: str) -> str | None:
     if kind != stat.S_IFREG:
         return f"Not a file, but a {_KINDS.get(kind, 'special file')}"
     return None if os.access(path, os.R_OK) else "Permission denied"
-
-
-def _identify_files(magika: Magika, answers: list[dict[str, Any]]) -> None:
-    for start in range(0, len(answers), BATCH_SIZE):
-        _identify_batch(magika, answers[start : start + BATCH_SIZE])
 
 
 def _identify_batch(magika: Magika, batch: list[dict[str, Any]]) -> None:

@@ -77,9 +77,9 @@ def session(
 
 
 def _onnxruntime() -> Any:
-    """Import ONNX Runtime, which any of several packages may have brought.
+    """Import ONNX Runtime, which any of several packages may contain.
 
-    `requires=` names packages, and would refuse a worker that has one of the others.
+    `requires=` names one package, and would refuse a worker that has one of the others.
     """
     try:
         import onnxruntime
@@ -109,9 +109,9 @@ def predict(
     Args:
         model_path: Path of the model's file, as the worker sees it.
         inputs: The value of each input, by name: an array of exactly the model's type, or a
-            (nested) list of numbers that the type can hold. Strings are given as a list of them.
-        outputs: Name or names of the outputs to return. By default all; choose if they are large,
-            because Globus Compute limits a result to 10 MB.
+            (nested) list of numbers that the type can hold, or of strings.
+        outputs: Name or names of the outputs to return; by default all. Choose if they are large:
+            Globus Compute limits a result to 10 MB.
         providers: ONNX Runtime's execution provider, or several, best first. By default CUDA if the
             worker's ONNX Runtime has it, then the CPU.
         threads: Threads for one operator on the CPU. By default ``OMP_NUM_THREADS``, or else the
@@ -170,7 +170,7 @@ def _choose_providers(asked: Sequence[str] | None, available: Sequence[str]) -> 
 
 
 def _require_providers(asked: Sequence[str], used: Sequence[str]) -> None:
-    """Refuse what ONNX Runtime only logs: it uses the CPU where a provider cannot be loaded."""
+    """Refuse what ONNX Runtime only logs: it uses the CPU if a provider cannot be loaded."""
     if unusable := [name for name in asked if name not in used]:
         raise RequirementError(
             f"ONNX Runtime cannot use {_names(unusable)} on {platform.node()}, where this task "
@@ -230,7 +230,7 @@ def _to_array(node: NodeArg, value: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
 
 def _fits(shape: tuple[int, ...], expected: Sequence[int | str | None]) -> bool:
     """Compare a shape with a model's, whose named and unknown dimensions may be of any size."""
-    if not expected:  # said of a number, and of a model that leaves the shape open
+    if not expected:  # a single number, or a model that leaves the shape open
         return True
     return len(shape) == len(expected) and all(
         size == wanted

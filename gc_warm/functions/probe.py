@@ -1,4 +1,4 @@
-"""Say what a worker is: the first question when a task does not find what it needs.
+"""Describe a worker: the first thing to ask for when a task does not find what it needs.
 
 ``probe(["numpy", "torch"])["packages"]`` may be ``{"numpy": "2.4.6", "torch": None}``.
 """
@@ -35,7 +35,7 @@ USUAL_PACKAGES = (
 def probe(packages: Sequence[str] = ()) -> dict[str, Any]:
     """Describe the worker that runs this.
 
-    What cannot be found out is None, so that it works on any machine.
+    What cannot be found out is None, so it works on any machine.
 
     Args:
         packages: Names of the distributions whose versions to return; by default `USUAL_PACKAGES`.
@@ -53,10 +53,10 @@ def probe(packages: Sequence[str] = ()) -> dict[str, Any]:
         - ``accelerators``: what ``CUDA_VISIBLE_DEVICES``, ``ROCR_VISIBLE_DEVICES`` and
           ``ZE_AFFINITY_MASK`` say, and ``nvidia``, the GPUs of the machine;
         - ``memory``, in bytes: ``total`` and ``available`` in the machine, the control group's
-          ``limit`` if that is lower, and ``rss``, what this worker uses;
-        - ``node``: what the processes of this node share, as `gc_warm.node_stats` tells it, or the
-          ``error`` why that cannot be known;
-        - ``warm``: what is warm here, as `gc_warm.stats` tells it.
+          ``limit`` if that is lower, and this worker's ``rss``;
+        - ``node``: what the processes of this node share, as `gc_warm.node_stats` returns it, or
+          the ``error`` why that is not known;
+        - ``warm``: what is warm here, as `gc_warm.stats` returns it.
 
     Raises:
         TypeError: ``packages`` is one name instead of a list of them.
@@ -67,10 +67,19 @@ def probe(packages: Sequence[str] = ()) -> dict[str, Any]:
         "host": platform.node(),
         "pid": os.getpid(),
         "platform": platform.platform(),
-        "python": _python(),
+        "python": {
+            "version": platform.python_version(),
+            "implementation": platform.python_implementation(),
+            "executable": sys.executable,
+        },
         "cpus": _cpus(),
         "packages": {name: _version(name) for name in packages or USUAL_PACKAGES},
-        "worker": _worker(),
+        "worker": {
+            "rank": os.environ.get("PARSL_WORKER_RANK"),
+            "count": os.environ.get("PARSL_WORKER_COUNT"),
+            "pool": os.environ.get("PARSL_WORKER_POOL_ID"),
+            "block": os.environ.get("PARSL_WORKER_BLOCK_ID"),
+        },
         "accelerators": _accelerators(),
         "memory": _memory(),
         "node": _node(),
@@ -85,14 +94,6 @@ def _node() -> dict[str, Any]:
         return {"error": str(error)}
 
 
-def _python() -> dict[str, str]:
-    return {
-        "version": platform.python_version(),
-        "implementation": platform.python_implementation(),
-        "executable": sys.executable,
-    }
-
-
 def _cpus() -> dict[str, Any]:
     affinity = getattr(os, "sched_getaffinity", None)  # macOS has none
     return {"count": os.cpu_count(), "affinity": sorted(affinity(0)) if affinity else None}
@@ -105,26 +106,13 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _worker() -> dict[str, str | None]:
-    return {
-        "rank": os.environ.get("PARSL_WORKER_RANK"),
-        "count": os.environ.get("PARSL_WORKER_COUNT"),
-        "pool": os.environ.get("PARSL_WORKER_POOL_ID"),
-        "block": os.environ.get("PARSL_WORKER_BLOCK_ID"),
-    }
-
-
 def _accelerators() -> dict[str, Any]:
     variables = ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK")
     return {**{name: os.environ.get(name) for name in variables}, "nvidia": _nvidia_gpus()}
 
 
 def _nvidia_gpus(timeout: float = 10.0) -> list[str] | None:
-    """Ask the driver's own tool for the GPUs; None if it is not there, or does not answer.
-
-    Args:
-        timeout: How long to wait for the answer, in seconds.
-    """
+    """Ask the driver's own tool for the GPUs; None if it is missing, or too late, in seconds."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return None
@@ -138,12 +126,7 @@ def _nvidia_gpus(timeout: float = 10.0) -> list[str] | None:
 
 
 def _memory(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> dict[str, Any]:
-    """Read the kernel's own accounts, which only Linux has.
-
-    Args:
-        proc: Where the process file system is.
-        cgroups: Where the control groups are.
-    """
+    """Read the kernel's own accounts, which only Linux has."""
     machine = _meminfo(proc / "meminfo")
     total = machine.get("MemTotal")
     limits = [limit for limit in _cgroup_limits(proc, cgroups) if total is None or limit < total]

@@ -6,8 +6,8 @@ The worker needs the program on its PATH, or its absolute path.
     ask(["bc"], "2^100")                             # "1267650600228229401496703205376\n"
     ask(["/opt/lab/solver"], {"mesh": "a.msh"})      # one that speaks JSON lines
 
-How to speak with a program is known by its name, for those in `PROGRAMS`; they are started with the
-options that this takes. What a program remembers, such as its variables, it remembers from one task
+How to speak with the programs in `PROGRAMS` is known by their names, and they are started with the
+options that this needs. What a program remembers, such as its variables, it remembers from one task
 to the next.
 """
 
@@ -49,13 +49,13 @@ FRAMINGS: dict[str, JsonLines | Sentinel | Prompt] = {
     ),
     "uci": Prompt(r"^(bestmove .*|readyok)\n", keep=True, start="uci", ready=r"^uciok\n"),
 }
-# With which options they are to be started for it.
+# The options that programs must be started with for it.
 OPTIONS: dict[str, tuple[str, ...]] = {
     "bc": ("-q",),
     "octave": ("--quiet", "--no-history", "--no-init-file", "--no-line-editing", "--interactive"),
     "r": ("--no-echo", "--no-save", "--no-restore"),
 }
-# What speaks in which of these ways.
+# Which framing each program speaks.
 PROGRAMS = {name: name for name in ("bc", "gnuplot", "octave", "sqlite3")} | {
     "octave-cli": "octave",
     "R": "r",
@@ -66,7 +66,7 @@ PROGRAMS = {name: name for name in ("bc", "gnuplot", "octave", "sqlite3")} | {
 def prepare(
     command: Sequence[str], framing: str | None = None
 ) -> tuple[tuple[str, ...], JsonLines | Sentinel | Prompt]:
-    """Return a command with the options that its framing takes, and that framing.
+    """Return a command with the options that its framing needs, and that framing.
 
     Args:
         command: The program and its arguments.
@@ -105,11 +105,11 @@ def ask(
     framing: str | JsonLines | Sentinel | Prompt | None = None,
     timeout: float | None = 600.0,
 ) -> Any:
-    """Send a request to a program, which the worker starts if it does not run already.
+    """Send a request to a program, which the worker starts unless it is running.
 
     Args:
-        command: The program and its arguments. With a framing of `FRAMINGS`, the options that this
-            takes are added.
+        command: The program and its arguments. For a framing of `FRAMINGS`, the options that it
+            needs are added.
         request: Text in the program's language; for ``"json"`` anything that JSON can express.
         framing: How to speak with it: a framing, or the name of one in `FRAMINGS`; by default the
             one that `PROGRAMS` has for the program, or else ``"json"``.
@@ -120,7 +120,7 @@ def ask(
 
     Raises:
         RequestFailedError: The program answered with an error of its own.
-        ProgramError: There is no such program, or it died, or was too late.
+        ProgramError: There is no such program, or it died, or did not answer in time.
         TypeError: ``command`` is one string instead of a list of them.
         ValueError: There is no framing of that name, or ``command`` is empty.
     """

@@ -1,7 +1,7 @@
 """Self-contained functions called many times in one task, each call with its own receipt.
 
-Each item comes and goes as a pickle of its own, so that one which cannot be loaded, or sent back,
-spoils no other. What there was no time or room for is left to the client, which sends it again.
+Each item comes and goes as a pickle of its own, so that one that cannot be loaded, or sent back,
+spoils no other. The client sends again what there was no time or room for.
 """
 
 from __future__ import annotations
@@ -48,22 +48,22 @@ class Batched(Wrapped[..., dict[str, Any]]):
 
         Args:
             items: Positional and named arguments of each call.
-            packed: Whether they are pickles, and results shall be, each by itself and all together:
-                what `pickle` does at once takes dill, which endpoints use, much longer.
+            packed: Whether they are pickles, and results must be, each by itself and all together:
+                dill, which endpoints use, would take much longer than `pickle`.
             seconds: After so long no further call is begun.
             enough: After so many bytes of results no further call is begun.
             most: How many bytes of results can be sent back; None for any number.
-            output: Whether to note what each call prints and logs.
-            visit: A name. A worker calls for each but once, and then only says who it is.
+            output: Whether to keep what each call prints and logs.
+            visit: A name. A worker makes the calls once for each, and later only says who it is.
             hold: How long to keep the worker from taking other tasks, in seconds.
             keep: Whether results are wanted.
 
         Returns:
-            The ``worker``, and how many there are ``beside`` it on its node, as Parsl says; when it
-            ``started``, in seconds since the epoch, and for how many ``seconds`` it ran; and
-            ``calls``, a tuple for each item that was done: whether it succeeded; its result, or its
-            error as `_describe` has it; how many seconds after the start it began, and how long it
-            took; the builds, their seconds, and hits; the output.
+            The ``worker``, and how many there are on its node (``beside``), as Parsl says; when it
+            ``started``, in seconds since the epoch, and how many ``seconds`` it ran; and ``calls``,
+            a tuple for each item that was done: whether it succeeded; its result, or its error as
+            `_describe` returns it; how many seconds after the start it began, and how long it took;
+            the builds, their seconds, and hits; the output.
         """
         started, begin = time.time(), time.perf_counter()
         calls: list[Any] = []
@@ -71,11 +71,10 @@ class Batched(Wrapped[..., dict[str, Any]]):
         listen: Callable[[], Any] | None = None
         if output:
             from gc_warm.worker.output import listening as listen
-        again = visit in _visits
         size = 0
         if packed:
             items = pickle.loads(items)  # noqa: S301
-        for item in () if again else items:
+        for item in () if visit in _visits else items:
             offset = time.perf_counter() - begin
             if calls and ((seconds and offset > seconds) or (enough and size > enough)):
                 break
@@ -100,7 +99,6 @@ class Batched(Wrapped[..., dict[str, Any]]):
             "started": started,
             "seconds": time.perf_counter() - begin,
             "calls": pickle.dumps(calls, 5) if packed else calls,
-            "again": again,
         }
 
     def _call(
@@ -131,7 +129,7 @@ Form = Batched
 
 
 def _limit(seconds: float | None) -> float | None:
-    """Leave half of a task's time to the call that is begun last."""
+    """Leave half of a task's time to its last call."""
     with contextlib.suppress(ValueError):
         allowed = float(os.environ.get("GC_TASK_TIMEOUT", "0")) / 2
         if allowed > 0:
@@ -140,7 +138,7 @@ def _limit(seconds: float | None) -> float | None:
 
 
 class ByDill:
-    """What `pickle` cannot pickle, as dill has; loading that gives the value itself."""
+    """What only dill can pickle; loading the pickle of this gives the value itself."""
 
     def __init__(self, value: Any) -> None:
         dill: Any = sys.modules["dill"]  # what runs tasks, and sends them, has imported it
@@ -151,7 +149,7 @@ class ByDill:
 
 
 def _pack(value: Any) -> bytes:
-    """Pickle a result, by what can."""
+    """Pickle a result: by dill what pickle cannot, or would look for elsewhere."""
     try:
         packed = pickle.dumps(value, 5)
         if b"\x8c\x08__main__" not in packed:
@@ -169,7 +167,7 @@ def _pack(value: Any) -> bytes:
 
 
 def _describe(error: BaseException) -> bytes:
-    """Pickle an error: its class's name, text and traceback, and itself if it survives that."""
+    """Pickle an error: its class's name, text and traceback, and itself if that can be loaded."""
     trace = error.__traceback__
     for _ in range(3):  # begin where the user's code does
         trace = trace.tb_next if trace is not None and trace.tb_next is not None else trace

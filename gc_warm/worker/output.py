@@ -1,4 +1,4 @@
-"""What a call prints, logs and warns, however much else runs in the process."""
+"""What a call prints, logs and warns, whatever else runs in the process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _listener: ContextVar[Output | None] = ContextVar("gc_warm_output", default=None
 
 
 class Output:
-    """The beginning and the end of what is written, in `LIMIT` bytes of UTF-8."""
+    """The beginning and the end of what is written, at most `LIMIT` bytes of UTF-8."""
 
     def __init__(self) -> None:
         self._first = bytearray()
@@ -28,17 +28,16 @@ class Output:
 
     def write(self, text: str) -> None:
         """Add a text."""
-        half = LIMIT // 2 - 50  # the rest is for the note of what is lost
+        half = LIMIT // 2 - 50  # the rest is for the note about what is left out
         data = text.encode("utf-8", "replace")
-        if self._last or len(self._first) + len(data) > half:
-            room = max(0, half - len(self._first)) if not self._last else 0
+        if not self._last:
+            room = half - len(self._first)
             self._first += data[:room]
-            self._last += data[room:]
-            if len(self._last) > half:
-                self._lost += len(self._last) - half
-                del self._last[:-half]
-        else:
-            self._first += data
+            data = data[room:]
+        self._last += data
+        if len(self._last) > half:
+            self._lost += len(self._last) - half
+            del self._last[:-half]
 
     def text(self) -> str:
         """Return what was written, with a note where something is left out."""
@@ -47,7 +46,7 @@ class Output:
 
 
 class _Tee:
-    """A stream that also writes to who listens in this context."""
+    """A stream that also writes to the listener of this context."""
 
     def __init__(self, stream: Any) -> None:
         self.stream = stream
@@ -69,7 +68,7 @@ class _Tee:
 
 
 class _Handler(logging.Handler):
-    """Gives a call what it logs."""
+    """Adds what a call logs to its output."""
 
     def emit(self, record: logging.LogRecord) -> None:
         listener = _listener.get()
@@ -92,9 +91,9 @@ _listening = 0
 
 @contextlib.contextmanager
 def listening() -> Iterator[Output]:
-    """Note what this context prints, warns and logs; where that would have gone, it still goes.
+    """Record what this context prints, warns and logs; it still goes where it would have gone.
 
-    Python code is heard, in this thread: no other programs, and nothing that C code prints.
+    That is Python code of this thread: no other programs, and nothing that C code prints.
     """
     output = Output()
     _count(1)
@@ -107,7 +106,7 @@ def listening() -> Iterator[Output]:
 
 
 def _count(change: int) -> None:
-    """Put ourselves between, or leave, with the first and the last who listens."""
+    """Intercept output when the first listener comes; stop when the last one goes."""
     global _listening
     with _lock:
         before, _listening = _listening, _listening + change
@@ -119,5 +118,5 @@ def _count(change: int) -> None:
             root.removeHandler(_handler)
             for name in ("stdout", "stderr"):
                 tee = getattr(sys, name)
-                if isinstance(tee, _Tee):  # else somebody has replaced it since
+                if isinstance(tee, _Tee):  # or somebody has replaced it since
                     setattr(sys, name, tee.stream)

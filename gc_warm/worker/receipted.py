@@ -1,4 +1,4 @@
-"""Self-contained functions that return what their calls cost, too."""
+"""Self-contained functions that also return what their calls cost."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class WithReceipt(Wrapped[P, Receipted[T]], Generic[P, T]):
     plain: SelfContained[P, T]
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Receipted[T]:
-        """Run the function here, and note what that costs."""
+        """Run the function here, and record what that costs."""
         with task_scope() as task:
             builds, build_seconds, hits = len(task.builds), task.build_seconds, task.hits
             node = {**task.node}

@@ -1,4 +1,4 @@
-"""What is made of a self-contained function, calls it, and travels as it does."""
+"""What wraps a self-contained function, and travels like it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ T = TypeVar("T")
 
 
 class Wrapped(SelfContained[P, T], Generic[P, T]):
-    """A self-contained function that calls another, its ``plain`` one.
+    """A self-contained function that calls another, the ``plain`` one.
 
-    Its `form`, such as ``!receipted``, follows the function's name when it travels: it names a
+    Its `form`, such as ``!receipted``, follows the function's name when it travels. It names a
     module of `gc_warm.worker`, where `gc_warm.worker.resolve` finds the class as ``Form``.
     """
 

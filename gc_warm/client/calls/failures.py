@@ -1,4 +1,4 @@
-"""What failures mean: those of calls, and those of tasks that were lost with their workers."""
+"""What failures mean: those of calls, and of tasks that were lost with their workers."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _SHOWN = 300
 def text_of(error: BaseException) -> str:
     """Return an error's text, even if its class cannot say it."""
     try:
-        return str(error).encode("utf-8", "replace").decode()  # surrogates can be stored nowhere
+        return str(error).encode("utf-8", "replace").decode()  # so that any file can hold it
     except Exception:  # noqa: BLE001 - a user's class
-        return "(its text cannot be had)"
+        return "(it cannot say)"
 
 
 def describe(error: BaseException) -> str:
@@ -41,9 +41,9 @@ def why_lost(error: BaseException) -> str | None:
 
 
 def without_advice(error: BaseException) -> BaseException:
-    """Return a short error for a lost worker, with the SDK's as its cause; others as they are.
+    """Return a short error for a lost worker, caused by the SDK's; other errors as they are.
 
-    The SDK's says that this appears to be an error with serialization, and what to do about that.
+    The SDK's error takes the loss for one of serialization, and says what to do about that.
     """
     found = None if isinstance(error, BrokenExecutor) else _LOST.search(text_of(error))
     if found is None:
@@ -61,7 +61,7 @@ def is_too_large(error: BaseException) -> bool:
 def unpack_error(data: bytes | BaseException) -> Exception:
     """Return the error that `gc_warm.worker.batched` describes, with its traceback as the cause.
 
-    What ends a program, such as `SystemExit`, does not end the client: it is a `CallError`.
+    What would end the client's program, such as `SystemExit`, becomes a `CallError`.
     """
     if isinstance(data, Exception):  # it never left this process
         return data

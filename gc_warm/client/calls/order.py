@@ -1,4 +1,4 @@
-"""In which order items go out: as they come, or those of one key together."""
+"""In which order items are sent: as they come, or those of one key together."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
 
 READING_SECONDS = 0.5
-"""So long at most items are gathered before the first of them go out."""
+"""How long items are gathered, at most, before the first of them are sent."""
 
 _END: Any = object()
 
@@ -28,19 +28,19 @@ class Item(NamedTuple):
 
 
 class Order:
-    """Reads the input, and gives its items out.
+    """Reads the input, and decides which items are next.
 
-    With a key, all items of one key that are at hand go out, then those of the next: a worker that
-    has room for one model builds each of them once, and not at every other call.
+    With a key, all items of one key that are at hand come first, then those of the next: a worker
+    that has room for one model builds each of them once, and not at every other call.
 
     Args:
         calls: The positional arguments of each call.
-        pack: Makes what is sent of them, and says how large that is.
-        key: Called with them; returns what tells which warm state they need. None for no key.
+        pack: Returns arguments as they are sent, and how large that is.
+        key: Returns which warm state a call with these arguments needs; None for no key.
 
     Attributes:
         read: How many items have been read.
-        error: What the input, or `key`, has raised. Who takes it away lets reading go on.
+        error: What the input or `key` raised. Reading goes on when it is set to None.
     """
 
     def __init__(
@@ -61,9 +61,9 @@ class Order:
         """Return the next items, all of one key.
 
         Args:
-            count: How many at most.
-            most: How many bytes at most; a larger item comes alone.
-            limit: How many may have been read afterwards.
+            count: How many, at most.
+            most: How many bytes, at most; a larger item comes alone.
+            limit: How many items may be read in all.
         """
         self._gather(count, limit)
         if not self._current and self._groups:
@@ -78,7 +78,7 @@ class Order:
         return taken
 
     def _gather(self, count: int, limit: int) -> None:
-        """Read what is wanted, or with a key all that may be; not for long if that is slow."""
+        """Read what is wanted, or with a key all that may be read; not for long if that is slow."""
         end = time.monotonic() + READING_SECONDS
         while self.read < limit and (self._key is not None or len(self._current) < count):
             if not self._read() or time.monotonic() > end:
@@ -112,18 +112,18 @@ class Order:
         except TypeError as error:
             raise UsageError(
                 f"key= returned {key!r} for {reprlib.repr(args)}, which cannot tell items apart: "
-                f"{error}. Return a text, a number, or a tuple of such."
+                f"{error}. Return a string, a number, or a tuple of these."
             ) from error
 
 
 def key_of(
     function: Callable[..., Any], key: Callable[..., Hashable] | str | None
 ) -> Callable[..., Hashable] | None:
-    """Return what finds the key of a call.
+    """Return a function that finds the key of a call; None if there are no keys.
 
     Args:
         function: What is called.
-        key: Such a function; or the name of an argument, which is the key; or None for none.
+        key: That function itself, or the name of the argument that is the key.
 
     Raises:
         UsageError: It is something else.
@@ -133,7 +133,7 @@ def key_of(
     names = _positional(function)
     if key not in names:
         raise UsageError(
-            f"key={key!r} should be a function of an item's arguments, or the name of one of them: "
+            f"key={key!r} must be a function of an item's arguments, or the name of one of them: "
             f"{', '.join(names) or 'there are none'}."
         )
     place, default = [*names].index(key), names[key].default

@@ -1,4 +1,4 @@
-"""How many items go into a task, and how many tasks are under way."""
+"""How many items a task gets, and how many tasks are under way."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LEAST_SECONDS = 0.05
-"""A task that takes so long hides what `LocalExecutor` needs for it."""
+"""A task of this length hides what `LocalExecutor` itself needs for it."""
 
 MOST_SECONDS = 10.0
-"""A longer task would hide more, but keep results, and other workers, waiting."""
+"""A longer task would hide more, but keep results and other workers waiting."""
 
 MOST_ITEMS = 10_000
 
 _GUESS = 4  # workers, where nobody knows
 _TIMES_OVERHEAD = 4
-_PATIENCE = 4  # a task that takes so many times what it should gives back the rest
+_PATIENCE = 4  # a task that takes so many times as long as it should gives back the rest
 _RECENT = 16
 
 
@@ -27,8 +27,8 @@ class Pace:
     """Adapts to what calls and round trips take.
 
     Args:
-        chunksize: How many items a task gets; None to find out.
-        lanes: Says how many calls can run at once, if that is known.
+        chunksize: How many items a task gets; None to adapt.
+        lanes: Returns how many calls can run at once, if that is known.
     """
 
     def __init__(
@@ -58,12 +58,12 @@ class Pace:
 
     @property
     def low(self) -> int:
-        """With so many tasks under way, it is time to send more."""
+        """When so few tasks are under way, it is time to send more."""
         return 2 * self.lanes
 
     @property
     def high(self) -> int:
-        """So many tasks are under way at most."""
+        """How many tasks may be under way."""
         return 3 * self.lanes
 
     @property
@@ -79,13 +79,13 @@ class Pace:
         if self._seconds is None:
             return 1
         size = max(1, min(MOST_ITEMS, int(self._task_seconds / self._seconds)))
-        if left is not None:  # all workers shall have some
+        if left is not None:  # every worker must get some
             size = min(size, max(1, math.ceil(left / tasks)))
         return size
 
     @property
     def deadline(self) -> float | None:
-        """After so many seconds a task gives back what it has not begun."""
+        """After how many seconds a task gives back what it has not begun; None for never."""
         if self._fixed is not None:
             return None
         return max(1.0, _PATIENCE * self._task_seconds)  # on a busy machine all take longer

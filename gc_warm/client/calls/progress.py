@@ -1,4 +1,4 @@
-"""How far it is: a bar on a terminal, log lines elsewhere, and never a word on standard output."""
+"""How far a `map` is: a bar on a terminal, log lines elsewhere, nothing on standard output."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LINE_SECONDS = 10.0
-"""Log lines are so far apart."""
+"""How far apart log lines are."""
 
 _BAR_SECONDS = 0.1
 
 
 class Watcher:
-    """Is told how far it is, and shows nothing."""
+    """Shows nothing."""
 
     def show(self, done: int, failed: int) -> None:
         """Show how many items are done, and how many of them failed."""
 
     def close(self) -> None:
-        """Show nothing more."""
+        """Stop showing anything."""
 
 
 class Lines(Watcher):
     """Writes a line to the log now and then.
 
     Args:
-        name: What is done.
+        name: The function's.
         length: How many items there are, if that is known.
-        clock: Tells the time in seconds.
+        clock: Returns the time in seconds.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Lines(Watcher):
         self._next = clock() + LINE_SECONDS
 
     def show(self, done: int, failed: int) -> None:
-        """Write a line, if the last one is long ago."""
+        """Write a line, unless the last one is recent."""
         if self._clock() >= self._next:
             self._next = self._clock() + LINE_SECONDS
             log.info("%s: %s%s done, %s failed", self._name, f"{done:,}", self._of, failed)
@@ -81,7 +81,7 @@ class Bar(Watcher):
         self._bar.start()
 
     def show(self, done: int, failed: int) -> None:
-        """Draw it, if the last time is a moment ago."""
+        """Draw it, unless it has just been drawn."""
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + _BAR_SECONDS
             said = f"{failed:,} failed" if failed else ""

@@ -1,4 +1,4 @@
-"""What a task's answer says of its calls: outcomes, receipts, futures, a record for the report."""
+"""What a task's answer says of its calls: their outcomes, receipts, futures and records."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _SHOWN = 300
 
 @dataclass(frozen=True, kw_only=True)
 class CallReceipt(Receipt):
-    """What one call cost, on its worker and on its way. Times are by the client's clock.
+    """What one call cost on its worker and on the way. Times are by the client's clock.
 
     Attributes:
         submitted: When its task was submitted, in seconds since the epoch.
-        queue_seconds: From then until the task began on the worker; exact where both are on one
-            machine, else as far as the two clocks can be compared.
-        transfer_seconds: From the task's end until its result was here; as exact as that.
-        payload_bytes: How large its arguments were when they were sent; 0 where they were not.
-        result_bytes: How large its result was; 0 where it did not leave the process.
+        queue_seconds: From then until the task began on the worker; exact on one machine, else as
+            far as the two clocks can be compared.
+        transfer_seconds: From the task's end until its result arrived; as exact as that.
+        payload_bytes: How large its arguments were as they were sent; 0 if they stayed here.
+        result_bytes: How large its result was as it was sent; 0 if it stayed here.
         output: What it printed, logged and warned, if that was asked for.
     """
 
@@ -46,7 +46,7 @@ class CallReceipt(Receipt):
 
 
 class Call(NamedTuple):
-    """A call, as `gc_warm.worker.batched` tells of it."""
+    """A call, as `gc_warm.worker.batched` describes it."""
 
     fine: bool
     value: Any
@@ -138,9 +138,8 @@ class Sent(NamedTuple):
 class Clocks:
     """How far hosts' clocks are from this one, as far as tasks can tell.
 
-    A task begins after it was submitted, and ends before its result is received. Every task narrows
-    down what its host's clock can be ahead; where that is consistent with nothing, it is taken to
-    be right.
+    A task begins after it was submitted, and ends before its result is received. So every task
+    narrows down how far ahead its host's clock can be. A clock that may be right is taken to be.
     """
 
     def __init__(self) -> None:
@@ -159,10 +158,10 @@ class Clocks:
 
 
 class Accounts:
-    """Turns answers into outcomes, and notes what they cost.
+    """Turns answers into outcomes, and records what they cost.
 
     Args:
-        ledger: Where it is noted.
+        ledger: Where that is recorded.
         packed: Whether answers come from another process.
     """
 
@@ -176,12 +175,12 @@ class Accounts:
 
     @property
     def known(self) -> int | None:
-        """How many workers the nodes that were seen have; None if they do not say."""
+        """How many workers there are on the nodes that were seen; None if these do not say."""
         with self._lock:
             return sum(self._of_nodes.values()) or None
 
     def failed(self, sent: Sent, error: BaseException) -> BaseException:
-        """Note a task that failed as a whole, and return the error of its calls."""
+        """Record a task that failed as a whole, and return the error of its calls."""
         self._ledger.add(
             function=sent.function,
             submitted=sent.submitted,
@@ -234,7 +233,6 @@ class Accounts:
             warm=sum(bool(each.hits) and not each.builds for each in calls),
             hits=sum(each.hits for each in calls),
             call_seconds=sum(each.seconds for each in calls),
-            cold_seconds=sum(each.seconds for each in cold),
             build_seconds=sum(each.build_seconds for each in cold),
             result_bytes=sum(len(each.value) for each in calls) if answer.packed else 0,
             builds=tuple((*build, each.offset) for each in cold for build in each.builds),
@@ -246,7 +244,7 @@ class Accounts:
 
 
 class _WithReceipt(Future[Any]):
-    """The future of a call, which follows that of its task; of the same kind as that one."""
+    """The future of a call, which follows that of its task, and is of the same kind."""
 
     receipt: CallReceipt | None = None
     """What the call cost; None before it is done, or if its task failed as a whole."""
@@ -254,15 +252,15 @@ class _WithReceipt(Future[Any]):
 
     @property
     def task_id(self) -> str | None:
-        """The id of the call's task, where the executor has such, and once it is known."""
+        """The id of the call's task, if the executor has ids, once it is known."""
         return getattr(self._task, "task_id", None)
 
     @task_id.setter
     def task_id(self, value: str | None) -> None:
-        """Leave it to the task's own future."""
+        """Leave that to the task's own future."""
 
     def cancel(self) -> bool:
-        """Cancel the call if it has not begun, as its executor can."""
+        """Cancel the call, if its executor can: before it begins."""
         return self._task.cancel() or self.cancelled()
 
     def running(self) -> bool:

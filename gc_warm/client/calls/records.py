@@ -1,4 +1,4 @@
-"""What is kept of each task, and the files that it is written to."""
+"""What is remembered of each task, and the files that it is written to."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 KEPT = 100_000
-"""How many tasks an executor remembers; of those before them, its file knows."""
+"""How many tasks an executor remembers; its file has all of them."""
 
 SLOWEST = 3
 
@@ -52,7 +52,7 @@ class TaskRecord:
     pid: Count | None = None  # the worker's process
     rank: str | None = None  # the worker's rank in its block, if it has one
     block: str | None = None  # its block, if it has one
-    task_id: str | None = None  # the task's id, if the executor has such
+    task_id: str | None = None  # if the executor has task ids
     started: Seconds = 0.0  # by the client's clock
     seconds: Seconds = 0.0  # how long it ran
     calls: Count = 0
@@ -61,7 +61,6 @@ class TaskRecord:
     warm: Count = 0  # calls that used one, and built none
     hits: Count = 0  # how many times calls found a state warm
     call_seconds: Seconds = 0.0  # all calls together
-    cold_seconds: Seconds = 0.0  # those that built, together
     build_seconds: Seconds = 0.0  # the builds, together
     result_bytes: Count = 0
     # Of each build: state, arguments, seconds, and at most how long it began after the task.
@@ -82,7 +81,7 @@ class TaskRecord:
 def read_records(paths: Iterable[str | os.PathLike[str]]) -> Iterator[TaskRecord]:
     """Yield the records of files, each once.
 
-    A line that was not written to its end is left out, with a line in the log.
+    A line that was cut off is left out, with a warning in the log.
 
     Args:
         paths: JSON lines, of one client or several.
@@ -94,7 +93,7 @@ def read_records(paths: Iterable[str | os.PathLike[str]]) -> Iterator[TaskRecord
     for path in paths:
         try:
             number = 0
-            with Path(path).open(encoding="utf-8") as file:
+            with Path(path).open("rb") as file:
                 for number, line in enumerate(file, start=1):
                     record = _record_of(line, first=number == 1)
                     if record is None:
@@ -116,13 +115,13 @@ def _reader() -> pydantic.TypeAdapter[TaskRecord]:
     return pydantic.TypeAdapter(TaskRecord)
 
 
-def _record_of(line: str, *, first: bool) -> TaskRecord | None:
+def _record_of(line: bytes, *, first: bool) -> TaskRecord | None:
     """Return what a line says; None if it was cut off.
 
     Raises:
         ValueError: It is something else.
     """
-    if not line.endswith("\n"):
+    if not line.endswith(b"\n"):
         return None
     try:
         return _reader().validate_json(line, strict=True)
@@ -136,10 +135,10 @@ def _record_of(line: str, *, first: bool) -> TaskRecord | None:
 class Ledger:
     """Remembers tasks, and writes them to a file as they end.
 
-    Several executors and processes may write to one file: each line is written at once.
+    Several executors and processes may share a file: each line is written in one piece.
 
     Args:
-        path: The file; None for none.
+        path: The file, if there is one.
 
     Raises:
         UsageError: It cannot be written.
@@ -159,17 +158,16 @@ class Ledger:
             except OSError as error:
                 raise UsageError(f"receipts={str(path)!r}: {error.strerror}.") from error
 
-    def add(self, **fields: Any) -> TaskRecord:
-        """Remember a task: the fields of its record, but for what the ledger knows."""
+    def add(self, **fields: Any) -> None:
+        """Remember a task: the fields of its record, except for those that the ledger knows."""
         record = TaskRecord(id=uuid.uuid4().hex, client=self.client, **fields)
         with self._lock:
             self._records.append(record)
             if self._file is not None:
                 self._write(record.as_json().encode())
-        return record
 
     def _write(self, line: bytes) -> None:
-        """Write a line; what a task cost must not cost the task's result."""
+        """Write a line; if that fails, results must not be lost."""
         assert self._file is not None
         try:
             if os.write(self._file, line) == len(line):

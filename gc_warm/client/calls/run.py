@@ -1,7 +1,7 @@
-"""One `map`: items go out in chunks, and results come back one by one.
+"""One `map`: items are sent in chunks, and results come back one by one.
 
-Everything happens in the thread that asks for results. Who does not ask for the next one does not
-read more of the input either.
+Everything happens in the thread that asks for results: if nobody asks for the next one, no more of
+the input is read.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ if TYPE_CHECKING:
     from gc_warm.client.calls.target import Sendable, Target
 
 CHUNK_BYTES = 2_000_000
-"""A task's arguments are no larger than that, unless one item's are."""
+"""How large the arguments of a task may be, unless those of one item are larger."""
 
 _PIECES = 8
 
 
 class Chunk(NamedTuple):
-    """Items that go out in one task."""
+    """Items that are sent in one task."""
 
     items: list[Item]
     attempt: int = 1  # more if they were lost before
 
     def pieces(self, attempt: int, *, alone: bool = False) -> list[Chunk]:
-        """Return it in pieces, to be tried again: what one item does must not befall all."""
+        """Return its pieces, to be tried again: one item must not spoil the others."""
         size = 1 if alone else -(-len(self.items) // _PIECES)
         starts = range(0, len(self.items), size)
         return [Chunk(self.items[each : each + size], attempt) for each in starts]
@@ -65,7 +65,7 @@ class Plan:
     output: bool  # receipts hold what calls print
 
     def __post_init__(self) -> None:
-        """Check what users give.
+        """Check what the user gave.
 
         Raises:
             UsageError: It is wrong.
@@ -78,7 +78,7 @@ class Plan:
 
 @dataclass
 class Run:
-    """Sends chunks, and takes what comes back."""
+    """Sends chunks, and receives their results."""
 
     plan: Plan
     order: Order
@@ -107,7 +107,7 @@ class Run:
         while not self._closed:
             late = self._deadline is not None and time.monotonic() > self._deadline
             if not late or not (self._flying or self._again or self._outcomes):
-                self.fill()  # what is here already is returned, but no more is begun
+                self.fill()  # after the timeout, what is here is returned, but nothing is begun
             outcome = self._pop()
             if outcome is not None:
                 return outcome
@@ -118,7 +118,7 @@ class Run:
                 if future in self._flying:  # unless another thread has closed this meanwhile
                     self._take(future)
             elif self._again or self._outcomes:
-                continue  # what could not be sent has its outcome already
+                continue  # what could not be sent already has its outcome
             elif self.order.error is not None:  # all that was read before it has been returned
                 error, self.order.error = self.order.error, None
                 return Outcome(error, of_input=True)
@@ -137,10 +137,10 @@ class Run:
         self._again.clear()
         self._outcomes.clear()
 
-    # Going out
+    # Sending
 
     def fill(self) -> None:
-        """Send chunks, if few are under way: several at once, which the SDK submits together."""
+        """Send chunks, if few are under way; several at once, which the SDK submits together."""
         if self._closed or len(self._flying) > self.pace.low:
             return
         slots = self.pace.high - len(self._flying)
@@ -155,7 +155,7 @@ class Run:
                 break
             size_sent = sum(item.size for item in chunk.items)
             if room is not None and size_sent > room and room < MOST_BYTES:
-                self._again.appendleft(chunk)  # when what is before it is gone
+                self._again.appendleft(chunk)  # until what was sent before it is gone
                 break
             chunks.append(chunk)
             if room is not None:
@@ -166,7 +166,7 @@ class Run:
             self._send(chunk)
 
     def _unsent(self) -> int:
-        """Return how many bytes the SDK has not submitted yet: it may submit them all at once."""
+        """Return how many bytes the SDK has yet to submit: it may submit them all at once."""
         return sum(
             sum(sent.sizes)
             for future, (_, sent) in self._flying.items()
@@ -203,7 +203,7 @@ class Run:
             if why_lost(error):
                 self._lose(chunk, sent, error)
             elif self._flying or self._turn() in self._outcomes:
-                self._again.append(chunk)  # first comes what is under way
+                self._again.append(chunk)  # what is under way comes first
             else:
                 self.close()
                 raise
@@ -211,7 +211,7 @@ class Run:
         self._flying[future] = (chunk, sent)
         future.add_done_callback(self._landed.put)
 
-    # Coming back
+    # Receiving
 
     def _wait(self) -> Future[Any]:
         try:
@@ -224,7 +224,7 @@ class Run:
     def _give_up(self) -> NoReturn:
         self.close()
         raise FutureTimeoutError(
-            "map() was given a timeout, and that is over: what has not begun is cancelled."
+            "The timeout of map() is over. What has not begun is cancelled."
         ) from None
 
     def _take(self, future: Future[Any]) -> None:
@@ -239,7 +239,7 @@ class Run:
         for item, outcome in zip(chunk.items, outcomes, strict=False):
             self._finish(item, outcome)
         rest = chunk.items[len(outcomes) :]
-        if rest:  # these calls take longer than thought: let other workers have some, too
+        if rest:  # these calls take longer than expected: give some to other workers, too
             self._again.extendleft(reversed(Chunk(rest).pieces(chunk.attempt)))
         self.watcher.show(self._returned + len(self._outcomes), self._failed)
 
@@ -250,7 +250,7 @@ class Run:
         calls = [each.call for each in outcomes if each.call is not None]
         worker = answer.worker["host"], answer.worker["pid"]
         ended = answer.started + answer.seconds
-        # Until then it was another task of ours that it waited for.
+        # Until then it waited for another task of ours.
         free = max(sent.submitted, self._ended.get(worker, 0.0))
         self._ended[worker] = ended
         self.pace.note(
@@ -262,7 +262,7 @@ class Run:
         )
 
     def _lose(self, chunk: Chunk, sent: Sent, error: BaseException) -> None:
-        """Try a lost chunk again, or give its items up."""
+        """Try a lost chunk again, or give up its items."""
         told = self.accounts.failed(sent, error)
         last = chunk.attempt >= self.plan.retries
         if why_lost(error) and chunk.attempt <= self.plan.retries:
@@ -278,22 +278,22 @@ class Run:
         self._outcomes[item.number] = outcome
 
     def _pop(self) -> Outcome | None:
-        """Return an outcome whose turn it is."""
+        """Return the outcome whose turn it is, if it is here."""
         outcome = self._outcomes.pop(self._turn(), None)
         self._returned += outcome is not None
         return outcome
 
     def _turn(self) -> int:
-        """Return which item's outcome is to be returned next; -1 for one that has yet to come."""
+        """Return the number of the item to be returned next; -1 if it has yet to come."""
         return self._returned if self.plan.ordered else next(iter(self._outcomes), -1)
 
 
 class Results:
-    """The results of a `map`, one by one; an iterator.
+    """An iterator of the results of a `map`.
 
-    An item's exception is raised at that item, and the next ones can still be asked for; what the
-    input raises, after the results of what was read before it, as the built-in `map` does. It is
-    closed at its end, by `close`, by ``with``, or when nobody has it any more.
+    An item's exception is raised at that item, and the next results can still be asked for. What
+    the input raises comes after the results of what was read before it. The end of the results,
+    `close`, ``with``, and garbage collection close it.
 
     Args:
         run: Where they come from.
@@ -305,7 +305,7 @@ class Results:
         self._run = run
         self._return_exceptions = return_exceptions
         self._receipted = receipted
-        self._asking = threading.RLock()  # one thread at a time asks for the next
+        self._asking = threading.RLock()  # one thread at a time asks for the next result
 
     def __iter__(self) -> Iterator[Any]:
         return self
@@ -326,7 +326,7 @@ class Results:
                 return error
             if not isinstance(error, StopIteration):
                 raise
-            raise RuntimeError("a call raised StopIteration") from error  # else results would end
+            raise RuntimeError("a call raised StopIteration") from error  # or results would end
 
     def close(self) -> None:
         """Cancel what has not begun; there are no more results."""

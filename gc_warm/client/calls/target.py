@@ -1,4 +1,4 @@
-"""The executor below, and what is known of its kind."""
+"""The executor below, and how functions and arguments are given to it."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
 MOST_BYTES = 7_000_000
-"""Of 10 MiB, which the services take, what is left for pickles when they become text."""
+"""How large pickles may be so that, encoded as text, they fit into the services' 10 MiB."""
 
 ENOUGH_BYTES = 2_000_000
-"""A task that has returned so much ends, so that its results do not come all at once."""
+"""A task ends when it has so many bytes of results, so that these do not come all at once."""
 
 _REMEMBERED = 256
 _OF_MAIN = b"\x8c\x08__main__"  # a worker's is another
@@ -46,14 +46,14 @@ class Target:
 
     Attributes:
         packed: Whether what is sent leaves this process.
-        limited: Whether the services' limits of size hold.
+        limited: Whether the services' limits apply.
         most: How many bytes can be sent, or come back, at once; None for any number.
     """
 
     def __init__(self, executor: Executor, workers: int | None) -> None:
         if not isinstance(executor, Executor):
             raise UsageError(
-                f"WarmExecutor wants an executor, such as globus_compute_sdk.Executor(endpoint_id) "
+                f"WarmExecutor needs an executor, such as globus_compute_sdk.Executor(endpoint_id) "
                 f"or gc_warm.LocalExecutor(), not {executor!r}."
             )
         if workers is not None:
@@ -63,6 +63,8 @@ class Target:
         self.limited = hasattr(executor, "task_group_id")
         self.most = MOST_BYTES if self.limited else None
         self._workers = workers
+        most = getattr(executor, "_max_workers", None)
+        self._most_workers = most if isinstance(most, int) else None
         self._sendable = functools.lru_cache(maxsize=_REMEMBERED)(_make_sendable)
 
     @property
@@ -70,22 +72,18 @@ class Target:
         """How many worker processes there are, as far as is known."""
         if self._workers is not None:
             return self._workers
-        if not self.packed:
-            return 1
-        most = getattr(self.executor, "_max_workers", None)
-        return most if isinstance(most, int) else None
+        return self._most_workers if self.packed else 1
 
     @property
     def lanes(self) -> int | None:
         """How many calls can run at once, as far as is known."""
-        most = getattr(self.executor, "_max_workers", None)
-        return most if isinstance(most, int) and not self.packed else self.workers
+        return self.workers if self.packed else self._most_workers
 
     def sendable(self, function: Callable[..., Any]) -> Sendable:
-        """Return how a function is sent: the same for the same function, so it registers once.
+        """Return how a function is sent: always the same object, so that it is registered once.
 
         Raises:
-            UsageError: It is nothing that can be sent.
+            UsageError: It is no function.
         """
         if not callable(function):
             raise UsageError(f"{function!r} is no function: it cannot be called.")
@@ -95,7 +93,7 @@ class Target:
             return _make_sendable(function)
 
     def pack(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, int]:
-        """Return the arguments of a call as they are sent, and how many bytes these have.
+        """Return the arguments of a call as they are sent, and their size in bytes.
 
         Raises:
             UsageError: They cannot be sent.
@@ -120,22 +118,22 @@ def _make_sendable(function: Callable[..., Any]) -> Sendable:
 
 
 def require(name: str, value: Any, least: int, kind: Any = numbers.Integral) -> None:
-    """Raise an error unless what a user gives is a number of at least so many.
+    """Raise an error unless a user's value is a number that is large enough.
 
     Raises:
         UsageError: It is not.
     """
     if isinstance(value, bool) or not isinstance(value, kind) or not value >= least:
-        raise UsageError(f"{name}={value!r} should be a number of at least {least}.")
+        raise UsageError(f"{name}={value!r} must be a number of at least {least}.")
 
 
 def seconds_until(deadline: float) -> float:
-    """Return how long that is, for those who can wait; they cannot for ever."""
+    """Return how long to wait for a time: nothing can wait for ever."""
     return min(max(0.0, deadline - time.monotonic()), threading.TIMEOUT_MAX)
 
 
 def _pack(args: tuple[Any, ...], kwargs: dict[str, Any], most: int | None) -> bytes:
-    """Pickle the arguments of a call; by dill what pickle cannot, or would look for elsewhere.
+    """Pickle the arguments of a call: by dill what pickle cannot, or would look for elsewhere.
 
     Raises:
         UsageError: They cannot be pickled, or are too large.
@@ -154,11 +152,11 @@ def _pack(args: tuple[Any, ...], kwargs: dict[str, Any], most: int | None) -> by
         except Exception as error:
             raise UsageError(
                 f"These arguments cannot be sent to a worker: {type(error).__name__}: {error}. "
-                "Send what they are made of, and make them on the worker."
+                "Send what they are made from, and make them on the worker."
             ) from error
     if most is not None and len(packed) > most:
         raise UsageError(
             f"The arguments of a call have {len(packed) / 1e6:.1f} MB, and at most "
-            f"{most / 1e6:.1f} MB can be sent. Put them into a file that workers can read."
+            f"{most / 1e6:.1f} MB can be sent. Write them to a file that workers can read."
         )
     return packed

@@ -1,4 +1,4 @@
-"""Reaching each of so many workers once, through an executor that lets nobody choose."""
+"""How to reach each of so many workers once, where no executor lets its users choose one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _SHOWN = 300
 _FIRST_HOLD = 0.05
 _LONGEST_HOLD = 5.0
-_LOST_TASKS = 3  # so many in a row end it: the executor does not work
+_LOST_TASKS = 3  # after so many in a row, the executor is taken to be broken
 
 
 class Visited(NamedTuple):
@@ -32,9 +32,9 @@ class Visited(NamedTuple):
         host: Its machine.
         pid: Its process id.
         seconds: How long the call took there.
-        result: What the call returned; None where that was not wanted, or it failed.
-        error: What the call raised; None if it did not.
-        receipt: What it cost.
+        result: What the call returned; None if that was not wanted, or the call failed.
+        error: What the call raised, if it failed.
+        receipt: What the call cost.
     """
 
     host: str
@@ -47,13 +47,13 @@ class Visited(NamedTuple):
 
 @dataclass(frozen=True)
 class Visits:
-    """What came of calling once on each of so many workers.
+    """The outcome of calling a function once on each of so many workers.
 
     Attributes:
         wanted: How many workers were to be reached.
         workers: Those that were, in the order of their answers.
         seconds: How long that took.
-        lost: What was said of tasks that failed as a whole, such as a worker's death.
+        lost: Why tasks failed as a whole, such as a worker's death; each reason once.
     """
 
     wanted: int
@@ -78,7 +78,7 @@ class Visits:
 
     @property
     def failures(self) -> dict[str, list[tuple[str, int]]]:
-        """Each error once, as text, with host and process of the workers that had it."""
+        """Each error once, as text, with host and process of the workers that raised it."""
         found: dict[str, list[tuple[str, int]]] = {}
         for each in self.workers:
             if each.error is not None:
@@ -87,7 +87,7 @@ class Visits:
 
     @property
     def complete(self) -> bool:
-        """Whether all that were wanted are ready."""
+        """Whether all wanted workers are ready."""
         return len(self.ready) >= self.wanted
 
     def __str__(self) -> str:
@@ -125,7 +125,7 @@ class Visit:
         self._failures = 0
 
     def run(self, timeout: float) -> Visits:
-        """Call, until all are reached or so many seconds are over."""
+        """Call until all workers are reached, or so many seconds are over."""
         begin = time.monotonic()
         hold = _FIRST_HOLD
         while self._missing() and self._failures < _LOST_TASKS:
@@ -140,7 +140,7 @@ class Visit:
         return self.wanted - len(self._found)
 
     def _round(self, hold: float, deadline: float) -> None:
-        """Send a task for each worker there is: those that were reached take their share, too."""
+        """Send as many tasks as there are workers: those that were reached take some, too."""
         waiting: dict[Future[Any], Sent] = {}
         for _ in range(self.wanted):
             sent = Sent(self.sendable.name, time.time(), [self.size])
@@ -186,7 +186,7 @@ def require_count(workers: int | None, known: int | None) -> int:
     """Return how many workers to reach.
 
     Raises:
-        UsageError: Nobody says.
+        UsageError: That is not known.
     """
     wanted = known if workers is None else workers
     if wanted is None:

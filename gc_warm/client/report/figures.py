@@ -54,11 +54,11 @@ class WorkerFigures:
 
     @property
     def name(self) -> str:
-        """What to call it."""
+        """Its host and process."""
         return f"{self.host}:{self.pid}"
 
     def add(self, record: TaskRecord) -> None:
-        """Count a task."""
+        """Add a task."""
         self.tasks += 1
         self.calls += record.calls
         self.failed += record.failed
@@ -92,13 +92,13 @@ class Figures:
 
     @property
     def cold_rate(self) -> float | None:
-        """Which share of the calls that use warm state had to build it; None if none does."""
+        """The share of cold calls among those that use warm state; None if none does."""
         using = self.cold + self.warm
         return self.cold / using if using else None
 
     @property
     def saved_seconds(self) -> float:
-        """How much longer calls had taken if the warm ones had built as long as the cold ones."""
+        """How much longer calls would have taken if warm ones had built like cold ones."""
         return self.warm * self.build_seconds / self.cold if self.cold else 0.0
 
     @property
@@ -108,7 +108,7 @@ class Figures:
 
     @property
     def utilisation(self) -> float | None:
-        """Which share of that time workers were busy, on average; None if there were none."""
+        """The share of that time that workers were busy, on average; None without workers."""
         if not self.workers or not self.wall_seconds:
             return None
         busy = sum(each.busy_seconds for each in self.workers.values())
@@ -185,7 +185,7 @@ def _slowest(records: Iterable[TaskRecord]) -> list[SlowCall]:
 
 
 def share(part: float | None) -> str:
-    """Write a share in per cent."""
+    """Return a share in per cent; ``-`` for None."""
     if part is None:
         return "-"
     return f"{part:.1%}" if part >= 0.001 or not part else f"{part:.3%}"  # noqa: PLR2004

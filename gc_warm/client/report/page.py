@@ -54,7 +54,7 @@ def page(records: Sequence[TaskRecord], found: Figures, title: str) -> str:
 def _parts(records: Sequence[TaskRecord], found: Figures, title: str) -> Iterator[str]:
     functions = ", ".join(sorted({plain_name(each.function) for each in records})) or "no calls"
     yield '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">'
-    # Even if something in it were not escaped, nothing in it would run or be fetched.
+    # Even what was not escaped could not run or fetch anything.
     yield (
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
         "style-src 'unsafe-inline'; img-src data:\">"

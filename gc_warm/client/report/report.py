@@ -1,4 +1,4 @@
-"""What calls have cost: printed as tables, or saved as a page, a picture, or lines of JSON."""
+"""What calls cost: printed as tables, or saved as a page, a picture, or lines of JSON."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WIDTH = 100
 
 
 class Report:
-    """What tasks have cost. Printing it shows tables.
+    """What tasks cost. Printing it shows tables.
 
     Args:
         records: The tasks.
@@ -32,7 +32,7 @@ class Report:
 
     @classmethod
     def load(cls, *paths: str | os.PathLike[str]) -> Report:
-        """Read what one or several clients have written; what is in two files counts once.
+        """Read the receipts of one or several clients; what is in two files counts once.
 
         Args:
             paths: Files of JSON lines: ``WarmExecutor(receipts=PATH)``, or saved reports.
@@ -43,16 +43,16 @@ class Report:
         return cls(list(read_records(paths)))
 
     def figures(self) -> Figures:
-        """Return what the tasks add up to."""
+        """Return what the tasks cost together."""
         return figures_of(self.records)
 
     def save(self, path: str | os.PathLike[str], *, title: str = "gc-warm report") -> None:
-        """Write it to a file, which is there as a whole or not at all, and its owner's alone.
+        """Write it to a file, as a whole or not at all, that only its owner can read.
 
         Args:
-            path: Its name says what it becomes: ``.html``, a page that needs no network; ``.svg``,
-                the timeline; ``.jsonl``, one line for each task, which `load` reads.
-            title: What stands above the page.
+            path: Its ending says what is written: ``.html``, a page that needs no network;
+                ``.svg``, the timeline; ``.jsonl``, one line for each task, which `load` reads.
+            title: The title of the page.
 
         Raises:
             UsageError: The name ends with something else, or the file cannot be written.
@@ -110,24 +110,24 @@ class Report:
 
 
 def format_of(path: str | os.PathLike[str]) -> str:
-    """Return what a report becomes that is saved under a name.
+    """Return the format of a report that is saved under a name: its ending.
 
     Raises:
-        UsageError: It cannot be told.
+        UsageError: There is no such format.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in {".html", ".svg", ".jsonl"}:
-        raise UsageError(f"{str(path)!r} should end with .html, .svg or .jsonl.")
+        raise UsageError(f"{str(path)!r} must end with .html, .svg or .jsonl.")
     return suffix
 
 
 def _printable(text: str) -> str:
-    """Leave out what would steer a terminal."""
+    """Replace what would control a terminal."""
     return "".join(each if each.isprintable() else "\ufffd" for each in text)
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write a file for its owner alone, under another name until it is complete."""
+    """Write a file for its owner only, under another name until it is complete."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:

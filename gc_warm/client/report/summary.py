@@ -1,4 +1,4 @@
-"""Which figures a report shows, and under which names: in the terminal and in the browser alike."""
+"""Which figures a report shows, and under which names, in the terminal and in the browser."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from gc_warm.client.report.figures import share
-from gc_warm.units import amount, duration
+from gc_warm.units import amount, counted, duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,14 +35,15 @@ WORKERS_SHOWN = 100
 
 def headline(found: Figures) -> list[Line]:
     """Return the figures that matter most."""
+    where = f"in {found.tasks:,} tasks on {counted(len(found.workers), 'worker')}"
+    over = f"over {duration(found.wall_seconds)}"
+    cold_rate = f"{share(found.cold_rate)} of calls with warm state"
     return [
-        Line("calls", f"{found.calls:,}", f"in {found.tasks:,} tasks on {_workers(found)}"),
-        Line(
-            "cold starts", f"{found.cold:,}", f"{share(found.cold_rate)} of calls with warm state"
-        ),
+        Line("calls", f"{found.calls:,}", where),
+        Line("cold starts", f"{found.cold:,}", cold_rate),
         Line("building", duration(found.build_seconds), "for cold starts, all workers together"),
-        Line("saved", duration(found.saved_seconds), "had every warm call built its state, too"),
-        Line("calls per second", f"{found.calls_per_second:,.3g}", f"over {_time(found)}"),
+        Line("saved", duration(found.saved_seconds), "if every warm call had built its state, too"),
+        Line("calls per second", f"{found.calls_per_second:,.3g}", over),
         Line("failed", f"{found.failed:,}", f"calls; {sum(found.lost.values()):,} tasks lost"),
     ]
 
@@ -50,7 +51,7 @@ def headline(found: Figures) -> list[Line]:
 def details(found: Figures) -> list[Line]:
     """Return the other figures."""
     return [
-        Line("time", _time(found), "from the first submission to the last result"),
+        Line("time", duration(found.wall_seconds), "from the first submission to the last result"),
         Line("work", duration(found.call_seconds), "all calls together"),
         Line("workers busy", share(found.utilisation), "of that time, on average"),
         Line("overhead", duration(found.overhead_seconds), "queue and transfer of a task, median"),
@@ -68,17 +69,8 @@ def tables(found: Figures) -> list[Table]:
 
 
 def plain_name(name: str) -> str:
-    """Leave out that something is a script's: a worker knows it under a name of our making."""
+    """Return a name without the module that a worker has for a script."""
     return re.sub(r"^\w*__main__\.", "", name)
-
-
-def _time(found: Figures) -> str:
-    return duration(found.wall_seconds)
-
-
-def _workers(found: Figures) -> str:
-    count = len(found.workers)
-    return f"{count:,} worker{'' if count == 1 else 's'}"
 
 
 def _workers_table(found: Figures) -> Table:

@@ -7,17 +7,17 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gc_warm.units import duration
+from gc_warm.units import counted, duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Sequence
 
     from gc_warm.client.calls.records import TaskRecord
 
 WIDTH = 1000
 _LEFT, _RIGHT, _TOP, _BOTTOM = 150, 16, 34, 40
 _LANES = 60
-_LEAST = 0.4  # pixels: what is shorter is still seen
+_LEAST = 0.4  # pixels, so that what is shorter can still be seen
 _NAME = 22  # characters
 
 STYLE = """\
@@ -33,7 +33,7 @@ STYLE = """\
 
 # XML has no way to write these, nor halves of surrogate pairs.
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
-# These turn the text around them; a name could show as another.
+# These change the direction of text: a name could look like another.
 _TURNING = re.compile("[\u202a-\u202e\u2066-\u2069\u200e\u200f]")
 
 
@@ -46,9 +46,8 @@ class Lane:
     builds: list[tuple[float, float]]
 
 
-def lanes_of(records: Iterable[TaskRecord]) -> tuple[list[Lane], list[float], float]:
+def lanes_of(records: Sequence[TaskRecord]) -> tuple[list[Lane], list[float], float]:
     """Return the lanes by their first task, when tasks were lost, and how long all took."""
-    records = list(records)
     if not records:
         return [], [], 1.0
     first = min(each.submitted for each in records)
@@ -67,7 +66,7 @@ def lanes_of(records: Iterable[TaskRecord]) -> tuple[list[Lane], list[float], fl
     return list(lanes.values()), lost, max(total, 1e-6)
 
 
-def svg(records: Iterable[TaskRecord], *, standalone: bool) -> str:
+def svg(records: Sequence[TaskRecord], *, standalone: bool) -> str:
     """Draw the timeline, as a file of its own or as a part of a page."""
     lanes, lost, total = lanes_of(records)
     hidden = max(0, len(lanes) - _LANES)
@@ -108,19 +107,19 @@ def describe(lanes: list[Lane], lost: list[float], total: float) -> str:
     builds = sum(len(lane.builds) for lane in lanes)
     building = sum(end - start for lane in lanes for start, end in lane.builds)
     text = (
-        f"{len(lanes)} workers over {duration(total)}, with {builds} cold starts that took "
-        f"{duration(building)} together."
+        f"{counted(len(lanes), 'worker')} over {duration(total)}, with "
+        f"{counted(builds, 'cold start')} that took {duration(building)} together."
     )
     if lost:
-        text += f" {len(lost)} tasks were lost, the first after {duration(lost[0])}."
+        text += f" Lost: {counted(len(lost), 'task')}, the first after {duration(lost[0])}."
     for lane in lanes[:_LANES]:
         busy = sum(end - start for start, end in lane.busy)
-        text += f" {lane.name}: busy {duration(busy)}, {len(lane.builds)} cold starts."
+        text += f" {lane.name}: busy {duration(busy)}, {counted(len(lane.builds), 'cold start')}."
     return text
 
 
 def escape(text: str) -> str:
-    """Return what users or workers wrote as it can stand in an element or a quoted attribute."""
+    """Return what users or workers wrote, escaped for an element or a quoted attribute."""
     return html.escape(_TURNING.sub("\ufffd", _FORBIDDEN.sub("\ufffd", text)))
 
 
@@ -149,7 +148,7 @@ def _lane(lane: Lane, total: float, top: int, height: int) -> Iterator[str]:
 
 
 def _merged(spans: list[tuple[float, float]], total: float) -> list[tuple[float, float]]:
-    """Turn seconds to pixels, and join what cannot be told apart."""
+    """Convert seconds to pixels, and join what cannot be told apart."""
     merged: list[tuple[float, float]] = []
     for start, end in sorted(spans):
         left = _x(start, total)

@@ -77,7 +77,7 @@ def test_a_link_and_what_it_names_have_one_lock(path, tmp_path):
     path.symlink_to("real.json")
     with (
         Manifest(path).changing(),
-        pytest.raises(RegistryError, match="Another program has held"),
+        pytest.raises(RegistryError, match="Another program has locked"),
         Manifest(tmp_path / "real.json").changing(timeout=0.05),
     ):
         pass

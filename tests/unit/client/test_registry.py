@@ -203,7 +203,7 @@ def test_allowed_functions_say_what_wrote_them(registry):
 
 @pytest.mark.parametrize("name", ["", "a\nb", "\x1b[31m"])
 def test_a_name_must_be_printable(registry, name):
-    with pytest.raises(UsageError, match="choose a name that can be printed"):
+    with pytest.raises(UsageError, match="choose a printable name"):
         registry.register(increase_count, name=name)
 
 
@@ -297,8 +297,8 @@ def test_verify_names_what_the_service_forgot(registry, client):
 @pytest.mark.parametrize(
     ("status", "message"),
     [
-        (401, "refuses your credentials.*it says no.*Log in anew"),
-        (403, "forbids it .403: it says no.*may not be allowed"),
+        (401, "refuses your credentials.*it says no.*Log in again"),
+        (403, "forbids it .403: it says no.*may exclude you"),
         (404, "the service refuses"),
         (429, "the service refuses"),
         (500, "the service refuses .500: it says no"),
@@ -481,7 +481,7 @@ def test_a_held_manifest_is_not_waited_for_forever(tmp_path):
     path = tmp_path / "functions.json"
     with (
         Manifest(path).changing(),
-        pytest.raises(RegistryError, match="Another program has held"),
+        pytest.raises(RegistryError, match="Another program has locked"),
         Manifest(path).changing(timeout=0.05),
     ):
         pass

@@ -147,7 +147,7 @@ def test_allow_knows_what_workers_may_unpack(gc_warm, manifest, tmp_path, templa
     done = gc_warm("functions", "allow", "--endpoint-config", folder)
     assert (code, code == 0) == (done.code, done.out.startswith("allowed_functions:"))
     if code:
-        assert "does not allow what wrote f (by PureSourceTextInspect)" in done.err
+        assert "does not allow the strategies of f (by PureSourceTextInspect)" in done.err
         assert "It allows DillCode" in done.err
         assert 0 == gc_warm("functions", "allow").code
         assert "--strategy NAME" in done.err

@@ -330,7 +330,7 @@ def test_what_a_killed_run_has_left_is_used(folder, run_map):
         (["--output", "in.jsonl"], "would replace the input"),
         (["--output", "lab.py"], "is no result of gc-warm map"),
         (["--input", "nothing.jsonl"], "nothing.jsonl"),
-        (["--report", "x.pdf"], "should end with .html"),
+        (["--report", "x.pdf"], "must end with .html"),
         (["--key", "modle"], "no line of the input has this field. It has: model, size.\n"),
     ],
 )

@@ -21,7 +21,6 @@ def task(number, **fields):
         "cold": 1,
         "hits": 9,
         "call_seconds": 8.0,
-        "cold_seconds": 5.0,
         "build_seconds": 4.0,
         "builds": (("lab.model", "'small'", 4.0, 0.0),),
         "slowest": ((5.0, 0), (1.0, 3)),

@@ -100,7 +100,7 @@ def test_a_field_of_a_wrong_kind_is_named_with_its_line(records, tmp_path, field
 
 
 def test_unknown_endings_and_folders_are_named(records, tmp_path):
-    with pytest.raises(UsageError, match=r"should end with \.html, \.svg or \.jsonl"):
+    with pytest.raises(UsageError, match=r"must end with \.html, \.svg or \.jsonl"):
         Report(records).save(tmp_path / "run.pdf")
     with pytest.raises(UsageError, match="No such file or directory"):
         Report(records).save(tmp_path / "no" / "run.html")
@@ -116,7 +116,7 @@ def test_the_picture_is_xml_with_a_lane_for_each_worker(records, tmp_path):
     assert 1 + 3 == kinds.count("gw-cold")
     text = "".join(root.itertext())
     assert "2 workers over 20 s, with 3 cold starts that took 12 s together" in text
-    assert "node:200: busy 16 s, 1 cold starts." in text
+    assert "node:200: busy 16 s, 1 cold start." in text
 
 
 def test_a_million_tasks_make_no_giant_picture(records, tmp_path):
