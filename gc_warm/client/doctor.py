@@ -49,7 +49,7 @@ def examine(wanted: Examination, client: Client | None = None) -> Iterator[Check
         try:
             client = make_client()
         except GcWarmError as error:
-            yield Check("service", "fail", str(error), "See there.")
+            yield Check("service", "fail", str(error))
             return
     for check in _at_service(client, wanted.endpoint_id):
         yield check
@@ -93,12 +93,8 @@ def credentials() -> Check:
     if client_id and secret:
         return Check("credentials", "ok", f"those of client {client_id}, from the environment")
     if secret:
-        return Check(
-            "credentials",
-            "fail",
-            f"{CLIENT_SECRET} is set, {CLIENT_ID} is not",
-            "Set both, or neither.",
-        )
+        text = f"{CLIENT_SECRET} is set, {CLIENT_ID} is not"
+        return Check("credentials", "fail", text, "Set both, or neither.")
     try:
         app = make_client().app
         missing = app is None or app.login_required()
@@ -137,7 +133,7 @@ def answering(client: Client) -> Check:
         fix = "pip install --upgrade globus-compute-sdk"
         return Check("service", "fail", f"the SDK is too old for it: {error}", fix)
     except GcWarmError as error:
-        return Check("service", "fail", str(error), "See there.")
+        return Check("service", "fail", str(error))
     seconds = time.perf_counter() - begin
     message = f"accepts the credentials and this SDK; it answered in {seconds:.2f} s"
     return Check("service", "ok", message, details={"seconds": seconds})
@@ -155,7 +151,7 @@ def endpoints_of(client: Client) -> Check:
                 for each in client.get_endpoints()
             ]
     except GcWarmError as error:
-        return Check("endpoint", "fail", str(error), "See there.")
+        return Check("endpoint", "fail", str(error))
     details = {"endpoints": known}
     if not known:
         fix = "Create one, or use one that is shared with you: gc-warm doctor --endpoint ID."
@@ -181,7 +177,7 @@ def endpoint(client: Client, endpoint_id: UUID) -> Iterator[Check]:
                 return
             status = client.get_endpoint_status(str(endpoint_id))
     except GcWarmError as error:
-        yield Check("endpoint", "fail", str(error), "See there.")
+        yield Check("endpoint", "fail", str(error))
         return
     yield from _described(said, status)
 

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from types import TracebackType
 
-    from typing_extensions import Self
-
 AHEAD = 10_000
 """How many items `map` reads at most before the first of them is done."""
 
@@ -314,9 +312,6 @@ class WarmExecutor(concurrent.futures.Executor):
         self.executor.shutdown(wait=wait, cancel_futures=cancel_futures)
         if wait or cancel_futures:
             self._ledger.close()
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(
         self,

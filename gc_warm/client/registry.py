@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -64,7 +65,7 @@ class FunctionRegistry:
     ) -> None:
         self._manifest = Manifest(Path(manifest))
         self._client = client
-        self._clock = clock or _now
+        self._clock = clock or functools.partial(dt.datetime.now, dt.timezone.utc)
 
     @property
     def path(self) -> Path:
@@ -303,7 +304,3 @@ def _compare(
     if again:
         return Registration(wanted, True, "it was asked for")
     return Registration(known, False, "it did not change")
-
-
-def _now() -> dt.datetime:
-    return dt.datetime.now(dt.timezone.utc)

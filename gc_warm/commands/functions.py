@@ -88,8 +88,8 @@ def allow(names: tuple[str, ...], manifest: Path, endpoint_config: str | None) -
     """
     registry = _registry(manifest)
     if endpoint_config is not None:
-        from gc_warm.client.allowlist import require_allowed
+        from gc_warm.client.strategies import require_allowed
 
-        chosen = [registry[name] for name in names or registry.entries()]
+        chosen = {name: registry[name].current.strategy for name in names or registry.entries()}
         require_allowed(chosen, Path(endpoint_config))
     click.echo(registry.allowed_functions(names))

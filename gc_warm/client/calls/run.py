@@ -11,7 +11,9 @@ import queue
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -22,10 +24,7 @@ from gc_warm.client.calls.target import ENOUGH_BYTES, MOST_BYTES, require, secon
 from gc_warm.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from concurrent.futures import Future
-
-    from typing_extensions import Self
 
     from gc_warm.client.calls.order import Item, Order
     from gc_warm.client.calls.pace import Pace
@@ -288,7 +287,7 @@ class Run:
         return self._returned if self.plan.ordered else next(iter(self._outcomes), -1)
 
 
-class Results:
+class Results(Iterator[Any], AbstractContextManager["Results"]):
     """An iterator of the results of a `map`.
 
     An item's exception is raised at that item, and the next results can still be asked for. What
@@ -306,9 +305,6 @@ class Results:
         self._return_exceptions = return_exceptions
         self._receipted = receipted
         self._asking = threading.RLock()  # one thread at a time asks for the next result
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
 
     def __next__(self) -> Any:
         try:
@@ -331,9 +327,6 @@ class Results:
     def close(self) -> None:
         """Cancel what has not begun; there are no more results."""
         self._run.close()
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
