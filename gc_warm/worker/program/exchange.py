@@ -232,7 +232,7 @@ class Exchange:
                 self._wait_to_write(slot)
                 self._left(deadline)
                 sent += self._write(memoryview(payload)[sent:])
-        except OSError:  # it reads no more; what it has written still counts
+        except OSError:  # it no longer reads; what it has written still counts
             if slot.lead:
                 self._drain()
         finally:
@@ -246,7 +246,7 @@ class Exchange:
             return 0
 
     def _wait_to_write(self, slot: _Slot) -> None:
-        """Wait until the program reads on. It may first want to be read itself."""
+        """Wait until the program reads on. It may first need its own output read."""
         if not self.child.is_alive():
             self._drain()
         poll = select.poll()
@@ -307,7 +307,7 @@ class Exchange:
                     slot.wake()
 
     def _drain(self) -> None:
-        """Take what a program has left behind that has ended, or reads no more."""
+        """Take what is left of the output of a program that has ended, or no longer reads."""
         for _ in range(_LEFT_BEHIND):
             if not (data := self._read()):
                 break
@@ -323,14 +323,14 @@ class Exchange:
         self._fail(self._error(ProgramDiedError, reason))
 
     def _left(self, deadline: float) -> float:
-        """Return how long to wait at most; raise an error when the time is over."""
+        """Return how long to wait at most; raise an error when time is up."""
         left = deadline - time.monotonic()
         if left <= 0:
             raise ProgramTimeoutError(self._dialogue.command, "did not answer in time")
         return min(SLICE, left)
 
     def _fail(self, error: ProgramError) -> None:
-        """Kill the program, and give everyone who waits an error."""
+        """Kill the program, and give every waiting caller an error."""
         with self._mutex:
             self._ended.set()
             if self.failure is None:
