@@ -10,6 +10,7 @@ cancelled, or that an exception was injected into its thread.
 
 from __future__ import annotations
 
+import copy
 import os
 import select
 import threading
@@ -102,7 +103,8 @@ class Exchange:
         try:
             self._call(None, time.monotonic() + seconds)
         except RetiredError:
-            raise _copy(self.failure or self._error(ProgramCancelledError, "was stopped")) from None
+            failure = self.failure or self._error(ProgramCancelledError, "was stopped")
+            raise copy.copy(failure) from None
         except ProgramTimeoutError:
             reason = f"did not become ready within {seconds:.3g} s: {hint}"
             self.failure = self._error(ProgramStartError, reason)
@@ -260,7 +262,7 @@ class Exchange:
     def _await(self, slot: _Slot, deadline: float) -> Answer:
         while slot.answer is None:
             if slot.error is not None:
-                raise _copy(slot.error)
+                raise copy.copy(slot.error)  # raised in two threads, one would mix their tracebacks
             left = self._left(deadline)
             if slot.lead:
                 self._wait_to_read(left)
@@ -374,8 +376,3 @@ def _poll_for(child: Child) -> select.poll:
     if child.exited >= 0:
         poll.register(child.exited, select.POLLIN)
     return poll
-
-
-def _copy(error: ProgramError) -> ProgramError:
-    """Return an equal error: one that is raised in two threads would mix their tracebacks."""
-    return type(error)(*error.args)

@@ -366,5 +366,7 @@ def _raise_error_of(slot: Slot | None) -> None:
     Nobody interrupts a thread that only builds: what it raises, the initialiser has raised.
     """
     error = None if slot is None else slot.error
-    if slot and error and (slot.owner.options.background or not is_injected(error)):
+    if slot is None or error is None:
+        return
+    if slot.owner.options.background or not is_injected(error):
         raise error

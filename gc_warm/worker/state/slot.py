@@ -59,7 +59,7 @@ class Token:
         self.take(2)
 
     def take(self, depth: int = 1) -> None:
-        """Make it stand for the caller, or who is so many calls above, from now on."""
+        """Make it stand for the caller from now on, or for a frame that is so many calls up."""
         self.thread = threading.get_ident()
         # Its identity will do: as long as the token lives, nothing else can have it.
         self._frame = id(sys._getframe(depth))  # noqa: SLF001
