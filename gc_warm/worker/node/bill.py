@@ -1,4 +1,4 @@
-"""What a call costs beyond its process: on whose receipt it is, and who uses what it got."""
+"""What a call costs beyond its process: whose receipt shows it, and who uses what the call got."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def states_being_built() -> list[Any]:
 
 
 def note(costs: dict[str, float]) -> None:
-    """Put costs on the receipt of the call; or of the one for which a state is being built."""
+    """Put costs on the receipt of the call, or of the one for which a state is being built."""
     building, task = states_being_built(), scope.current()
     if building:
         add(costs, building[-1].bill)

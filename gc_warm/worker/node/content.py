@@ -38,7 +38,7 @@ _OF_WHAT_IT_IS = (
     | inspect.CO_COROUTINE
     | inspect.CO_ASYNC_GENERATOR
 )
-# Of a class, what says nothing about what it does, or differs where it has travelled.
+# What a class has that says nothing about what it does, or differs where it has travelled.
 _NOTHING = OF_CLASSES | {
     *("__static_attributes__", "__annotations__", "__annotate__", "__annotate_func__"),
     *("__annotations_cache__", "__doc__"),
@@ -95,14 +95,15 @@ class _Reader:
 
     Attributes:
         seen: The numbers of definitions.
-        open: Those of values that are just being read.
-        depth: In how many definitions it is.
+        open: Those of values that are being read.
+        depth: How many definitions it is in.
+        kept: What was read: ids hold for no longer than their objects.
     """
 
     seen: dict[int, int] = dataclasses.field(default_factory=dict)
     open: dict[int, int] = dataclasses.field(default_factory=dict)
     depth: int = 0
-    kept: list[object] = dataclasses.field(default_factory=list)  # while their ids are in use
+    kept: list[object] = dataclasses.field(default_factory=list)
 
     def read(self, value: Any) -> bytes:
         kind = type(value)
@@ -128,7 +129,7 @@ class _Reader:
             self.open.pop(id(value), None)
 
     def _sorted(self, values: Iterable[Any]) -> list[bytes]:
-        """Hash values that come in any order: what one of them names, no other knows."""
+        """Hash values whose order means nothing: none may depend on what another has met."""
         return sorted(
             _Reader({**self.seen}, {**self.open}, self.depth).read(value) for value in values
         )
@@ -199,7 +200,7 @@ class _Reader:
                 return _digest("builtin", _name(value))
             return _digest("builtin", str(value.__name__), self.read(owner))
         if isinstance(value, LOCKS) or kind is object:
-            if not self.depth:  # each of them is another, though all look the same
+            if not self.depth:  # all look the same, and no two are
                 raise NoContentError(value)
             return _digest(kind.__name__)  # what names it tells it from others
         if isinstance(value, _WRAPPERS):

@@ -1,16 +1,16 @@
 """One entry of the place: a folder with all its generations, each complete or not there at all.
 
     folders/weights-1f2e.../          an initialiser's folder for some arguments
-        lock                          held by who fills it
+        lock                          held by whoever fills it
         building-x7/                  being filled; if nobody holds the lock, its builder was killed
         3/                            a generation: it got this name when it was complete
             content/                  what users are given
-            use                       shared by who uses it; who takes it alone may remove it
+            use                       shared by whoever uses it; taken alone to remove it
             about.json, sizes.json
         gone-k2/                      being removed
 
-A generation becomes complete, and is removed, by being renamed, which is done wholly or not at all.
-So even if two processes should hold the same lock, none gets part of a folder.
+A generation becomes complete, and is removed, by being renamed, which happens as a whole or not at
+all. So even if two processes hold the same lock, neither gets part of a folder.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Entry:
         return None
 
     def begin(self) -> Path:
-        """Return a new folder, to be filled."""
+        """Return a new folder for a builder to fill."""
         return Path(tempfile.mkdtemp(prefix="building-", dir=self.path))
 
     def complete(self, folder: Path) -> Generation:
@@ -123,7 +123,7 @@ class Generation:
             while self.lock.exists() and time.monotonic() < deadline:
                 if lock.take(shared=True):
                     return lock
-                time.sleep(0.001)  # others look whether it is used, which takes no time
+                time.sleep(0.001)  # others check whether it is used, which takes no time
         return None
 
     def about(self) -> dict[str, Any]:
@@ -137,7 +137,7 @@ class Generation:
         return size if isinstance(size, int) else 0
 
     def is_too_old(self, max_age: float | None) -> bool:
-        """Return whether it was built too long ago; or in the future, of which nothing is known."""
+        """Return whether it was built too long ago; or in the future, so its age is unknown."""
         if max_age is None:
             return False
         try:
@@ -149,7 +149,7 @@ class Generation:
     def is_whole(self) -> bool:
         """Return whether it holds all the files that it was built with, at their sizes.
 
-        It does, unless somebody has changed it: such as a program that cleans temporary folders.
+        It does, unless something has changed it, such as a program that cleans temporary folders.
         """
         try:
             content = self.content.lstat()
@@ -166,7 +166,7 @@ class Generation:
         return True
 
     def used(self) -> float:
-        """Return when it was asked for last, in seconds since the epoch."""
+        """Return when it was last asked for, in seconds since the epoch."""
         try:
             return self.lock.stat().st_mtime
         except OSError:
@@ -177,7 +177,7 @@ class Generation:
         with Lock(self.lock) as lock, contextlib.suppress(OSError):
             try:
                 is_used = not lock.take(make=True)
-            except NodeFolderError:  # it is no file: nobody can use it
+            except NodeFolderError:  # it is not a file: nobody can use it
                 is_used = False
             if not is_used:
                 gone = Path(tempfile.mkdtemp(prefix="gone-", dir=self.path.parent))
@@ -210,7 +210,7 @@ def _complain(error: OSError) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder, though what is in it be read-only."""
+    """Remove a file or a folder, even if what is in it is read-only."""
     with contextlib.suppress(OSError, RecursionError):
         if path.is_symlink() or not path.is_dir():
             path.unlink()
@@ -269,7 +269,7 @@ def evict(wanted: str | None, limit: int = 0) -> int:
 def forget_earlier_boots() -> None:
     """Remove what is left from before this node was booted: nothing there is used again.
 
-    Should another node have the same name, and see the same folder, what it uses stays.
+    If another node has the same name, and sees the same folder, what it uses stays.
     """
     here = place.path()
     host = here.name.rpartition("-")[0]

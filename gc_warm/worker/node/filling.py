@@ -1,4 +1,4 @@
-"""Fill one folder: wholly, or nothing is left of it."""
+"""Fill one folder: completely, or nothing of it remains."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from gc_warm.worker.node.entry import Entry, Generation
 
-_NEARLY_FULL = 1 << 20  # bytes: who finds fewer, and fails, has filled the disk
+_NEARLY_FULL = 1 << 20  # bytes: a build that fails with fewer left has filled the disk
 DEFAULT_WAIT = 1800.0  # seconds
 
 
@@ -75,8 +75,8 @@ class Filling:
             What was filled, and what keeps it; None in a child that was forked meanwhile.
 
         Raises:
-            DiskFullError: Even without what nobody uses there is no space.
-            NodeFolderError: What was filled is no folder, or too large.
+            DiskFullError: There is no space, even without what nobody uses.
+            NodeFolderError: What was filled is not a folder, or is too large.
         """
         lock.say(f"{self.name}({self.arguments})")
         entry.tidy(self.options.max_age)
@@ -127,21 +127,23 @@ class Filling:
         return generation, use
 
     def _clean_up(self, entry: Entry, folder: Path | None, error: BaseException) -> None:
-        """Leave nothing of what could not be completed; say so if the disk is full."""
+        """Remove what could not be completed; if the disk is full, say so."""
         full = not isinstance(error, NodeFolderError) and _is_full(error, entry.path)
         written = sum(sizes_of(folder).values()) if full and folder else 0
         if folder:
             remove(folder)
         if full:
             raise DiskFullError(
-                f"The disk of {entry.path} is full: {self.name} had written {written:,} bytes. "
-                "Nothing of them is left. `gc-warm node list` says what else is there; "
+                f"The disk of {entry.path} is full: {self.name} had written {written:,} bytes, "
+                "which were removed. `gc-warm node list` shows what else is there; "
                 "GC_WARM_NODE_DIR chooses another disk."
             ) from error
 
     def _require_folder(self, content: Path) -> None:
         if content.is_symlink() or not content.is_dir():
-            raise NodeFolderError(f"{self.name} must leave what it fills a folder.")
+            raise NodeFolderError(
+                f"{self.name} must fill the folder that it gets, not remove or replace it."
+            )
 
     def _require_small(self, total: int) -> None:
         if self.options.maxbytes is not None and total > self.options.maxbytes:
@@ -152,7 +154,7 @@ class Filling:
 
 
 def _is_full(error: BaseException | None, path: Path) -> bool:
-    """Return whether a failure is that of a full disk; some libraries do not say it as such."""
+    """Return whether a failure is that of a full disk, which some libraries hide in a message."""
     with contextlib.suppress(OSError):
         status = os.statvfs(path)
         if isinstance(error, Exception) and status.f_bavail * status.f_frsize < _NEARLY_FULL:

@@ -31,7 +31,7 @@ P = ParamSpec("P")
 class NodeFolder(Generic[P]):
     """A folder for each set of arguments; made by `node_folder`.
 
-    It is called like the initialiser, but for ``folder``, and returns the folder's path.
+    It is called like the initialiser, without ``folder``, and returns the folder's path.
     """
 
     def __init__(self, initialiser: Callable[..., object], options: Options) -> None:
@@ -45,8 +45,8 @@ class NodeFolder(Generic[P]):
         folder = parameters.pop("folder", None)
         if folder is None or folder.kind in {folder.VAR_KEYWORD, folder.VAR_POSITIONAL}:
             raise UsageError(
-                f"{initialiser.__qualname__}() needs a parameter called folder: it is given the "
-                "path of an empty folder to fill."
+                f"{initialiser.__qualname__}() needs a parameter called folder, for the path "
+                "of the empty folder that it must fill."
             )
         self.__signature__ = self._whole.replace(
             parameters=[*parameters.values()], return_annotation=Path
@@ -57,8 +57,8 @@ class NodeFolder(Generic[P]):
 
         Returns:
             Its path. It stays as long as it is in use: for the call of the self-contained function
-            that asked for it, or as long as the warm state lives that was being built; if there
-            is neither, until this process ends.
+            that asked for it, or for the life of the warm state that was being built; if there is
+            neither, until this process ends.
 
         Raises:
             UsageError: An argument means nothing in another process.
@@ -94,7 +94,8 @@ class NodeFolder(Generic[P]):
                 raise UsageError(
                     f"{self.name} uses {error.path or error.value!r}, of type "
                     f"{type(error.value).__name__!r}, and whether that is the same in another "
-                    "process cannot be known. Make it inside, or say @node_folder(version=...)."
+                    "process cannot be known. Make it inside the initialiser, or use "
+                    "@node_folder(version=...)."
                 ) from None
         digest = hashlib.sha256(f"{given} {content} {self.options.mutable}".encode()).hexdigest()
         plain = "".join(each if each.isalnum() else "_" for each in self.__name__)
@@ -131,7 +132,7 @@ class NodeFolder(Generic[P]):
     def _too_long(self, entry: Entry) -> str:
         return (
             f"{self.name} waited {self.options.wait:g} s for its folder, which is being filled by "
-            f"{describe_holder(entry.lock)}. It waits longer with @node_folder(wait=...)."
+            f"{describe_holder(entry.lock)}. To wait longer, use @node_folder(wait=...)."
         )
 
     def _filling(self, bound: inspect.BoundArguments) -> Filling:
@@ -196,13 +197,13 @@ def node_folder(
 
     The initialiser has a parameter ``folder``: the path of an empty folder, which it fills. Other
     processes that ask meanwhile wait. If it raises, or its process is killed, nothing remains, and
-    the next to ask fills the folder. Once it is complete, it is not to be changed.
+    the next to ask fills the folder. Once it is complete, it must not be changed.
 
     Args:
         initialiser: The function that fills the folder.
-        maxbytes: How large all folders of this initialiser may be together, in bytes. What nobody
-            uses goes, the least recently used first; what is in use stays.
-        max_age: Fill the folder anew if that was done so long ago, in seconds. Who uses the old one
+        maxbytes: How large all folders of this initialiser may be together, in bytes. Beyond that,
+            those that nobody uses are removed, the least recently used first.
+        max_age: Fill the folder anew once it is this old, in seconds. Whoever uses the old one
             keeps it.
         wait: How long to wait for another process, in seconds.
         version: What tells this initialiser's folders from those of its earlier versions, instead

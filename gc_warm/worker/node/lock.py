@@ -1,7 +1,7 @@
 """Locks between the processes of a node, which end with the process that holds them.
 
 They are ``flock`` locks, which belong to an open file. Any thread of any process may wait for one,
-and however a holder ends, the kernel lets the next one go on. Three things could keep a lock longer
+and however a holder ends, the kernel lets the next go on. Three things could keep a lock longer
 than that: a program that the holder starts does not inherit the file; a child that it forks closes
 its copy; and a frame that was cut off frees the lock when it goes, even if no ``finally`` ran.
 """
@@ -59,11 +59,11 @@ class Lock:
 
         Args:
             shared: With others who share it.
-            make: Make the file, if it is not there; otherwise, the lock cannot be taken.
+            make: Make the file if it is not there; without a file, the lock cannot be taken.
 
         Raises:
             DiskFullError: There is no space for the file.
-            NodeFolderError: It cannot be opened, or there are no locks in this file system.
+            NodeFolderError: It cannot be opened, or this file system has no locks.
         """
         flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | (os.O_CREAT if make else 0)
         kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
@@ -143,10 +143,10 @@ def held_by_this_thread() -> list[Path]:
 
 
 def require_locks(folder: Path) -> None:
-    """Try whether two who want the same lock in a folder are told apart.
+    """Test whether of two that want the same lock in a folder only one gets it.
 
     Raises:
-        NodeFolderError: Both get it, or none can.
+        NodeFolderError: Both get it, or neither.
     """
     path = folder / f".try-{os.getpid()}-{time.monotonic_ns()}"
     try:
@@ -158,9 +158,7 @@ def require_locks(folder: Path) -> None:
 
 
 def _no_locks(where: Path, why: str) -> str:
-    return (
-        f"File locks do not work at {where} ({why}), so processes cannot agree who builds. {ADVICE}"
-    )
+    return f"File locks do not work at {where} ({why}), so processes cannot take turns. {ADVICE}"
 
 
 # Waiting

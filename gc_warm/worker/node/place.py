@@ -1,9 +1,9 @@
-"""Where a node's processes share: a folder of this user's, on this node, since it was booted.
+"""Where a node's processes share: in a folder for this user, this node and this boot.
 
 The place may lie in a folder that all users can write to, or that several nodes see. So its name
 holds the user and the node, and nothing in it is used unless nobody else could have put it there.
 What was written before the node was booted may have been cut short by a power cut: it is in another
-place, and so need not be flushed to the disk.
+place, so nothing needs to be flushed to the disk.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _tried: set[Path] = set()  # where locks work
 
 
 def base() -> Path:
-    """Return the folder that all is in.
+    """Return the folder that everything is in.
 
     Raises:
-        NodeFolderError: What was set is no absolute path: tasks run in folders of their own.
+        NodeFolderError: What was set is not an absolute path: tasks run in folders of their own.
     """
     wanted = os.environ.get(VARIABLE, "")
     if wanted and not Path(wanted).is_absolute():
@@ -54,10 +54,10 @@ def _node() -> str:
 
 
 def root() -> Path:
-    """Return the place; make it, if it is not there.
+    """Return the place; make it if it is not there.
 
     Raises:
-        NodeFolderError: It could be another user's, or has no locks, or cannot be made.
+        NodeFolderError: It may be another user's, has no locks, or cannot be made.
     """
     here = path()
     try:
@@ -76,7 +76,7 @@ def root() -> Path:
 
 
 def own(folder: Path) -> None:
-    """Make a folder for this user alone, if it is not there.
+    """Make a folder for this user alone if it is not there.
 
     Raises:
         NodeFolderError: What is there is something else.
@@ -96,7 +96,7 @@ def own(folder: Path) -> None:
 
 
 def is_own(folder: Path) -> bool:
-    """Return whether something is a folder, and no link to one, that this user alone can use."""
+    """Return whether a path is a folder, not a link to one, that this user alone can use."""
     try:
         return _is_ours(folder.lstat())
     except FileNotFoundError:

@@ -13,7 +13,7 @@ from gc_warm.worker.node.lock import Lock, holder_of
 def node_stats() -> dict[str, Any]:
     """Return what the processes of this node share, as plain data ready for JSON.
 
-    Nothing is made or changed by that.
+    This makes and changes nothing.
 
     Returns:
         ``place``, where it is; ``folders``, a list with each folder's ``initialiser``,
@@ -22,7 +22,7 @@ def node_stats() -> dict[str, Any]:
         being filled now: ``what``, and by which ``pid`` and ``host``, ``since`` when.
 
     Raises:
-        NodeFolderError: GC_WARM_NODE_DIR is no absolute path.
+        NodeFolderError: GC_WARM_NODE_DIR is not an absolute path.
     """
     folders, building = [], []
     for entry in entries():
@@ -45,7 +45,7 @@ def _is_taken(lock: Lock) -> bool:
     try:
         with lock:
             return lock.path.exists() and not lock.take()
-    except (OSError, NodeFolderError):  # somebody has put something else there
+    except (OSError, NodeFolderError):  # something else has been put there
         return False
 
 

@@ -24,7 +24,7 @@ def in_turn(state: Any, build: Builder) -> Builder:
 
     def build_in_turn(slot: Slot, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if any(path.name.startswith(key) for path in held_by_this_thread()):
-            build(slot, args, kwargs)  # what a build needs is part of it
+            build(slot, args, kwargs)  # what a build needs is part of its turn
             return
         paths = [place.root() / "turns" / f"{key}-{number}" for number in range(builds)]
         with _take(paths, name, seconds, f"{state.name}({slot.label})"):
@@ -51,7 +51,7 @@ def _take(paths: list[Path], name: str, seconds: float, what: str) -> Lock:
         holders = "; ".join(map(describe_holder, paths))
         return (
             f"{what} waited {seconds:g} s for its turn: {name} has builds_per_node={len(paths)}. "
-            f"Building: {holders}. It waits longer with @warm(wait=...)."
+            f"Building: {holders}. To wait longer, use @warm(wait=...)."
         )
 
     return wait_for(attempt, seconds, complaint)

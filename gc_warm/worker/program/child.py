@@ -1,4 +1,4 @@
-"""One external program while it runs: its start, its pipes, and its certain end.
+"""One external program while it runs: its start, its pipes, and its end, whatever happens.
 
 Between this process and the program there is nothing but pipes. A small shell sets the program up
 and then becomes it. Before, it leaves a watcher behind, which waits on a pipe that only this
@@ -51,7 +51,7 @@ exec 3<&-
 """
 _TAIL = 4096
 _LOG_LIMIT = 4 * 1024 * 1024
-_TO_DIE = 5.0  # seconds: a killed process may hang in the kernel, for which nobody waits forever
+_TO_DIE = 5.0  # seconds: a killed process may hang in the kernel, and nobody waits forever for that
 
 
 class Child:
@@ -161,7 +161,7 @@ class Child:
         return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") if len(fields) > 1 else 0
 
     def close(self) -> None:
-        """Kill what still runs, and let go of all descriptors."""
+        """Kill what still runs, and close all descriptors."""
         if self._lifeline < 0:
             return
         self.kill()
@@ -211,7 +211,7 @@ def _pipes() -> tuple[tuple[int, int], int, int, str]:
 
 
 def _terminal() -> tuple[tuple[int, int], int, int, str]:
-    """Return the same for a terminal that changes nothing and repeats nothing."""
+    """Return the same for a terminal that neither changes nor echoes anything."""
     import pty
     import tty
 

@@ -27,7 +27,7 @@ class Sentinel(Framing):
         start: Commands sent once, when the program was started.
         error_pattern: A regular expression; an answer that has it is an error of the program, in
             the words from there on. ``^`` and ``$`` match at every line.
-        prompt: A regular expression for the prompts to be removed: from the beginnings of lines,
+        prompt: A regular expression for the prompts to remove: from the beginnings of lines,
             or wherever they are if it contains ``{token}``, which in ``prompt`` and ``start`` is a
             random word of each start.
         echo: Whether the program repeats what it reads.
@@ -46,7 +46,9 @@ class Sentinel(Framing):
 
     def __post_init__(self) -> None:
         if "{token}" not in self.end:
-            raise UsageError(f"end={self.end!r} must print {{token}}: put that where it belongs.")
+            raise UsageError(
+                f"end={self.end!r} must contain {{token}}, where the program prints it."
+            )
         for name in ("error_pattern", "prompt"):
             _require_pattern(name, getattr(self, name))
 
@@ -76,7 +78,7 @@ class _TextDialogue(Dialogue):
         try:
             request.encode(errors=_ERRORS)
         except UnicodeEncodeError as error:
-            raise UsageError(f"The request is no text that can be written: {error}.") from error
+            raise UsageError(f"The request is not text that can be encoded: {error}.") from error
         return request.removesuffix("\n").split("\n")
 
     def _send(self, lines: list[str]) -> bytes:
@@ -88,7 +90,7 @@ class _TextDialogue(Dialogue):
         return text
 
     def _answer(self, data: bytes) -> Answer:
-        """Make an answer of what was written, and begin anew after it."""
+        """Make an answer of what was written, and wait for no other until one is asked for."""
         self._open = False
         text = data.decode(errors="replace").replace("\r\n", "\n")
         if self._framing.echo:
@@ -277,7 +279,7 @@ def _require_pattern(name: str, pattern: str | None) -> None:
     try:
         re.compile(pattern or "")
     except re.error as error:
-        raise UsageError(f"{name}={pattern!r} is no regular expression: {error}.") from error
+        raise UsageError(f"{name}={pattern!r} is not a regular expression: {error}.") from error
 
 
 def _without_echo(text: str, lines: list[str]) -> str:

@@ -10,6 +10,7 @@ cancelled, or that an exception was injected into its thread.
 
 from __future__ import annotations
 
+import copy
 import os
 import select
 import threading
@@ -102,7 +103,8 @@ class Exchange:
         try:
             self._call(None, time.monotonic() + seconds)
         except RetiredError:
-            raise _copy(self.failure or self._error(ProgramCancelledError, "was stopped")) from None
+            failure = self.failure or self._error(ProgramCancelledError, "was stopped")
+            raise copy.copy(failure) from None
         except ProgramTimeoutError:
             reason = f"did not become ready within {seconds:.3g} s: {hint}"
             self.failure = self._error(ProgramStartError, reason)
@@ -232,7 +234,7 @@ class Exchange:
                 self._wait_to_write(slot)
                 self._left(deadline)
                 sent += self._write(memoryview(payload)[sent:])
-        except OSError:  # it reads no more; what it has written still counts
+        except OSError:  # it no longer reads; what it has written still counts
             if slot.lead:
                 self._drain()
         finally:
@@ -246,7 +248,7 @@ class Exchange:
             return 0
 
     def _wait_to_write(self, slot: _Slot) -> None:
-        """Wait until the program reads on. It may first want to be read itself."""
+        """Wait until the program reads on. It may first need its own output read."""
         if not self.child.is_alive():
             self._drain()
         poll = select.poll()
@@ -260,7 +262,7 @@ class Exchange:
     def _await(self, slot: _Slot, deadline: float) -> Answer:
         while slot.answer is None:
             if slot.error is not None:
-                raise _copy(slot.error)
+                raise copy.copy(slot.error)  # raised in two threads, one would mix their tracebacks
             left = self._left(deadline)
             if slot.lead:
                 self._wait_to_read(left)
@@ -307,7 +309,7 @@ class Exchange:
                     slot.wake()
 
     def _drain(self) -> None:
-        """Take what a program has left behind that has ended, or reads no more."""
+        """Take what is left of the output of a program that has ended, or no longer reads."""
         for _ in range(_LEFT_BEHIND):
             if not (data := self._read()):
                 break
@@ -323,14 +325,14 @@ class Exchange:
         self._fail(self._error(ProgramDiedError, reason))
 
     def _left(self, deadline: float) -> float:
-        """Return how long to wait at most; raise an error when the time is over."""
+        """Return how long to wait at most; raise an error when time is up."""
         left = deadline - time.monotonic()
         if left <= 0:
             raise ProgramTimeoutError(self._dialogue.command, "did not answer in time")
         return min(SLICE, left)
 
     def _fail(self, error: ProgramError) -> None:
-        """Kill the program, and give everyone who waits an error."""
+        """Kill the program, and give every waiting caller an error."""
         with self._mutex:
             self._ended.set()
             if self.failure is None:
@@ -374,8 +376,3 @@ def _poll_for(child: Child) -> select.poll:
     if child.exited >= 0:
         poll.register(child.exited, select.POLLIN)
     return poll
-
-
-def _copy(error: ProgramError) -> ProgramError:
-    """Return an equal error: one that is raised in two threads would mix their tracebacks."""
-    return type(error)(*error.args)

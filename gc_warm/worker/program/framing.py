@@ -101,7 +101,7 @@ class Framing(ABC):
     Attributes:
         with_stderr: Whether standard error is part of the answers.
         numbered: Whether answers name their requests, so that several may be under way.
-        hint: What a program has not done that does not become ready, and what to do.
+        hint: What a program that does not become ready has not done, and what to do.
     """
 
     with_stderr: bool = False
@@ -125,7 +125,7 @@ class Framing(ABC):
 class JsonLines(Framing):
     """One JSON object on a line for each request, and one for each answer, as in docs/protocol.md.
 
-    For programs that can be adapted. A line that is no answer is what the program printed besides:
+    For programs that can be adapted. A line that is not an answer is other output of the program:
     it is set aside, and shown if the program fails.
 
     Attributes:

@@ -64,12 +64,12 @@ class WarmProcess:
         concurrency: How many calls it may work on at once. Only a framing that numbers requests
             can have more than one.
         env: What to change in the environment; None as a value removes a variable.
-        cwd: Its working directory; otherwise a private temporary one, removed with it. That is then
-            its ``TMPDIR``, too: what it leaves there when it is killed goes with it.
+        cwd: Its working directory; otherwise a private temporary one, removed with it. That is also
+            its ``TMPDIR``, so what it leaves there when it is killed goes with it.
         keep_folder: Leave that folder where it is.
         umask: Its umask; otherwise this process's.
         limits: What it may use.
-        pty: Give it a terminal, on which it insists.
+        pty: Give it a terminal, if it insists on one.
         restarts: How often and how soon it is started again after a failure.
         max_calls: Start it anew after so many calls.
         max_rss: Start it anew after a call that leaves it with more than so many bytes resident.
@@ -126,7 +126,7 @@ class WarmProcess:
         _all.add(self)
 
     def _reset(self) -> None:
-        """Begin with nothing started, as a forked child does, too."""
+        """Begin with nothing started; so does a forked child."""
         one = self._concurrency == 1  # the usual case, for which there is a quicker lock
         self._turn: Any = threading.Lock() if one else threading.BoundedSemaphore(self._concurrency)
         self._starting = threading.Lock()
@@ -317,11 +317,11 @@ class WarmProcess:
         if self._closed.is_set():
             raise ProgramCancelledError(self.command, "was closed")
         if time.monotonic() >= deadline:
-            reason = "was busy with other calls, or with its start, until the time was over"
+            reason = "was busy with other calls, or with its start, until time was up"
             raise ProgramTimeoutError(self.command, reason)
 
     def _settle(self, exchange: Exchange) -> None:
-        """Count a call that ended, and see whether the program is to go on."""
+        """Count a call that ended, and see whether the program should go on."""
         if exchange.failure is not None:
             with self._starting:
                 self._let_go(exchange)
@@ -343,7 +343,7 @@ class WarmProcess:
         return self._max_rss is not None and exchange.child.rss() > self._max_rss
 
     def _let_go(self, exchange: Exchange) -> None:
-        """Note why a program ended that takes no more calls, once."""
+        """Note, once, why a program that takes no more calls has ended."""
         if self._exchange is not exchange:
             return
         self._exchange = None

@@ -17,7 +17,7 @@ class RestartPolicy:
     """How often, and how soon, a program that failed is started again.
 
     Attributes:
-        budget: How many failures are borne within the window; after that many, calls fail at once
+        budget: How many failures within the window are tolerated; beyond that, calls fail at once
             until the oldest is out of it.
         window: In seconds.
         backoff: Seconds to wait after a failure. It doubles with each further failure until a call

@@ -9,7 +9,7 @@ or, for a function of any module that Python finds::
 
     python -m gc_warm.worker.program.serve solver:solve --workers 4
 
-This file stands alone: `serve_command` hands its text to any Python, which needs no gc-warm.
+This file needs nothing of gc-warm: `serve_command` hands its text to any Python.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def _error(number: Any, error: BaseException) -> bytes:
 def _text_of(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception as nested:  # noqa: BLE001  (a message that cannot be made must not kill)
+    except Exception as nested:  # noqa: BLE001  (an exception that cannot be shown must not kill)
         return f"<its message cannot be shown: {type(nested).__name__}>"
 
 
@@ -154,7 +154,7 @@ def serve_command(
     workers: int = 1,
     idle_timeout: float | None = None,
 ) -> list[str]:
-    """Return the command that serves a function, also where gc-warm is not installed.
+    """Return the command that serves a function, even where gc-warm is not installed.
 
     Args:
         target: ``module:function``; of a class, one instance is made and called.

@@ -91,17 +91,17 @@ def prepare(
     umask: int | None,
     limits: Limits | None,
 ) -> Setup:
-    """Find a program, and say how it is started.
+    """Find a program, and return how it is started.
 
     The options are those of `WarmProcess`, and whether the program gets a folder of its own.
 
     Raises:
         ProgramMissingError: There is no such program here.
-        UsageError: The command is none.
+        UsageError: The command is not a list, or is empty.
     """
     if isinstance(command, str | bytes) or not command:
         raise UsageError(
-            f"The command is a list of the program and its arguments, not {command!r}."
+            f"The command must be a list of the program and its arguments, not {command!r}."
         )
     changes = env or {}
     changed = {**os.environ, **({"TERM": "dumb"} if pty else {}), **changes}

@@ -123,7 +123,7 @@ class Group(Capacity):
     def _find(self, owner: Owner, key: Hashable, holder: Holder | None) -> Slot | None:
         """Return the slot of a key, if there is one that was not abandoned.
 
-        What a call has got, it keeps, though it is past its time for others.
+        A call keeps what it has got, even if it is past its time for others.
         """
         for held in holder.slots if holder is not None else ():
             is_kept = held in self.going and held.token() is None and not held.stale
@@ -186,7 +186,7 @@ class Group(Capacity):
     ) -> None:
         waiting.sleep(sleeper, deadline - time.monotonic())
         if time.monotonic() >= deadline:
-            what = "another's build of the same state" if slot else "a place"
+            what = "another thread's build of the same state" if slot else "a place"
             with waiting.lock:
                 occupants = list(self.occupants())
             who = "\n".join(map(_describe, occupants))
@@ -239,7 +239,7 @@ class Group(Capacity):
         token.thread = 0
         for each in (slot, *victims):
             each.token = weakref.ref(token)
-        # `threading.Thread` would wait for it to begin, and for ever if an exception that was
+        # `threading.Thread` would wait for it to begin, and forever if an exception that was
         # injected into this thread hits that one.
         _thread.start_new_thread(run, (token,))
 
@@ -254,7 +254,7 @@ class Group(Capacity):
             self._send_off(slot)
         release([slot])
         if lost and hasattr(error, "add_note"):  # Python 3.11 and newer
-            error.add_note(f"What {self.name} held in this place before was already released.")
+            error.add_note(f"The state that {self.name} held in its place was already released.")
 
     # Releasing
 
@@ -277,7 +277,7 @@ class Group(Capacity):
             wanted: Which: is called with the lock held.
 
         Returns:
-            How many slots that are.
+            How many slots they are.
 
         Raises:
             BusyError: This thread was interrupted where it holds the lock.
@@ -308,7 +308,7 @@ class Group(Capacity):
     def _expire(
         self, times: dict[Any, float], token: Token, holder: Holder | None, mine: Slot | None
     ) -> list[Slot]:
-        """Send off slots that are past their time; return those to be released at once.
+        """Send off slots that are past their time; return those that can be released at once.
 
         What a call has got already, or what was built for it, it keeps.
         """
@@ -361,10 +361,12 @@ def _describe(slot: Slot) -> str:
 
 
 def _raise_error_of(slot: Slot | None) -> None:
-    """Share the exception of a build; an interruption of its thread is no answer for others.
+    """Share the exception of a build, unless it is an interruption of the thread that built.
 
-    But nobody interrupts a thread that only builds: what it raises, the initialiser has raised.
+    Nobody interrupts a thread that only builds: what it raises, the initialiser has raised.
     """
     error = None if slot is None else slot.error
-    if slot and error and (slot.owner.options.background or not is_injected(error)):
+    if slot is None or error is None:
+        return
+    if slot.owner.options.background or not is_injected(error):
         raise error

@@ -1,4 +1,4 @@
-"""What `warm` is given: an initialiser, in each form that it may have, and options."""
+"""What `warm` is given: an initialiser, in any form that it may have, and options."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ def _in_order(bound: inspect.BoundArguments) -> Iterator[Any]:
 def _freeze_all(
     values: tuple[Any, ...], name_of: Callable[[int], str]
 ) -> tuple[tuple[type | None, ...], tuple[Hashable, ...]]:
-    """Return the types of values, and the values; or what stands for those that are no atoms."""
+    """Return the types of values, and the values; or what stands for those that are not atoms."""
     kinds = (*map(type, values),)
     if ATOMS.issuperset(kinds):
         return kinds, values

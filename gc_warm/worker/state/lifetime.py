@@ -24,7 +24,7 @@ from gc_warm.worker.state.slot import GOING, READY
 if TYPE_CHECKING:
     from gc_warm.worker.state.slot import Slot
 
-# In seconds; what is not torn down by then is left to the operating system.
+# In seconds: what has not been torn down by then is left to the operating system.
 BUDGET = 0.8
 
 _previous: Any = None
@@ -45,7 +45,7 @@ def retire(home: dict[str, Any]) -> None:
 def _after_fork() -> None:
     """Begin anew in a child: it does not use its parent's states, nor does it tear them down.
 
-    But what the thread that forked was building, it goes on building.
+    But the thread that forked goes on with what it was building.
     """
     waiting.after_fork()
     me = threading.get_ident()
@@ -98,7 +98,7 @@ def _register_orderly_end() -> None:
 
 
 def _on_sigterm(number: int, frame: Any) -> None:
-    """Do what would have been done without us; if that ends the process, tear down before.
+    """Do what would have been done without us; if that ends the process, tear down first.
 
     A handler of somebody else's may let the process live on, and the task with it: then nothing is
     torn down. If it ends the process later, in order, `tear_down_all` runs then.
@@ -116,10 +116,10 @@ def _on_sigterm(number: int, frame: Any) -> None:
 
 
 def tear_down_all(seconds: float) -> None:
-    """Run the teardowns of all states, newest first, for so many seconds at the most.
+    """Run the teardowns of all states, newest first, for at most so many seconds.
 
     This runs in the main thread, between two bytecodes of whatever it was doing; that may hold our
-    lock, so it is not taken. Should anybody ask for a state again after all, it is built anew.
+    lock, so it is not taken. If anybody asks for a state again after all, it is built anew.
     """
     deadline = time.monotonic() + seconds
     before = signal.signal(signal.SIGALRM, _raise_budget_spent)

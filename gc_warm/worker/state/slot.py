@@ -59,7 +59,7 @@ class Token:
         self.take(2)
 
     def take(self, depth: int = 1) -> None:
-        """Make it stand for the caller, or who is so many calls above, from now on."""
+        """Make it stand for the caller from now on, or for a frame that is so many calls up."""
         self.thread = threading.get_ident()
         # Its identity will do: as long as the token lives, nothing else can have it.
         self._frame = id(sys._getframe(depth))  # noqa: SLF001
@@ -107,8 +107,8 @@ class Slot:
     def lease(self, holder: Holder | None) -> bool:
         """Lease it, if it is ready: no lock is needed.
 
-        First comes the lease, then the look; who wants to release it does it the other way round,
-        see `claim`. So one of them sees the other.
+        The lease comes first, then the look; a release does these the other way round: see `claim`.
+        So one of them sees the other.
         """
         if holder is not None and holder.open:
             holder.let_go = end_leases
@@ -141,10 +141,10 @@ class Slot:
         return [{token.thread} if token else set()]
 
     def disown(self, *, patient: bool) -> None:
-        """Forget a builder, who waits, and holders, if they are not at work any more.
+        """Forget a builder, waiting threads and holders that are no longer at work.
 
-        To look at another thread's frames keeps alive, for that moment, what is in them; so that
-        is done only after some time of waiting.
+        Looking at another thread's frames keeps alive, for that moment, what is in them; so that is
+        done only after some waiting.
         """
         owner = self.token()
         if owner is not None and (patient or owner.thread == threading.get_ident()):
@@ -186,7 +186,7 @@ class Capacity:
                 yield slot
 
     def fits(self, size: int, without: Collection[Slot], *, more: int = 1) -> bool:
-        """Return whether so many more states of a size fit in, without some slots."""
+        """Return whether so many more states of a size fit in, if some slots go."""
         if self.maxsize is not None:
             taken = len(self.slots) + len(self.going)
             if taken + more > self.maxsize:
@@ -207,7 +207,7 @@ class Capacity:
             )
 
     def choose_victims(self, size: int, *, more: int = 1) -> list[Slot]:
-        """Choose what has to go for a state of a size: the least recently used, if not in use."""
+        """Choose what must go for a state of a size: the least recently used that is not in use."""
         victims: list[Slot] = []
         if not self.fits(size, victims, more=more):
             for slot in [*self.going, *sorted(self.slots, key=lambda slot: slot.used)]:
@@ -254,7 +254,7 @@ def end_leases(holder: Holder) -> None:
     slots, holder.slots = holder.slots, set()
     for slot in slots:
         slot.holders.discard(holder.reference)
-    if slots and not waiting.is_mine():  # else the next to come tidies up
+    if slots and not waiting.is_mine():  # else the next to come cleans up
         with waiting.lock:
             waiting.wake()
         for group in {slot.group for slot in slots}:
@@ -264,7 +264,7 @@ def end_leases(holder: Holder) -> None:
 def is_injected(error: BaseException) -> bool:
     """Return whether an exception came from outside, not from the code that it went through.
 
-    Parsl injects its ``AppTimeout`` into the thread of a task (``GC_TASK_TIMEOUT``); what is no
+    Parsl injects its ``AppTimeout`` into the thread of a task (``GC_TASK_TIMEOUT``); what is not an
     `Exception` is meant for the whole thread or process.
     """
     return not isinstance(error, Exception) or type(error).__name__ == "AppTimeout"

@@ -1,4 +1,4 @@
-"""What stands behind one initialiser: its keys, its place in a group, and its counts."""
+"""What is behind one initialiser: its keys, its place in a group, and its counts."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class _Failure(NamedTuple):
 
 
 class State:
-    """What stands behind one initialiser."""
+    """What is behind one initialiser."""
 
     def __init__(self, initialiser: Callable[..., Any], options: Options) -> None:
         self.initialiser = initialiser

@@ -1,4 +1,4 @@
-"""What is said of states: of an initialiser's, and of all in a worker."""
+"""Statistics: of one initialiser's states, and of all in a worker."""
 
 from __future__ import annotations
 

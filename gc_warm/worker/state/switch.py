@@ -97,10 +97,10 @@ def sweep(*, everything: bool = False) -> int:
     """Release the states that are past their time and not in use.
 
     Args:
-        everything: Release also those that are not.
+        everything: Also release those that are not past their time.
 
     Returns:
-        How many states that were.
+        How many states were released.
     """
     swept = 0
     times = {owner: owner.now() for owner in all_owners() if owner.options.expires}

@@ -27,7 +27,7 @@ _REACHING_OUT = {
     *("globals", "locals", "vars", "eval", "exec", "__import__", "import_module", "modules"),
     *("__subclasses__", "getsource", "get_data"),
 }
-# To look through a state may take as long as its build did, but so many seconds at least.
+# Looking through a state may take as long as its build did, and at least so many seconds.
 _SECONDS = 0.1
 
 
@@ -136,7 +136,7 @@ class _Pickler(pickle.Pickler):
     parts: list[Any]
 
     def persistent_id(self, value: Any) -> int | None:
-        """Return the number of a definition; None for what is to be written."""
+        """Return the number of a definition; None for what must be written."""
         if value is self.value or not (
             isinstance(value, (*_BY_DEFINITION, *LOCKS)) or hasattr(value, "__wrapped__")
         ):
@@ -154,7 +154,7 @@ def is_made_of_what_went(
         value: The state.
         old: The globals of the module of the old version.
         new: Those of the new one.
-        seconds: How long to look, at the most; what is not known by then counts as made of them.
+        seconds: How long to look at most; what is not known by then counts as made of them.
     """
     deadline = time.monotonic() + max(seconds, _SECONDS)
     theirs = {

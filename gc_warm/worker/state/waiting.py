@@ -1,7 +1,7 @@
-"""How threads wait for each other: never for ever, never in a circle, and ready to be interrupted.
+"""How threads wait for each other: never forever, never in a circle, and ready to be interrupted.
 
 One lock guards what changes in all groups, so that who waits for whom can be judged as a whole. It
-is held for moments only, and no user's code runs meanwhile: builds, teardowns, timers, comparisons
+is held only briefly, and no user's code runs meanwhile: builds, teardowns, timers, comparisons
 of keys and destructors of states all run without it. What cannot be kept out is what Python runs
 between any two steps: signal handlers, and destructors of garbage. These may ask for a state, too;
 so no hit takes the lock, and whatever else does looks first whether its own thread holds it.

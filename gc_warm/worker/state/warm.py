@@ -133,13 +133,14 @@ def warm(
             of the arguments themselves.
         size: The size of a state in bytes, or a function that returns it for a state.
         maxbytes: How large the states may be together, in bytes. Where ``size`` is a function, a
-            state's size is known only once it was built: the first time, others go afterwards.
-        idle_timeout: Release a state that was not used for so long, in seconds. This and the next
+            state's size is known only once it has been built: the first time, others are released
+            afterwards.
+        idle_timeout: Release a state that has not been used for so many seconds. This and the next
             two take effect on the next use of the group, or by `gc_warm.sweep`.
-        max_age: Release a state that was built so long ago, in seconds.
+        max_age: Release a state that is so many seconds old.
         max_uses: Release a state after so many uses.
-        retry_after: After a failed build, raise its error again at once for so long, in seconds,
-            instead of building.
+        retry_after: For so many seconds after a failed build, raise its error again at once instead
+            of building.
         wait: How long to wait for a place, for another thread's build, or for a turn, in seconds
             of the real clock.
         builds_per_node: How many builds of this initialiser, or of its group, may run at a time on

@@ -546,9 +546,7 @@ def test_large_modules_are_warned_of(project):
 def test_more_than_the_service_takes_is_refused_with_the_numbers(project):
     text = "from gc_warm import self_contained\n@self_contained(data=['d.bin'])\ndef work(): 1\n"
     (project.folder / "d.bin").write_bytes(random.Random(1).randbytes(9_000_000))
-    with pytest.raises(
-        ShippingError, match=r"carry 1\d\.\d MB .* at most 10.5 MB.*large \(9 MB\)"
-    ):
+    with pytest.raises(ShippingError, match=r"carry 1\d\.\d MB .* at most 10.5 MB.*large \(9 MB\)"):
         project({"large.py": text}).work.source()
 
 

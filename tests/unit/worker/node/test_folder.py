@@ -764,7 +764,7 @@ def test_one_that_leaves_something_else_in_its_place_is_an_error(folders, other)
         elif other == "file":
             folder.touch()
 
-    with pytest.raises(NodeFolderError, match=r"fill must leave what it fills a folder"):
+    with pytest.raises(NodeFolderError, match=r"fill must fill the folder that it gets"):
         node_folder(version="1")(fill)()
     assert 1 == len(fills)
     assert [] == folders()

@@ -177,7 +177,7 @@ def test_names_of_files_that_are_no_text_are_sent_as_their_bytes(framing):
 @pytest.mark.parametrize("framing", [SENTINEL, PROMPT], ids=["Sentinel", "Prompt"])
 def test_half_a_character_is_refused_and_nothing_is_sent(framing):
     dialogue, number, _ = asked(framing, "1")
-    with pytest.raises(UsageError, match="no text that can be written"):
+    with pytest.raises(UsageError, match="not text that can be encoded"):
         dialogue.ask("echo \ud83d")
     assert number + 1 == dialogue.ask("2")[0]
 
@@ -215,7 +215,7 @@ def test_a_command_shown_in_an_unknown_way_spoils_no_later_answer(size):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Sentinel("print('end')"), "must print {token}"),
+        (lambda: Sentinel("print('end')"), "must contain {token}"),
         (lambda: Sentinel("{token}", error_pattern="("), "error_pattern='\\('"),
         (lambda: Prompt("["), "prompt='\\['"),
     ],

@@ -30,6 +30,19 @@ MODULE = """
 """
 
 
+def test_an_exception_that_counts_as_false_is_raised():
+    class EmptyError(Exception):
+        def __len__(self):
+            return 0
+
+    @warm(background=True, wait=5)
+    def model():
+        raise EmptyError
+
+    with pytest.raises(EmptyError):
+        model()
+
+
 def test_a_task_that_is_cut_off_does_not_throw_the_build_away(tmp_path, user_module):
     """Through the real ``execute_task`` with a real GC_TASK_TIMEOUT."""
     use = user_module("slow_module", MODULE).use

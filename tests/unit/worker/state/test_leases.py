@@ -146,7 +146,7 @@ def test_a_waiter_gives_up_without_cancelling_the_build(background):
 
     first = background(model)
     building.wait(10)
-    with pytest.raises(WarmTimeoutError, match="another's build"):
+    with pytest.raises(WarmTimeoutError, match="another thread's build"):
         model()
     finish.set()
     assert first.result() == ["built"]
