@@ -144,11 +144,7 @@ def gc_faults(gc_executor: LocalExecutor) -> Iterator[SkippingFaults]:
 
 
 class SkippingFaults:
-    """The faults of an executor; skips the test that wants what its engine cannot do.
-
-    Args:
-        faults: The faults.
-    """
+    """The faults of an executor; skips the test that asks for what its engine cannot do."""
 
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
@@ -174,17 +170,18 @@ class Endpoint:
     Args:
         service: The service.
         agent: The running agent.
+        test: Closes what ends with the test.
 
     Attributes:
         id: The endpoint's id.
         agent: The agent that runs it.
     """
 
-    def __init__(self, service: LocalService, agent: Agent) -> None:
+    def __init__(self, service: LocalService, agent: Agent, test: ExitStack) -> None:
         self.id: UUID = agent.id
         self.agent = agent
         self._service = service
-        self._executors: list[Executor] = []
+        self._test = test
 
     def executor(
         self,
@@ -192,7 +189,7 @@ class Endpoint:
         user_endpoint_config: dict[str, Any] | None = None,
         identity: Identity | None = None,
     ) -> Executor:
-        """Make the SDK's own executor for it; it ends with the test.
+        """Make the SDK's own executor for it; it ends with the test, whatever it waits for.
 
         Args:
             user_endpoint_config: What its user endpoint is started with.
@@ -201,19 +198,12 @@ class Endpoint:
         made = self._service.executor(
             self.id, user_endpoint_config=user_endpoint_config, identity=identity
         )
-        self._executors.append(made)
+        self._test.callback(made.shutdown, wait=False, cancel_futures=True)
         return made
 
     def log(self) -> str:
         """Return the end of what it and its user endpoints wrote."""
         return self.agent.log()
-
-    def close(self) -> None:
-        """End its executors, whatever they wait for."""
-        for each in self._executors:
-            stop: Any = each.shutdown
-            stop(wait=False, cancel_futures=True)
-        self._executors.clear()
 
 
 class Endpoints:
@@ -223,14 +213,16 @@ class Endpoints:
         service: The session's service.
         agents: Those that stay for the session, by their configs' folders.
         root: Where the project is.
+        test: Closes what ends with the test.
     """
 
-    def __init__(self, service: LocalService, agents: dict[Path, Agent], root: Path) -> None:
+    def __init__(
+        self, service: LocalService, agents: dict[Path, Agent], root: Path, test: ExitStack
+    ) -> None:
         self._service = service
         self._agents = agents
         self._root = root
-        self._endpoints: list[Endpoint] = []
-        self._fresh: list[Agent] = []
+        self._test = test
 
     def __call__(self, config: str | os.PathLike[str], *, fresh: bool = False) -> Endpoint:
         """Start an endpoint, or find the one that runs already.
@@ -245,7 +237,7 @@ class Endpoints:
             The endpoint, which is online.
 
         Raises:
-            UsageError: There is no such config, or it is none.
+            UsageError: There is no such folder, or it is not an endpoint's.
             GcWarmError: It does not start.
         """
         from gc_warm.local.service.samples import find_config
@@ -255,18 +247,10 @@ class Endpoints:
         if agent is None or not agent.home.exists():  # a test may have stopped it
             agent = self._service.start_endpoint(folder)
             if fresh:
-                self._fresh.append(agent)
+                self._test.callback(agent.stop)
             else:
                 self._agents[folder] = agent
-        self._endpoints.append(Endpoint(self._service, agent))
-        return self._endpoints[-1]
-
-    def close(self) -> None:
-        """End the executors, and what was to be fresh."""
-        for endpoint in self._endpoints:
-            endpoint.close()
-        for agent in self._fresh:
-            agent.stop()
+        return Endpoint(self._service, agent, self._test)
 
 
 @pytest.fixture(scope="session")
@@ -293,13 +277,12 @@ def gc_endpoint(
     request: pytest.FixtureRequest, gc_service: LocalService, _gc_agents: dict[Path, Agent]
 ) -> Iterator[Endpoints]:
     """Start real endpoints, by a folder or the name of a sample config."""
-    endpoints = Endpoints(gc_service, _gc_agents, request.config.rootpath)
-    yield endpoints
-    endpoints.close()
+    with ExitStack() as test:
+        yield Endpoints(gc_service, _gc_agents, request.config.rootpath, test)
 
 
 def _end(executor: LocalExecutor) -> None:
-    """Shut down; what a test has left running may take for ever, and gets a moment only."""
+    """Shut down; what a test has left running might take for ever, and only gets a moment."""
     ending = threading.Thread(target=executor.shutdown, kwargs={"cancel_futures": True})
     ending.start()
     ending.join(PATIENCE_SECONDS)
@@ -312,5 +295,5 @@ def _count(marker: pytest.Mark | None) -> int:
     if marker is None:
         return 2
     if len(marker.args) != 1 or marker.kwargs or not isinstance(marker.args[0], int):
-        raise pytest.UsageError("@pytest.mark.gc_workers wants one number: how many workers.")
+        raise pytest.UsageError("@pytest.mark.gc_workers takes one number: how many workers.")
     return marker.args[0]

@@ -64,7 +64,7 @@ class LocalExecutor(SdkExecutor, concurrent.futures.Executor):
         worker_path: Folders that come first on the workers' ``sys.path``.
         worker_env: What workers have in their environment besides
             `gc_warm.local.surroundings.options.INHERITED_NAMES`.
-        worker_packages: Distributions of this interpreter that workers have nevertheless, such as
+        worker_packages: Distributions of this interpreter that workers have all the same, such as
             ``["gc-warm"]``, or an editable project that the endpoint has installed.
         output: Whether to show on standard error, line by line, what workers print and log, which
             the cloud never does. It may be a folder, to keep the lines there, too, in a file for
@@ -73,7 +73,7 @@ class LocalExecutor(SdkExecutor, concurrent.futures.Executor):
         endpoint_config: An endpoint's folder, or a template or config file: the engine that it
             describes runs the tasks. Then `workers` and `max_retries_on_system_failure` have no
             effect: the config sets both.
-        user_runtime: What the template is told of the user's Python; by default this one's.
+        user_runtime: The user's Python, as the template sees it; by default this one.
         local_provider: Start the config's blocks on this machine instead of by its scheduler.
 
     Raises:

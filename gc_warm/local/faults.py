@@ -64,7 +64,7 @@ class Faults:
             UsageError: `count` is not positive.
         """
         if count < 1:
-            raise UsageError(f"count={count!r} should be at least 1.")
+            raise UsageError(f"{count=} must be at least 1.")
         for backend in self._endpoint.backends:
             backend.delivery.drop(count)
 
@@ -79,7 +79,7 @@ class Faults:
             UsageError: `seconds` is negative or `count` is not positive.
         """
         if seconds < 0 or count < 1:
-            raise UsageError(f"{seconds=} should be at least 0, and {count=} at least 1.")
+            raise UsageError(f"{seconds=} must be at least 0, and {count=} at least 1.")
         for backend in self._endpoint.backends:
             backend.delivery.delay(seconds, count)
 
@@ -96,7 +96,7 @@ class Faults:
             UsageError: `seconds` is not positive.
         """
         if seconds is not None and seconds <= 0:
-            raise UsageError(f"seconds={seconds!r} should be positive, or None.")
+            raise UsageError(f"{seconds=} must be positive, or None.")
         for backend in self._endpoint.backends:
             backend.set_walltime(seconds)
 

@@ -36,7 +36,7 @@ class Display:
 
     def __init__(self, output: bool | str | os.PathLike[str]) -> None:  # noqa: FBT001
         if not isinstance(output, bool | str | os.PathLike):
-            raise UsageError(f"output={output!r} should be True, False or a folder.")
+            raise UsageError(f"output={output!r} must be True, False or a folder.")
         self._shown = output is not False
         self._folder = None if isinstance(output, bool) else Path(output).resolve()
         if self._folder is not None:

@@ -184,4 +184,4 @@ def engine_options(
 def check_count(name: str, value: int, at_least: int) -> None:
     """Raise `UsageError` for what is not a whole number, or is too small."""
     if not isinstance(value, int) or value < at_least:
-        raise UsageError(f"{name}={value!r} should be a whole number, at least {at_least}.")
+        raise UsageError(f"{name}={value!r} must be a whole number, at least {at_least}.")

@@ -162,7 +162,7 @@ def test_the_pools_of_a_session(pytester, run_here):
     )
     result = run_here()
     result.assert_outcomes(passed=7, errors=1)
-    result.stdout.fnmatch_lines(["*gc_workers wants one number*"])
+    result.stdout.fnmatch_lines(["*gc_workers takes one number*"])
 
 
 def test_nothing_is_left_after_an_interrupt(pytester):

@@ -69,7 +69,7 @@ class ForkServer:
         return None
 
     def _wait(self) -> None:
-        """Sleep until a request, a signal or the time to kill a worker; see to the latter two."""
+        """Wait for a request, a signal or the time to kill a worker; handle the latter two."""
         timeout = None
         if self._kill_times:
             timeout = max(0.0, min(self._kill_times.values()) - time.monotonic())

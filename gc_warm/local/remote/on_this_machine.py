@@ -81,4 +81,4 @@ def require_programs(engine: Any) -> None:
         wanted.append(engine.executor.mpi_launcher)
     for name in wanted:
         if name not in {None, "custom"} and shutil.which(name) is None:
-            raise RuntimeError(f"The config wants {name}, which is not installed here.")
+            raise RuntimeError(f"The config needs {name}, which is not installed here.")

@@ -18,7 +18,7 @@ import sys
 import time
 
 RUN_DIR_NAME = "GC_WARM_RUN_DIR"
-"""What the environment of an engine's processes tells of them: the folder they belong to."""
+"""The variable that names the folder of an engine in the environment of its processes."""
 
 ENDING_SECONDS = 1.2
 """Time that an engine's process has to end the others and itself when the client has gone."""

@@ -1,4 +1,4 @@
-"""What workers find around them, as an executor is told it, and as an endpoint would have it."""
+"""What workers find around them: what an executor's options say, and what an endpoint would set."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Surroundings:
 
 def _folders(paths: Sequence[str | os.PathLike[str]]) -> tuple[str, ...]:
     if isinstance(paths, str | os.PathLike):
-        raise UsageError(f"worker_path={paths!r} should be a sequence of folders.")
+        raise UsageError(f"worker_path={paths!r} must be a sequence of folders.")
     folders = [Path(path).resolve() for path in paths]
     if missing := [str(folder) for folder in folders if not folder.is_dir()]:
         raise UsageError(f"In worker_path, these are not folders: {', '.join(missing)}.")
@@ -105,7 +105,7 @@ def _environment(variables: Mapping[str, str] | None) -> dict[str, str]:
     variables = dict(variables or {})
     for name, value in variables.items():
         if not isinstance(name, str) or not isinstance(value, str):
-            raise UsageError(f"In worker_env, {name!r}: {value!r} should be two strings.")
+            raise UsageError(f"In worker_env, {name!r}: {value!r} must be two strings.")
         if not name or "=" in name or "\0" in name + value:
             raise UsageError(
                 f"In worker_env, {name!r}: {value!r} cannot be in an environment: names are not "

@@ -114,7 +114,7 @@ def hidden_from_workers(
 
     Args:
         installed: Those that are installed, by their names.
-        packages: Those that it has nevertheless, with what they need.
+        packages: Those that it has all the same, with what they need.
     """
     hidden = {each.name for each in installed.values() if each.editable}
     hidden.difference_update(packages)

@@ -44,7 +44,7 @@ class Plan(NamedTuple):
 def check_packages(packages: Sequence[str]) -> None:
     """Raise `UsageError` for distributions that are not installed here."""
     if isinstance(packages, str):
-        raise UsageError(f"worker_packages={packages!r} should be a sequence of names.")
+        raise UsageError(f"worker_packages={packages!r} must be a sequence of names.")
     if packages and (missing := {*map(normal, packages)} - find_installed(_site_folders()).keys()):
         raise UsageError(f"worker_packages: {', '.join(sorted(missing))} is not installed here.")
 
@@ -54,7 +54,7 @@ def make_python(folder: Path, packages: Sequence[str] = ()) -> str:
 
     Args:
         folder: Where to; there must be nothing yet.
-        packages: Distributions that it has nevertheless.
+        packages: Distributions that it has although an endpoint would not.
 
     Returns:
         The path of its interpreter.
@@ -136,7 +136,7 @@ def _is_of(name: str, owners: Iterable[Installed]) -> bool:
 
 
 def _is_shared(path: str, owners: Iterable[Installed]) -> bool:
-    """Return whether something is a namespace package that others also have a part in."""
+    """Return whether a folder is a namespace package that others have a part in, too."""
     if not os.path.isdir(path) or os.path.exists(f"{path}/__init__.py"):  # noqa: PTH110, PTH112
         return False
     part = f"\n{path.rpartition('/')[2]}/"

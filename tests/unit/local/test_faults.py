@@ -1,6 +1,7 @@
 """What goes wrong on request, and what the user sees of it."""
 
 import os
+import resource
 import time
 
 import psutil
@@ -105,6 +106,17 @@ def test_memory_limit(make_executor):
     assert "MemoryError" in failure(executor.submit(bytearray, 300_000_000))
     executor.faults.clear()
     assert 300_000_000 == executor.submit(eval, "len(bytearray(300_000_000))").result(timeout=60)
+
+
+def test_memory_limit_of_a_worker_that_had_one(make_executor):
+    executor = make_executor(workers=1)
+    pid = executor.submit(os.getpid).result()
+    hard = 2**42
+    resource.prlimit(pid, resource.RLIMIT_AS, (hard, hard))
+    executor.faults.memory_limit(2**40)
+    assert (2**40, hard) == resource.prlimit(pid, resource.RLIMIT_AS)
+    executor.faults.clear()
+    assert (hard, hard) == resource.prlimit(pid, resource.RLIMIT_AS)
 
 
 def test_memory_limit_of_workers_that_come_later(make_executor):

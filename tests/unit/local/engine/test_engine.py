@@ -252,7 +252,7 @@ def no_programs(tmp_path_factory):
 def test_missing_program(run, no_programs, template, program):
     template = template.replace("worker_init", "# worker_init")
     executor = run(template, local_provider=True, worker_env={"PATH": no_programs})
-    with pytest.raises(WorkerStartError, match=f"wants {program}, which is not installed here"):
+    with pytest.raises(WorkerStartError, match=f"needs {program}, which is not installed here"):
         executor.submit(len, "abc").result(timeout=60)
 
 

@@ -272,7 +272,7 @@ def test_worker_python_has_all_that_it_has(make_executor, tasks):
     ("options", "message"),
     [
         ({"worker_packages": ["no-such-thing"]}, "worker_packages: no-such-thing is not installed"),
-        ({"worker_packages": "gc-warm"}, "should be a sequence of names"),
+        ({"worker_packages": "gc-warm"}, "must be a sequence of names"),
         ({"worker_packages": ["pytest"], "worker_python": sys.executable}, "has what it has"),
     ],
 )
