@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gc_warm.checks.findings import LOADING, Findings
 from gc_warm.checks.loading import SECONDS, load
 from gc_warm.checks.reading import Document, Keywords, read_text, read_yaml
-from gc_warm.checks.rules.rule import RULES, Needs, Rule
+from gc_warm.checks.rules.rule import RULES, Finding, Needs, Rule
 from gc_warm.checks.template_check import TemplateCheck
 from gc_warm.endpoint_config import SCHEMA, TEMPLATES
 from gc_warm.errors import UsageError
@@ -22,8 +22,6 @@ from gc_warm.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-
-    from gc_warm.checks.finding import Finding
 
 __all__ = ["LOADING", "RULES", "Needs", "Rule", "check_endpoint"]
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from gc_warm.checks.finding import Finding, Severity
-from gc_warm.checks.reading import Document, Place, read_text, read_yaml
-from gc_warm.checks.rules import blocks, containers, starting, templates, workers
-from gc_warm.checks.rules.rule import RULES, Needs, Settings
+from gc_warm.checks.reading import Document, read_text, read_yaml
+from gc_warm.checks.rules import blocks, downloads, starting, templates, workers
+from gc_warm.checks.rules.rule import RULES, Finding, Needs, Place, Settings, Severity
 from gc_warm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from gc_warm.checks.loading import Loaded
     from gc_warm.checks.rules.template import Template
 
-_RULES = (blocks, containers, starting, templates, workers)  # imported to register their rules
+_RULES = (blocks, downloads, starting, templates, workers)  # imported to register their rules
 
 # What loading itself may find, beside the rules.
 LOADING = {

@@ -11,14 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from gc_warm.checks.rules.rule import Place
 from gc_warm.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
-
-Place = tuple[str, ...]
-
 
 # No config is longer, or says more by repeating its anchors. Reading more would take minutes.
 MAX_BYTES = 256 * 1024
@@ -133,13 +130,6 @@ class Keywords(dict[Place, int]):
     def get(self, place: Place, default: Any = None) -> Any:
         """Return the line of a setting, wherever in the config it stands."""
         return super().get(place[-1:], default)
-
-
-def line_of(lines: Mapping[Place, int], place: Place) -> int:
-    """Return the line of a value; if it is missing, of what it is missing in."""
-    while place and place not in lines:
-        place = place[:-1]
-    return lines.get(place, 1)
 
 
 _KEY = re.compile(r"\s*(?:- )?([\w.]+)\s*:")

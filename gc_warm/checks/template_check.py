@@ -179,4 +179,4 @@ def _is_variable(key: str, value: str) -> bool:
 
 def _line_of_missing(template: Template, failure: str) -> int:
     found = re.match(r"'(\w+)' is undefined", failure)
-    return template.names().get(found[1], 1) if found else 1
+    return template.names.get(found[1], 1) if found else 1

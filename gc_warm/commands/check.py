@@ -29,7 +29,7 @@ from gc_warm.errors import UsageError
 from gc_warm.units import counted
 
 if TYPE_CHECKING:
-    from gc_warm.checks.finding import Finding
+    from gc_warm.checks.rules.rule import Finding
 
 # Which options go with what is checked.
 _OF_ENDPOINTS = {"options", "pause", "build_seconds", "state_gb", "no_exec"}

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING
 
-from gc_warm.checks.rules.rule import Settings, Trouble, rule
+from gc_warm.checks.rules.rule import Place, Settings, Trouble, Troubles, rule
 from gc_warm.units import duration
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from gc_warm.checks.reading import Place
 
 # Parsl's and Globus Compute's own defaults; a contract test compares them.
 INIT_BLOCKS = {"KubernetesProvider": 4}
@@ -95,7 +89,7 @@ def idle_time(settings: Settings) -> float:
 
 
 @rule("GW101")
-def scale_to_zero(settings: Settings) -> Iterator[Trouble]:
+def scale_to_zero(settings: Settings) -> Troubles:
     """All blocks are ended after a pause, because `min_blocks` is 0."""
     idle = idle_time(settings)
     if not scales(settings) or min_blocks(settings) >= 1 or idle >= settings.needs.pause:
@@ -109,7 +103,7 @@ def scale_to_zero(settings: Settings) -> Iterator[Trouble]:
 
 
 @rule("GW102")
-def short_idle_time(settings: Settings) -> Iterator[Trouble]:
+def short_idle_time(settings: Settings) -> Troubles:
     """Blocks above `min_blocks` are ended during a pause that should leave them warm."""
     idle = idle_time(settings)
     pause = settings.needs.pause
@@ -125,7 +119,7 @@ def short_idle_time(settings: Settings) -> Iterator[Trouble]:
 
 
 @rule("GW103")
-def fewer_first_blocks(settings: Settings) -> Iterator[Trouble]:
+def fewer_first_blocks(settings: Settings) -> Troubles:
     """Fewer blocks are started than should stay: the first task finds no worker."""
     if not settings.has_blocks:
         return
@@ -141,7 +135,7 @@ def fewer_first_blocks(settings: Settings) -> Iterator[Trouble]:
 
 
 @rule("GW104")
-def scales_in_while_busy(settings: Settings) -> Iterator[Trouble]:
+def scales_in_while_busy(settings: Settings) -> Troubles:
     """Blocks are ended while others work, because the strategy is `htex_auto_scale`."""
     how, where = strategy(settings)
     if not settings.has_blocks or how != "htex_auto_scale":
@@ -157,7 +151,7 @@ def scales_in_while_busy(settings: Settings) -> Iterator[Trouble]:
 
 
 @rule("GW105")
-def block_failure_is_final(settings: Settings) -> Iterator[Trouble]:
+def block_failure_is_final(settings: Settings) -> Troubles:
     """Losing the only block makes the endpoint refuse all tasks until it is started again."""
     failure = FAILURES.get(settings.provider)
     if not settings.has_blocks or not failure or init_blocks(settings) > 1:
@@ -174,7 +168,7 @@ def block_failure_is_final(settings: Settings) -> Iterator[Trouble]:
 
 
 @rule("GW106")
-def broken_block_is_repeated(settings: Settings) -> Iterator[Trouble]:
+def broken_block_is_repeated(settings: Settings) -> Troubles:
     """A block that cannot start is submitted again and again, as long as a task waits."""
     if settings.provider not in BATCH or settings.get(*HANDLER, default=True) is not False:
         return
@@ -190,7 +184,7 @@ def broken_block_is_repeated(settings: Settings) -> Iterator[Trouble]:
 
 
 @rule("GW107")
-def ended_blocks_are_not_replaced(settings: Settings) -> Iterator[Trouble]:
+def ended_blocks_are_not_replaced(settings: Settings) -> Troubles:
     """No block is started after the first ones: when they have ended, tasks wait for ever."""
     if not settings.has_blocks or init_blocks(settings) < 1:
         return
@@ -211,7 +205,7 @@ def ended_blocks_are_not_replaced(settings: Settings) -> Iterator[Trouble]:
 
 
 @rule("GW111")
-def idle_endpoint_ends(settings: Settings) -> Iterator[Trouble]:
+def idle_endpoint_ends(settings: Settings) -> Troubles:
     """The user endpoint's process ends after a pause, with all its workers."""
     beats = settings.number("idle_heartbeats_soft", default=0)
     period = max(5.0, settings.number("heartbeat_period", default=HEARTBEAT_PERIOD))
@@ -227,7 +221,7 @@ def idle_endpoint_ends(settings: Settings) -> Iterator[Trouble]:
 
 
 @rule("GW112")
-def stuck_endpoint_ends(settings: Settings) -> Iterator[Trouble]:
+def stuck_endpoint_ends(settings: Settings) -> Troubles:
     """A task that runs or builds for long is taken for a lost one, and ends everything."""
     soft = settings.number("idle_heartbeats_soft", default=0)
     hard = max(soft + 1, settings.number("idle_heartbeats_hard", default=IDLE_HARD))
@@ -244,7 +238,7 @@ def stuck_endpoint_ends(settings: Settings) -> Iterator[Trouble]:
 
 
 @rule("GW113")
-def strict_heartbeats(settings: Settings) -> Iterator[Trouble]:
+def strict_heartbeats(settings: Settings) -> Troubles:
     """A worker that is busy for a minute is taken for dead."""
     period = settings.number("engine", "heartbeat_period", default=HEARTBEAT_PERIOD)
     threshold = settings.number("engine", "heartbeat_threshold", default=HEARTBEAT_THRESHOLD)
@@ -260,7 +254,7 @@ def strict_heartbeats(settings: Settings) -> Iterator[Trouble]:
 
 
 @rule("GW121")
-def short_walltime(settings: Settings) -> Iterator[Trouble]:
+def short_walltime(settings: Settings) -> Troubles:
     """A block ends before building was worth it."""
     seconds = block_seconds(settings)
     if not settings.has_blocks or seconds is None:
@@ -294,7 +288,7 @@ def block_seconds(settings: Settings) -> float | None:
 
 
 @rule("GW122")
-def early_drain(settings: Settings) -> Iterator[Trouble]:
+def early_drain(settings: Settings) -> Troubles:
     """Workers are sent home long before their block ends."""
     drain = settings.number("engine", "drain_period", default=0)
     seconds = block_seconds(settings)

@@ -1,19 +1,59 @@
-"""What a rule is, and what rules look at."""
+"""What a rule is, what rules look at, and what they find."""
 
 from __future__ import annotations
 
-import functools
+import enum
 import inspect
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-from gc_warm.checks.finding import Finding, Severity
-from gc_warm.checks.reading import Place, line_of
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from gc_warm.checks.rules.template import Template
+
+Place = tuple[str, ...]
+"""Where a setting stands: its keys from the top."""
+
+
+class Severity(str, enum.Enum):
+    """How bad a finding is."""
+
+    ERROR = "error"  # it does not work, or not as it is written
+    WARNING = "warning"  # warmth is lost
+    NOTE = "note"  # could not be checked here
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong, where, why, and what to do.
+
+    Attributes:
+        code: Of the rule, such as ``GW101``; docs/checks.md lists all.
+        severity: How bad it is.
+        file: Where it stands.
+        line: Its line, counted from 1; or where it is missing.
+        reason: What will happen, in one or two sentences.
+        fix: What to write instead.
+    """
+
+    code: str
+    severity: Severity
+    file: str
+    line: int
+    reason: str
+    fix: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the finding as plain data, ready for JSON."""
+        return {**asdict(self), "severity": str(self.severity)}
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.severity} {self.code}: {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -29,6 +69,11 @@ class Needs:
     pause: float = 3600
     build_seconds: float = 180
     state_gb: float | None = None
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Return whether a setting is a number, which ``true`` is not."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 @dataclass
@@ -57,8 +102,7 @@ class Settings:
     def number(self, *place: str, default: float) -> float:
         """Return a setting that is a number; the default if it is none."""
         value = self.get(*place)
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        return value if is_number and abs(value) < 1e18 else default  # noqa: PLR2004
+        return value if is_number(value) and abs(value) < 1e18 else default  # noqa: PLR2004
 
     def text(self, *place: str) -> str:
         """Return a setting that is text; nothing if it is none."""
@@ -68,6 +112,12 @@ class Settings:
     def is_set(self, *place: str) -> bool:
         """Return whether a setting is there, and not null."""
         return self.get(*place) is not None
+
+    def line_of(self, place: Place) -> int:
+        """Return the line of a setting; of a missing one, the line of what lacks it."""
+        while place and place not in self.lines:
+            place = place[:-1]
+        return self.lines.get(place, 1)
 
     @property
     def engine(self) -> str:
@@ -114,6 +164,9 @@ class Trouble:
     file: str = ""  # where it is another than the subject's
 
 
+Troubles = Iterator[Trouble]
+
+
 @dataclass(frozen=True)
 class Rule:
     """A rule: its code, its name, and what it says of settings or of a template."""
@@ -123,7 +176,7 @@ class Rule:
     severity: Severity
     summary: str
     of_templates: bool
-    look: Callable[..., Iterator[Trouble]]
+    look: Callable[..., Troubles]
 
     def check(self, subject: Settings | Template) -> list[Finding]:
         """Return what the rule finds, in the form that a user sees."""
@@ -132,9 +185,7 @@ class Rule:
                 code=self.code,
                 severity=self.severity,
                 file=trouble.file or subject.file,
-                line=trouble.where
-                if isinstance(trouble.where, int)
-                else line_of(subject.lines, trouble.where),
+                line=_line(subject, trouble.where),
                 reason=trouble.reason,
                 fix=trouble.fix,
             )
@@ -142,24 +193,26 @@ class Rule:
         ]
 
 
+def _line(subject: Settings | Template, where: Place | int) -> int:
+    if isinstance(where, int):
+        return where
+    assert isinstance(subject, Settings)  # a template's findings name their line
+    return subject.line_of(where)
+
+
 RULES: dict[str, Rule] = {}
 
 
 def rule(
     code: str, severity: Severity = Severity.WARNING, *, of_templates: bool = False
-) -> Callable[[Callable[..., Iterator[Trouble]]], Rule]:
+) -> Callable[[Callable[..., Troubles]], Rule]:
     """Make a function a rule; its name and the first line of its docstring describe it."""
-    return functools.partial(_register, code, severity, of_templates)
 
+    def register(look: Callable[..., Troubles]) -> Rule:
+        assert code not in RULES, code
+        summary = (inspect.getdoc(look) or "").partition("\n")[0]
+        name = look.__name__.replace("_", "-")
+        RULES[code] = Rule(code, name, severity, summary, of_templates, look)
+        return RULES[code]
 
-def _register(
-    code: str,
-    severity: Severity,
-    of_templates: bool,  # noqa: FBT001 - passed on by `rule`
-    look: Callable[..., Iterator[Trouble]],
-) -> Rule:
-    assert code not in RULES, code
-    summary = (inspect.getdoc(look) or "").partition("\n")[0]
-    name = look.__name__.replace("_", "-")
-    RULES[code] = Rule(code, name, severity, summary, of_templates, look)
-    return RULES[code]
+    return register

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
-from gc_warm.checks.finding import Severity
 from gc_warm.checks.rules.blocks import (
     LIMITED,
     POLLING,
@@ -15,11 +13,8 @@ from gc_warm.checks.rules.blocks import (
     strategy,
     walltime_seconds,
 )
-from gc_warm.checks.rules.rule import Settings, Trouble, rule
+from gc_warm.checks.rules.rule import Settings, Severity, Trouble, Troubles, is_number, rule
 from gc_warm.checks.rules.workers import WORKERS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 STRATEGIES = ("simple", "htex_auto_scale", "none")
 # What polls blocks, and of which type; a contract test compares.
@@ -38,7 +33,7 @@ LAUNCHERS = {"SlurmProvider": "SrunLauncher", "LSFProvider": "JsrunLauncher"}
 
 
 @rule("GW501", Severity.ERROR)
-def unknown_strategy(settings: Settings) -> Iterator[Trouble]:
+def unknown_strategy(settings: Settings) -> Troubles:
     """The engine cannot start: its strategy, or what `job_status_kwargs` says, is unknown."""
     if not settings.has_blocks:
         return
@@ -53,7 +48,7 @@ def unknown_strategy(settings: Settings) -> Iterator[Trouble]:
     polling = settings.get(*POLLING, default={})
     for name, value in polling.items() if isinstance(polling, dict) else ():
         expected = POLLED.get(name)
-        if expected is None or (name != "strategy" and not _is_number(value)):
+        if expected is None or (name != "strategy" and not is_number(value)):
             yield Trouble(
                 (*POLLING, str(name)),
                 f"`{_shown(name)}: {_shown(value)}` means nothing to the engine: it ends with an "
@@ -66,25 +61,20 @@ def _shown(value: object) -> str:
     return repr(value)[:60] if not isinstance(value, str) else value[:60]
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 @rule("GW502", Severity.ERROR)
-def unreadable_walltime(settings: Settings) -> Iterator[Trouble]:
+def unreadable_walltime(settings: Settings) -> Troubles:
     """No block can be submitted, because the walltime is not `HH:MM:SS`."""
     value = settings.get(*PROVIDER, "walltime")
     if value is None or settings.provider not in LIMITED or not settings.has_blocks:
         return
     if isinstance(value, str) and walltime_seconds(value) is not None:
         return
-    is_number = _is_number(value)
-    if is_number and settings.provider not in {"SlurmProvider", "LSFProvider"}:
+    if is_number(value) and settings.provider not in {"SlurmProvider", "LSFProvider"}:
         return  # seconds, to these schedulers
     reason = (
         f"Without quotes YAML reads a time as a number of seconds, {_shown(value)}, which "
         f"{settings.provider} refuses."
-        if is_number
+        if is_number(value)
         else f"{_shown(value)} is not `HH:MM:SS`, which is all that {settings.provider} and its "
         "scheduler read: every block fails before it is submitted."
     )
@@ -93,7 +83,7 @@ def unreadable_walltime(settings: Settings) -> Iterator[Trouble]:
 
 
 @rule("GW503", Severity.ERROR)
-def pods_have_no_keys(settings: Settings) -> Iterator[Trouble]:
+def pods_have_no_keys(settings: Settings) -> Troubles:
     """Workers in pods never connect, because traffic is encrypted with keys that they lack."""
     if settings.provider != "KubernetesProvider" or not settings.has_blocks:
         return
@@ -111,7 +101,7 @@ def pods_have_no_keys(settings: Settings) -> Iterator[Trouble]:
 
 
 @rule("GW504", Severity.ERROR)
-def never_a_block(settings: Settings) -> Iterator[Trouble]:
+def never_a_block(settings: Settings) -> Troubles:
     """No block, or no worker, is ever started, so no task ever runs."""
     if (
         settings.engine == "ProcessPoolEngine"
@@ -132,7 +122,7 @@ def never_a_block(settings: Settings) -> Iterator[Trouble]:
 
 
 @rule("GW505", Severity.ERROR)
-def one_node_of_many(settings: Settings) -> Iterator[Trouble]:
+def one_node_of_many(settings: Settings) -> Troubles:
     """A block has several nodes, and its launcher starts workers on one of them."""
     nodes = settings.number(*PROVIDER, "nodes_per_block", default=1)
     launcher = settings.text(*PROVIDER, "launcher", "type") or "SingleNodeLauncher"
@@ -149,7 +139,7 @@ def one_node_of_many(settings: Settings) -> Iterator[Trouble]:
 
 
 @rule("GW506", Severity.ERROR)
-def affinity_does_not_fit(settings: Settings) -> Iterator[Trouble]:
+def affinity_does_not_fit(settings: Settings) -> Troubles:
     """Workers end as soon as they start, because `cpu_affinity` is not made for their number."""
     value = settings.text(*AFFINITY)
     if not value or value in AFFINITIES or not settings.has_workers:
@@ -179,7 +169,7 @@ def _workers(settings: Settings) -> int:
 
 
 @rule("GW507")
-def traffic_in_plain(settings: Settings) -> Iterator[Trouble]:
+def traffic_in_plain(settings: Settings) -> Troubles:
     """Whoever reaches the endpoint's ports runs code as its user, because nothing is encrypted."""
     if not settings.has_blocks or settings.get(*ENCRYPTED) is not False:
         return

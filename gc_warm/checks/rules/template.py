@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +12,7 @@ import jinja2
 from jinja2 import nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from gc_warm.checks.reading import Place
+    from collections.abc import Iterator
 
 RESERVED = {"_GC", "parent_config", "mapped_identity", "user_runtime"}
 DEFAULT = {"default", "d"}
@@ -50,7 +48,6 @@ class Template:
         schema_text: Its text.
         schema: What that says; None if there is none, or none that can be read.
         has_schema: Whether there is a file.
-        lines: Not used; a template's findings name their line.
     """
 
     file: str
@@ -59,12 +56,11 @@ class Template:
     schema_text: str = ""
     schema: Any = None
     has_schema: bool = False
-    lines: Mapping[Place, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.failure = ""
         self.failure_line = 1
-        self.tree: nodes.Template | None = None
+        self.tree = nodes.Template([])
         try:
             self.tree = jinja2.Environment(autoescape=False).parse(self.text)  # noqa: S701 - YAML
         except jinja2.TemplateSyntaxError as error:
@@ -95,14 +91,9 @@ class Template:
                 found.setdefault(name, number)
         return found
 
-    def names(self) -> dict[str, int]:
-        """Return the variables that the template reads and does not set, and where first."""
-        return self._names
-
     @functools.cached_property
-    def _names(self) -> dict[str, int]:
-        if self.tree is None:
-            return {}
+    def names(self) -> dict[str, int]:
+        """The variables that the template reads and does not set, and where first."""
         found = list(walk(self.tree, nodes.Name))
         own = {node.name for node in found if node.ctx != "load"}
         loops = {"loop", "caller", "varargs", "kwargs", "self", "range", "dict", "namespace"}
@@ -116,8 +107,6 @@ class Template:
 
     def unset(self) -> set[str]:
         """Return the variables without which it cannot render."""
-        if self.tree is None:
-            return set()
         spared = [
             *(node for node in walk(self.tree, nodes.Filter) if node.name in DEFAULT),
             *(
@@ -127,12 +116,10 @@ class Template:
             ),
         ]
         optional = {found.name for node in spared for found in walk(node, nodes.Name)}
-        return self.names().keys() - optional
+        return self.names.keys() - optional
 
     def runtime_line(self) -> int | None:
-        """Say where the template first reads what the client's machine is, if it does."""
-        if self.tree is None:
-            return None
+        """Return where the template first reads what the client's machine is; None if nowhere."""
         for node in walk(self.tree, nodes.Name, nodes.Getattr, nodes.Getitem):
             name = node.name if isinstance(node, nodes.Name) else _part(node)
             if name == "user_runtime":
@@ -141,9 +128,7 @@ class Template:
         return None
 
     def outputs(self) -> Iterator[Output]:
-        """Give all that the template prints from expressions."""
-        if self.tree is None:
-            return
+        """Yield each expression that the template prints."""
         for output in walk(self.tree, nodes.Output):
             parts = output.nodes
             for index, part in enumerate(parts):
@@ -167,7 +152,7 @@ def _data(parts: list[nodes.Expr], index: int) -> str:
 
 
 def walk(node: nodes.Node, *kinds: type) -> Iterator[Any]:
-    """Give a node, and all in it, that are of a kind, in the order of the template."""
+    """Yield a node and all in it that are of a kind, in the order of the template."""
     waiting = [node]
     while waiting:
         found = waiting.pop()

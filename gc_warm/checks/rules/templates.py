@@ -12,23 +12,15 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from jinja2 import nodes
 
-from gc_warm.checks.finding import Severity
-from gc_warm.checks.rules.rule import Trouble, rule
-from gc_warm.checks.rules.template import (
-    DEFAULT,
-    MAX_LINE,
-    Output,
-    Template,
-    key_before,
-    walk,
-)
+from gc_warm.checks.rules.rule import Severity, Trouble, Troubles, rule
+from gc_warm.checks.rules.template import DEFAULT, MAX_LINE, Output, Template, key_before, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 @rule("GW401", of_templates=True)
-def clients_divide_workers(template: Template) -> Iterator[Trouble]:
+def clients_divide_workers(template: Template) -> Troubles:
     """Workers depend on the client's versions, so different clients never share any."""
     if (line := template.runtime_line()) is not None:
         yield Trouble(
@@ -41,7 +33,7 @@ def clients_divide_workers(template: Template) -> Iterator[Trouble]:
 
 
 @rule("GW402", of_templates=True)
-def options_divide_workers(template: Template) -> Iterator[Trouble]:
+def options_divide_workers(template: Template) -> Troubles:
     """An option can have any value, and each different one starts workers of its own."""
     for name, says in template.options.items():
         if _is_open(says):
@@ -76,9 +68,9 @@ def _is_open_kind(kind: Any, says: dict[str, Any]) -> bool:
 
 
 @rule("GW403", of_templates=True)
-def no_schema(template: Template) -> Iterator[Trouble]:
+def no_schema(template: Template) -> Troubles:
     """There is no schema: any option is accepted, and starts workers of its own."""
-    names = sorted(template.names())
+    names = sorted(template.names)
     if template.has_schema or not names:
         return
     yield Trouble(
@@ -91,7 +83,7 @@ def no_schema(template: Template) -> Iterator[Trouble]:
 
 
 @rule("GW404", of_templates=True)
-def unknown_options_accepted(template: Template) -> Iterator[Trouble]:
+def unknown_options_accepted(template: Template) -> Troubles:
     """The schema accepts options that it does not know."""
     if not isinstance(template.schema, dict) or _is_closed(template.schema):
         return
@@ -111,11 +103,11 @@ def _is_closed(schema: dict[str, Any]) -> bool:
 
 
 @rule("GW405", of_templates=True)
-def option_without_effect(template: Template) -> Iterator[Trouble]:
+def option_without_effect(template: Template) -> Troubles:
     """The schema knows an option that the template does not use."""
-    used = template.names()
-    if template.tree is None or _includes(template):
-        return
+    used = template.names
+    if any(walk(template.tree, nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)):
+        return  # what it includes may use it
     for name in template.options:
         if name not in used:
             yield Trouble(
@@ -127,13 +119,8 @@ def option_without_effect(template: Template) -> Iterator[Trouble]:
             )
 
 
-def _includes(template: Template) -> bool:
-    kinds = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
-    return template.tree is not None and any(walk(template.tree, *kinds))
-
-
 @rule("GW411", of_templates=True)
-def default_not_quoted(template: Template) -> Iterator[Trouble]:
+def default_not_quoted(template: Template) -> Troubles:
     """A default text is not quoted, and YAML takes it for something else."""
     for output in template.outputs():
         for text in _default_texts(output):
@@ -165,7 +152,7 @@ def _changes(text: str) -> bool:
 
 
 @rule("GW412", Severity.ERROR, of_templates=True)
-def quoted_twice(template: Template) -> Iterator[Trouble]:
+def quoted_twice(template: Template) -> Troubles:
     """An option stands in quotes, and brings quotes of its own."""
     for output in template.outputs():
         before, after = output.before.rstrip(), output.after.lstrip()
@@ -180,7 +167,7 @@ def quoted_twice(template: Template) -> Iterator[Trouble]:
 
 
 @rule("GW413", of_templates=True)
-def option_inside_text(template: Template) -> Iterator[Trouble]:
+def option_inside_text(template: Template) -> Troubles:
     """An option becomes part of other text, a shell command perhaps, as it is."""
     for output in template.outputs():
         if (
@@ -188,7 +175,7 @@ def option_inside_text(template: Template) -> Iterator[Trouble]:
             and _prints_text(template, output)
             and not _limited(template, output)
         ):
-            name = min(output.names() & template.names().keys())
+            name = min(output.names() & template.names.keys())
             yield Trouble(
                 output.line,
                 f"{name!r} becomes part of other text. Its quotes become part of it too, and in a "
@@ -216,7 +203,7 @@ def _prints_text(template: Template, output: Output) -> bool:
         return False
     if any(walk(output.expression, nodes.Slice)):
         return False  # it takes the quotes off itself
-    return any(_may_be_text(template, name) for name in output.names() & template.names().keys())
+    return any(_may_be_text(template, name) for name in output.names() & template.names.keys())
 
 
 def _may_be_text(template: Template, name: str) -> bool:
@@ -226,12 +213,12 @@ def _may_be_text(template: Template, name: str) -> bool:
 
 
 def _limited(template: Template, output: Output) -> bool:
-    names = output.names() & template.names().keys()
+    names = output.names() & template.names.keys()
     return all(name in template.options and not _is_open(template.options[name]) for name in names)
 
 
 @rule("GW414", of_templates=True)
-def environment_not_quoted(template: Template) -> Iterator[Trouble]:
+def environment_not_quoted(template: Template) -> Troubles:
     """A value of the environment or of the user's account is printed without quotes."""
     for output in template.outputs():
         if "_GC" in output.names() and _is_raw(output):

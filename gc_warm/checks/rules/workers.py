@@ -3,16 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
-from gc_warm.checks.finding import Severity
-from gc_warm.checks.rules.rule import Settings, Trouble, rule
-from gc_warm.checks.rules.shell import unguarded
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from gc_warm.checks.reading import Place
+from gc_warm.checks.rules.rule import Place, Settings, Severity, Trouble, Troubles, rule
 
 # A node's cores, where it is not said; and how many workers are a surprise, but no accident.
 MANY = 64
@@ -78,7 +70,7 @@ CONTAINER = ("engine", "container_cmd_options")
 
 
 @rule("GW201")
-def workers_end_after_tasks(settings: Settings) -> Iterator[Trouble]:
+def workers_end_after_tasks(settings: Settings) -> Troubles:
     """Workers end after a number of tasks, and what they keep with them."""
     place = ("engine", "max_tasks_per_child")
     if not settings.is_set(*place) or settings.engine != "ProcessPoolEngine":
@@ -92,7 +84,7 @@ def workers_end_after_tasks(settings: Settings) -> Iterator[Trouble]:
 
 
 @rule("GW202")
-def threads_share_a_process(settings: Settings) -> Iterator[Trouble]:
+def threads_share_a_process(settings: Settings) -> Troubles:
     """Tasks run in threads of one process, whose state they share."""
     if settings.engine != "ThreadPoolEngine":
         return
@@ -106,7 +98,7 @@ def threads_share_a_process(settings: Settings) -> Iterator[Trouble]:
 
 
 @rule("GW203")
-def worker_for_each_core(settings: Settings) -> Iterator[Trouble]:
+def worker_for_each_core(settings: Settings) -> Troubles:
     """There is a worker for each core, and each builds a state of its own."""
     if settings.engine == "ProcessPoolEngine":
         if not settings.is_set("engine", "max_workers"):
@@ -138,7 +130,7 @@ def _for_each_core(name: str) -> Trouble:
 
 
 @rule("GW204", Severity.ERROR)
-def more_workers_than_accelerators(settings: Settings) -> Iterator[Trouble]:
+def more_workers_than_accelerators(settings: Settings) -> Troubles:
     """More workers are asked for than there are accelerators to pin them to."""
     workers = settings.number(*WORKERS, default=0)
     count = settings.accelerators
@@ -153,7 +145,7 @@ def more_workers_than_accelerators(settings: Settings) -> Iterator[Trouble]:
 
 
 @rule("GW205")
-def workers_share_accelerators(settings: Settings) -> Iterator[Trouble]:
+def workers_share_accelerators(settings: Settings) -> Troubles:
     """Workers are not pinned to accelerators: all of them use the first."""
     count, where = gpus(settings)
     workers = settings.number(*WORKERS, default=2)
@@ -170,7 +162,7 @@ def workers_share_accelerators(settings: Settings) -> Iterator[Trouble]:
 
 
 @rule("GW206")
-def accelerators_idle(settings: Settings) -> Iterator[Trouble]:
+def accelerators_idle(settings: Settings) -> Troubles:
     """More GPUs are asked for than there are workers for."""
     count, where = gpus(settings)
     pinned = settings.accelerators
@@ -186,7 +178,7 @@ def accelerators_idle(settings: Settings) -> Iterator[Trouble]:
 
 
 @rule("GW207", Severity.ERROR)
-def states_exceed_memory(settings: Settings) -> Iterator[Trouble]:
+def states_exceed_memory(settings: Settings) -> Troubles:
     """The states of a node's workers do not fit into its memory (with ``--state-gb``)."""
     state = settings.needs.state_gb
     if state is None:
@@ -195,7 +187,7 @@ def states_exceed_memory(settings: Settings) -> Iterator[Trouble]:
     yield from _node_memory(settings, state)
 
 
-def _worker_memory(settings: Settings, state: float) -> Iterator[Trouble]:
+def _worker_memory(settings: Settings, state: float) -> Troubles:
     place = ("engine", "mem_per_worker")
     memory = settings.number(*place, default=0)
     if settings.has_blocks and 0 < memory < state:
@@ -207,7 +199,7 @@ def _worker_memory(settings: Settings, state: float) -> Iterator[Trouble]:
         )
 
 
-def _node_memory(settings: Settings, state: float) -> Iterator[Trouble]:
+def _node_memory(settings: Settings, state: float) -> Troubles:
     count = "max_workers" if settings.engine == "ProcessPoolEngine" else WORKERS[-1]
     workers = settings.number("engine", count, default=1)
     if settings.accelerators:
@@ -235,7 +227,7 @@ def node_memory(settings: Settings) -> tuple[float, Place]:
 
 
 @rule("GW208")
-def tasks_wait_for_busy_workers(settings: Settings) -> Iterator[Trouble]:
+def tasks_wait_for_busy_workers(settings: Settings) -> Troubles:
     """Tasks are bound to a node beforehand, and wait there while other workers are idle."""
     count = settings.number("engine", "prefetch_capacity", default=0)
     if not settings.has_blocks or count <= 0:
@@ -246,18 +238,3 @@ def tasks_wait_for_busy_workers(settings: Settings) -> Iterator[Trouble]:
         "build if need be, while workers elsewhere are idle and warm.",
         "Set `prefetch_capacity: 0`.",
     )
-
-
-@rule("GW209")
-def environment_built_for_each_block(settings: Settings) -> Iterator[Trouble]:
-    """`worker_init` installs or downloads in every block, before its workers start."""
-    place = (*PROVIDER, "worker_init")
-    script = settings.text(*place)
-    for command in unguarded(script):
-        yield Trouble(
-            place,
-            f"Every block runs `{command}` before it has workers; several at once may also spoil "
-            "one another's environment.",
-            'Do it only where it is missing: `if [ ! -e "$WORKER_ENV/.complete" ]; then ... fi`, '
-            "as endpoint_configs/slurm-cpu does; or put it into the container's image.",
-        )

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from gc_warm.checks.endpoint import RULES, Needs, check_endpoint
 from gc_warm.checks.reading import MAX_BYTES, original_lines, read_yaml
+from gc_warm.checks.rules.downloads import unguarded
 from gc_warm.checks.rules.rule import Settings
-from gc_warm.checks.rules.shell import unguarded
 from gc_warm.checks.rules.template import Template
 from gc_warm.errors import UsageError
 

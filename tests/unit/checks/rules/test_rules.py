@@ -7,8 +7,8 @@ import yaml
 
 from gc_warm.checks.endpoint import RULES, Needs
 from gc_warm.checks.rules.blocks import walltime_seconds
+from gc_warm.checks.rules.downloads import unguarded
 from gc_warm.checks.rules.rule import Settings
-from gc_warm.checks.rules.shell import unguarded
 from gc_warm.checks.rules.template import Template
 
 LOCAL = "engine: {type: GlobusComputeEngine, provider: {type: LocalProvider}}"
