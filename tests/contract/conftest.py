@@ -20,6 +20,7 @@ from globus_compute_sdk import Executor
 from gc_warm.local.executor import LocalExecutor
 from gc_warm.local.service.agent import Agent
 from gc_warm.local.service.service import LocalService
+from gc_warm.local.workers import Workers
 
 ENGINES = {
     "thread": "engine: {type: ThreadPoolEngine, max_workers: 2}",
@@ -132,12 +133,22 @@ def executor(make: Callable[..., Any]) -> Iterator[Any]:
         yield shared
 
 
+@pytest.fixture(scope="package")
+def kept_workers() -> Iterator[Workers]:
+    """Of which each executor gets new ones, forked from a process that stays: that is quick."""
+    with Workers(2) as workers:
+        yield workers
+
+
 @pytest.fixture
-def own(make: Callable[..., Any], implementation: str) -> Iterator[Any]:
+def own(
+    make: Callable[..., Any], implementation: str, request: pytest.FixtureRequest
+) -> Iterator[Any]:
     """An executor that the test may ruin."""
     if implementation == "htex":
         pytest.fail("too slow: mark the test as only for the others")
-    made = make()
+    pool = implementation == "pool"
+    made = make(workers=request.getfixturevalue("kept_workers")) if pool else make()
     yield made
     made.shutdown(cancel_futures=True)
 

@@ -68,6 +68,6 @@ def test_attributes_that_are_set(executor):
         ("label", "mine", "mine"),
     ],
 )
-def test_option_is_kept_within_bounds(option, given, kept):
-    with LocalExecutor(workers=1, **{option: given}) as executor:
+def test_option_is_kept_within_bounds(kept_workers, option, given, kept):
+    with LocalExecutor(workers=kept_workers, **{option: given}) as executor:
         assert kept == getattr(executor, option)

@@ -44,10 +44,10 @@ def below(request):
 
 
 @pytest.fixture(scope="module")
-def make(below, request):
+def make(below, request, kept_workers):
     """Make an executor of the kind, of two workers."""
     if below == "local":
-        return lambda: LocalExecutor(workers=2)
+        return lambda: LocalExecutor(workers=kept_workers)
     if below == "processes":
         return lambda: ProcessPoolExecutor(2, mp_context=get_context("spawn"))
     if below == "threads":
@@ -155,14 +155,14 @@ def test_output_is_kept_of_failed_calls_and_bounded(make, below):
 @pytest.mark.parametrize("below", ["local", "processes", "threads"], indirect=True)
 def test_a_future_can_be_cancelled_before_it_begins(make):
     with WarmExecutor(make()) as executor:
-        running = [executor.submit(many.takes, 0.5) for _ in range(2)]
-        waiting = [executor.submit(many.takes, 0.5) for _ in range(20)]
+        running = [executor.submit(many.takes, 0.2) for _ in range(2)]
+        waiting = [executor.submit(many.takes, 0.2) for _ in range(10)]
         assert waiting[-1].cancel()
         assert waiting[-1].cancelled()
         assert waiting[-1].receipt is None
         for each in waiting:
             each.cancel()
-        assert [0.5, 0.5] == [each.result(PATIENCE) for each in running]
+        assert [0.2, 0.2] == [each.result(PATIENCE) for each in running]
 
 
 # Many
@@ -254,7 +254,7 @@ def test_a_timeout_does_not_wait_for_a_slow_input(warm):
 
     begun = time.monotonic()
     with pytest.raises(FutureTimeoutError, match="was given a timeout"):
-        for _ in warm.map(many.double, endless(), timeout=1):
+        for _ in warm.map(many.double, endless(), timeout=0.3):
             pass
     assert time.monotonic() - begun < PATIENCE
 
@@ -449,8 +449,8 @@ def marks(tmp_path):
     return str(tmp_path)
 
 
-def test_a_lost_chunk_is_tried_again(marks):
-    with WarmExecutor(LocalExecutor(workers=2)) as executor:
+def test_a_lost_chunk_is_tried_again(kept_workers, marks):
+    with WarmExecutor(LocalExecutor(workers=kept_workers)) as executor:
         call = itertools.repeat({5: 1})
         numbers = range(20)
         got = executor.map(
@@ -463,8 +463,8 @@ def test_a_lost_chunk_is_tried_again(marks):
     assert "WorkerLost" in next(iter(figures.lost))
 
 
-def test_an_item_that_always_kills_its_worker_takes_no_other_with_it(marks):
-    with WarmExecutor(LocalExecutor(workers=2)) as executor:
+def test_an_item_that_always_kills_its_worker_takes_no_other_with_it(kept_workers, marks):
+    with WarmExecutor(LocalExecutor(workers=kept_workers)) as executor:
         call = itertools.repeat({5: 99})
         got = executor.map(
             *(many.deadly, range(10), itertools.repeat(marks), call),
@@ -480,8 +480,8 @@ def test_an_item_that_always_kills_its_worker_takes_no_other_with_it(marks):
     assert isinstance(got[5].__cause__, TaskExecutionFailed)
 
 
-def test_without_retries_a_lost_chunk_fails(marks):
-    with WarmExecutor(LocalExecutor(workers=1)) as executor:
+def test_without_retries_a_lost_chunk_fails(kept_workers, marks):
+    with WarmExecutor(LocalExecutor(workers=kept_workers)) as executor:
         call = itertools.repeat({0: 1})
         got = executor.map(
             *(many.deadly, range(4), itertools.repeat(marks), call),
@@ -495,11 +495,11 @@ def test_without_retries_a_lost_chunk_fails(marks):
 def test_a_time_limit_for_tasks_is_one_for_calls():
     below = LocalExecutor(workers=1, worker_env={"GC_TASK_TIMEOUT": "1"})
     with WarmExecutor(below) as executor:
-        seconds = [0.3] * 6 + [30] + [0.3] * 2
-        got = list(executor.map(many.takes, seconds, chunksize=9, return_exceptions=True))
-    assert [0.3] * 6 == got[:6]
-    assert "AppTimeout" in repr(got[6])
-    assert [0.3] * 2 == got[7:]
+        seconds = [0.3] * 4 + [30, 0.3]
+        got = list(executor.map(many.takes, seconds, chunksize=6, return_exceptions=True))
+    assert [0.3] * 4 == got[:4]
+    assert "AppTimeout" in repr(got[4])
+    assert [0.3] == got[5:]
 
 
 def test_a_broken_pool_is_no_endless_story(marks):
@@ -514,8 +514,8 @@ def test_a_broken_pool_is_no_endless_story(marks):
         assert {"BrokenProcessPool"} == {type(each).__name__ for each in got}
 
 
-def test_a_function_that_ends_its_worker_is_told_of():
-    with WarmExecutor(LocalExecutor(workers=2)) as executor:
+def test_a_function_that_ends_its_worker_is_told_of(kept_workers):
+    with WarmExecutor(LocalExecutor(workers=kept_workers)) as executor:
         done = executor.everywhere(many.exits, workers=2, timeout=20)
         assert (0, 2) == (len(done.ready), done.missing)
         assert "WorkerLost: Task failure due to loss of worker" in str(done)
@@ -562,18 +562,18 @@ def test_wrong_executors_and_functions_are_named(warm):
         list(warm.map(many.double, [1], key=lambda number: [number]))
 
 
-def test_somebody_must_know_how_many_workers_there_are():
-    with WarmExecutor(LocalExecutor(workers=1)) as executor:
+def test_somebody_must_know_how_many_workers_there_are(kept_workers):
+    with WarmExecutor(LocalExecutor(workers=kept_workers)) as executor:
         assert executor.prewarm(many.model, "x").complete
     with pytest.raises(UsageError, match="give workers=N"):
         require_count(None, None)
 
 
-def test_a_with_block_that_fails_waits_for_nothing():
+def test_a_with_block_that_fails_waits_for_nothing(kept_workers):
     begin = time.monotonic()
 
     def fail():
-        with WarmExecutor(LocalExecutor(workers=1)) as executor:
+        with WarmExecutor(LocalExecutor(workers=kept_workers)) as executor:
             executor.submit(many.double, 1).result()
             for _ in range(100):
                 executor.submit(many.takes, 1)

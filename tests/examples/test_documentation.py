@@ -38,7 +38,12 @@ SNIPPETS = sorted(path for path in EXAMPLES.glob("*.py") if path.name != Path(__
 # They need the port that agents know.
 WITH_AGENT = [path for path in SNIPPETS if "start_endpoint" in path.read_text(encoding="utf-8")]
 # They take seconds. What the README shows is tried each time.
-WITH_WORKERS = [path for path in SNIPPETS if "Executor(" in path.read_text(encoding="utf-8")]
+WITH_WORKERS = [
+    path
+    for path in SNIPPETS
+    if re.search(r"(Executor|LocalService)\(", path.read_text(encoding="utf-8"))
+]
+SLOW = pytest.mark.slow("what the README shows is quick")
 SECONDS = 240
 
 FENCE = re.compile(r"^(?P<indent> *)(?P<fence>`{3,}|~{3,})\s*(?P<language>[\w+-]*)")
@@ -124,7 +129,7 @@ def examples() -> Iterator[object]:
     for path in SNIPPETS:
         if path not in WITH_AGENT:
             slow = path in WITH_WORKERS and path.name not in quick
-            yield pytest.param(path, id=path.name, marks=pytest.mark.slow if slow else ())
+            yield pytest.param(path, id=path.name, marks=SLOW if slow else ())
 
 
 @pytest.mark.parametrize("path", [*examples()])
@@ -157,7 +162,9 @@ def sessions() -> Iterator[object]:
     for block in shown("console"):
         reason = block.note.removeprefix("skip ")
         marks = [pytest.mark.skip(reason=reason), pytest.mark.may_skip(reason)]
-        yield pytest.param(block, marks=marks if block.note.startswith("skip ") else ())
+        if not block.note.startswith("skip "):
+            marks = [] if block.place.startswith("README.md") else [SLOW]
+        yield pytest.param(block, marks=marks)
 
 
 @pytest.mark.parametrize("block", [*sessions()], ids=lambda block: block.place)

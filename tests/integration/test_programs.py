@@ -118,6 +118,7 @@ def test_it_remembers_until_it_is_ended(start, name, first, second, answer):
         assert answer != process.call(second)
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize(
     ("name", "request_"),
     [

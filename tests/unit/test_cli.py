@@ -44,6 +44,7 @@ def files(tmp_path):
     return folder
 
 
+@pytest.mark.slow("loads the model cold for file after file")
 def test_demo_identifies_files_and_reports_one_cold_start_for_each_worker(files):
     done = gc_warm("demo", files, "--json", cwd=files.parent)
     assert done.returncode == 0, done.stderr
@@ -153,6 +154,7 @@ def test_run_prints_results_and_receipts():
         assert text in done.stdout
 
 
+@pytest.mark.slow("starts workers; the run of a module of one's own has all of it")
 def test_run_prints_json():
     done = gc_warm("run", "gc_warm.functions.counter:increase_count", "--times", "4", "--json")
     calls = json.loads(done.stdout)
@@ -227,6 +229,7 @@ def test_wrong_usage_gives_one_clear_line(arguments, message):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow("starts workers; the run of a module of one's own has all of it")
 def test_a_failing_call_shows_the_remote_traceback():
     done = gc_warm("run", "gc_warm.functions.filetype:identify", "--args", '["/etc/hosts"]')
     assert done.returncode == 1

@@ -74,6 +74,7 @@ def test_a_framing_brings_its_options_under_any_name(tmp_path):
     assert "> 1\n1\n" in done.stdout
 
 
+@pytest.mark.slow("waits three seconds for a hint")
 def test_a_silent_program_gets_a_hint_long_before_the_time_is_over():
     with subprocess.Popen(
         [GC_WARM, "program", "--", "cat"],

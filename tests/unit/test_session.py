@@ -82,6 +82,7 @@ def pid_in(output):
     return int(output.partition("pid ")[2].split()[0])
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("text", [LEAVES_A_PROCESS, LEAVES_AN_ORPHAN], ids=["child", "orphan"])
 def test_a_process_left_behind_fails_the_session(session, text):
     ended = session(text)

@@ -170,6 +170,7 @@ def test_heartbeats_are_negotiated(client):
     connection.channel()
 
 
+@pytest.mark.slow("waits four seconds")
 def test_heartbeats_keep_an_idle_connection(client):
     connection = client.connect(heartbeat=1)
     over = threading.Event()

@@ -196,6 +196,7 @@ def test_any_change_of_a_sample(tmp_path_factory, name, changed, changes):
     assert isinstance(look(folder), list)
 
 
+@pytest.mark.slow("loads two configs, for one kind of number")
 def test_numbers_too_long_to_show(tmp_path):
     """Python refuses to show so many digits; as hexadecimals they can be written, and read."""
     huge = "0x" + "f" * 5000
@@ -311,6 +312,7 @@ def check_rules(subject):
             json.dumps([found.as_dict() for found in rule.check(subject)])
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize(
     "text",
     [
@@ -345,8 +347,7 @@ def test_long_texts_are_aligned_soon(part):
 
 LIMIT = 3  # seconds: what reaches it, reaches any
 # One of a kind is tried each time; all of them take minutes.
-QUICK = ("never ends", "exits at once", "kills itself", "fails oddly", "takes memory")
-QUICK += ("leaves a process", "is no program")
+QUICK = ("never ends", "fails oddly", "leaves a process")
 PROGRAMS = {
     "never ends": "while True: pass",
     "waits": "import time; time.sleep(1000)",
@@ -420,6 +421,7 @@ def command(process):
         return []
 
 
+@pytest.mark.slow("what a program leaves is quick above")
 def test_what_a_program_leaves_running_does_not_delay(tmp_path):
     (tmp_path / "config.py").write_text(
         "import threading, time\n"
@@ -432,7 +434,7 @@ def test_what_a_program_leaves_running_does_not_delay(tmp_path):
         assert ["GW009"] == [each.code for each in check_endpoint(tmp_path, timeout=60)]
 
 
-@pytest.mark.slow  # each of them takes seconds; the test below tries one
+@pytest.mark.slow("each of them takes seconds; the test below tries one")
 @pytest.mark.parametrize(
     "text",
     [

@@ -181,6 +181,7 @@ def module(tmp_path, monkeypatch):
         sys.modules.pop(name, None)
 
 
+@pytest.mark.slow("starts workers and asks them of each function; those of a script are quick")
 def test_functions_of_a_module(module, endpoint_python):
     found = {}
     with LocalExecutor(workers=1, worker_python=endpoint_python) as executor:

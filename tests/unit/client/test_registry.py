@@ -422,6 +422,7 @@ def test_programs_that_register_at_once_lose_nothing(tmp_path, service, start):
     assert set(service.functions) == set(known.values())
 
 
+@pytest.mark.slow("starts two programs, as does the test above")
 def test_programs_that_register_the_same_register_it_once(tmp_path, service, start):
     printed = [program.communicate(timeout=100)[0].split() for program in start(*[["f"]] * 2)]
     assert 1 == len(service.functions)
@@ -523,6 +524,7 @@ def test_without_credentials_the_error_says_how_to_get_them(tmp_path):
     assert not (tmp_path / "functions.json").exists()
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     "command",
     [

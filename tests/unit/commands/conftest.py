@@ -25,21 +25,27 @@ def gc_warm(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setenv("COLUMNS", "100")
-    modules = {*sys.modules}
+    argv, modules = sys.argv, {*sys.modules}
 
     def run(*arguments):
         sys.argv = ["gc-warm", *map(str, arguments)]
-        with pytest.raises(SystemExit) as ended:
-            main()
+        try:
+            with pytest.raises(SystemExit) as ended:
+                main()
+        finally:
+            sys.argv = argv
+            _forget_modules_of(tmp_path, {*sys.modules} - modules)
         done = Done(int(ended.value.code), *capsys.readouterr())
         assert "Traceback" not in done.err.partition("on its worker")[0]
         return done
 
-    argv = sys.argv
-    yield run
-    sys.argv = argv
-    for name in {*sys.modules} - modules:
-        if getattr(sys.modules[name], "__file__", None) == str(tmp_path / f"{name}.py"):
+    return run
+
+
+def _forget_modules_of(folder, names):
+    """The next command imports them anew."""
+    for name in names:
+        if getattr(sys.modules[name], "__file__", None) == str(folder / f"{name}.py"):
             del sys.modules[name]
 
 

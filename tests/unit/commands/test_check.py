@@ -8,6 +8,7 @@ import pytest
 from gc_warm.client.manifest import Entry, Manifest, Version
 
 CONFIGS = Path(__file__).parents[3] / "endpoint_configs"
+TEMPLATE = CONFIGS / "slurm-cpu" / "user_config_template.yaml.j2"
 COLD = "engine:\n  type: ThreadPoolEngine\n  max_workers: 2\n"
 ID = "3f0d7a54-9c1e-4d34-8f5b-0c6a2f6f1a11"
 
@@ -26,6 +27,7 @@ def test_a_cold_file(gc_warm, tmp_path):
     assert done.out.endswith("1 finding.\n")
 
 
+@pytest.mark.slow("loads a config again, for another form of the same")
 def test_a_cold_file_as_json(gc_warm, tmp_path):
     (tmp_path / "t.yaml").write_text(COLD)
     [found] = json.loads(gc_warm("check", "t.yaml", "--json").out)
@@ -35,7 +37,7 @@ def test_a_cold_file_as_json(gc_warm, tmp_path):
 
 
 def test_options_and_needs(gc_warm):
-    done = gc_warm("check", CONFIGS / "slurm-cpu", "--state-gb", 14, "--build-seconds", 9000)
+    done = gc_warm("check", TEMPLATE, "--state-gb", 14, "--build-seconds", 9000)
     assert 1 == done.code
     assert "GW207" in done.out
     assert "GW121" in done.out
@@ -147,6 +149,7 @@ def test_a_measurement_that_is_warm_succeeds(gc_warm, lab):
     assert {("WARM", "WARM")} == {*verdicts(done).values()}
 
 
+@pytest.mark.slow("measures each strategy twice")
 def test_a_measurement_overrules_the_prediction(gc_warm, lab):
     lab("def f(n):\n    import json\n    return 1 // n\n")
     good, bad = (gc_warm("check", "lab:f", "--run", "--args", f"[{n}]", "--json") for n in (1, 0))

@@ -111,6 +111,7 @@ def test_surroundings(shell, line, code, said):
     assert said in done.stderr
 
 
+@pytest.mark.slow("starts a program and its workers, for two variables")
 def test_a_terminal_of_few_letters_and_no_home(shell):
     done = shell("unset HOME; gc-warm run lab:accent", PYTHONIOENCODING="ascii")
     assert (0, "") == (done.returncode, done.stderr)
@@ -123,14 +124,15 @@ def test_a_service_that_is_not_there(shell):
     assert "Error: Cannot connect" in done.stderr
 
 
-def test_a_failed_call_is_a_row_of_its_own_and_no_key_is_lost(shell):
-    done = shell("gc-warm run lab:fail_if --json --times 2 --args '[true]'")
-    assert 1 == done.returncode
+def test_a_failed_call_is_a_row_of_its_own_and_no_key_is_lost(gc_warm, lab):
+    lab(LAB)
+    done = gc_warm("run", "lab:fail_if", "--json", "--times", 2, "--args", "[true]")
+    assert 1 == done.code
     assert ["ValueError: wrong"] * 2 == [
-        row["error"].strip().splitlines()[-1].strip() for row in json.loads(done.stdout)
+        row["error"].strip().splitlines()[-1].strip() for row in json.loads(done.out)
     ]
-    good = shell("gc-warm run lab:fail_if --json --args '[false]'")
-    assert ["{1: 'a', '1': 'b'}"] == [row["result"] for row in json.loads(good.stdout)]
+    good = gc_warm("run", "lab:fail_if", "--json", "--args", "[false]")
+    assert ["{1: 'a', '1': 'b'}"] == [row["result"] for row in json.loads(good.out)]
 
 
 def test_ctrl_c_while_a_call_runs(tmp_path, lab):

@@ -4,6 +4,7 @@ An option that passes may change the settings it is meant for, and nothing besid
 appears, none vanishes, and no shell reads more than one word of it.
 """
 
+import functools
 import json
 import re
 import shlex
@@ -26,12 +27,16 @@ OPTIONS = [(folder, name) for folder, schema in SCHEMAS.items() for name in sche
 SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
 
 
+RUNTIME = functools.cache(endpoint_config.own_runtime)
+
+
 def render(folder, options, *, schema=True):
     config = CONFIGS / folder
     return endpoint_config.render(
         config / "user_config_template.yaml.j2",
         config / "user_config_schema.json" if schema else None,
         options,
+        runtime=RUNTIME(),
     )
 
 
@@ -100,9 +105,14 @@ def leaves(data, place=()):
     return {place: data}
 
 
+@functools.cache
+def settings_of_the_example(folder):
+    return leaves(yaml.safe_load(render(folder, example(folder))))
+
+
 def changed(folder, options, *, schema=True):
     """Return the settings that differ from the example's; no other may come or go."""
-    before = leaves(yaml.safe_load(render(folder, example(folder))))
+    before = settings_of_the_example(folder)
     after = leaves(yaml.safe_load(render(folder, options, schema=schema)))
     assert before.keys() == after.keys()
     return [value for place, value in after.items() if value != before[place]]

@@ -105,7 +105,7 @@ LATER = {
 }
 
 
-@pytest.mark.quick(1)
+@pytest.mark.slow("makes environments")
 @pytest.mark.parametrize("folder", FOLDERS)
 @pytest.mark.parametrize("broken", ["requirements", "setup", "program"])
 def test_a_broken_environment_starts_no_workers_and_no_avalanche(site, monkeypatch, folder, broken):

@@ -15,33 +15,34 @@ from gc_warm.local.executor import LocalExecutor
 from gc_warm.local.workers import Workers
 
 OF_WORKERS = {
-    *("worker_python", "worker_path", "worker_env", "worker_packages"),
-    *("output", "endpoint_config"),
+    *("worker_python", "worker_path", "worker_env", "worker_packages", "endpoint_config"),
 }
 
 
 @pytest.fixture(scope="module")  # other modules count processes and threads
-def kept_workers() -> Iterator[Callable[[int], Workers]]:
+def kept_workers() -> Iterator[Callable[..., Workers]]:
     """Return a function that gives so many workers, the same each time."""
     with ExitStack() as stack:
-        yield functools.cache(lambda count: stack.enter_context(Workers(count)))
+        yield functools.cache(lambda *of: stack.enter_context(Workers(of[0], output=of[1])))
 
 
 @pytest.fixture
 def make_executor(
-    kept_workers: Callable[[int], Workers],
+    kept_workers: Callable[..., Workers],
 ) -> Iterator[Callable[..., LocalExecutor]]:
     """Make executors that end with the test.
 
-    Where nothing is said of their workers but how many there are, these are new ones, forked from
-    a process that stays: to start one takes most of a second. Those that end with their executor
-    are had with ``worker_env={}``.
+    Where nothing is said of their workers but how many there are, and whether what they print is
+    shown, these are new ones, forked from a process that stays: to start one takes most of a
+    second. Those that end with their executor are had with ``worker_env={}``.
     """
     made: list[LocalExecutor] = []
 
     def make(**options: Any) -> LocalExecutor:
-        if not options.keys() & OF_WORKERS and isinstance(options.get("workers", 2), int):
-            options["workers"] = kept_workers(options.get("workers", 2))
+        count, output = options.get("workers", 2), options.get("output")
+        usual = isinstance(count, int) and isinstance(output, bool | None)
+        if usual and not options.keys() & OF_WORKERS:
+            options["workers"] = kept_workers(count, options.pop("output", None))
         made.append(LocalExecutor(**options))
         return made[-1]
 
@@ -51,9 +52,9 @@ def make_executor(
 
 
 @pytest.fixture(scope="module")
-def executor() -> Iterator[LocalExecutor]:
+def executor(kept_workers: Callable[..., Workers]) -> Iterator[LocalExecutor]:
     """One executor for the tests of a module that leave its workers as they were."""
-    with LocalExecutor() as shared:
+    with LocalExecutor(workers=kept_workers(2, None)) as shared:
         yield shared
 
 

@@ -60,7 +60,7 @@ def test_it_is_not_shown(make_executor, tasks, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.quick(1)
+@pytest.mark.slow("starts a client and its workers, for a stream that few close")
 @pytest.mark.parametrize("closed", ["sys.stderr = None", "sys.stderr.close()", "os.close(2)"])
 def test_client_without_standard_error(closed):
     code = f"""
@@ -89,7 +89,8 @@ def test_task_that_prints_without_end_and_workers_that_print_much(make_executor,
 
 
 def test_background_program_that_prints_for_ever_holds_up_nothing(make_executor):
-    executor = make_executor(workers=1, output=False)
+    # Of its own, which end what a task left running.
+    executor = make_executor(workers=1, output=False, worker_env={})
     executor.submit(os.system, "yes &").result(timeout=30)
     assert executor.submit(len, "abc").result(timeout=30) == 3
 
@@ -155,6 +156,7 @@ def test_lost_workers_error_has_this_tasks_lines_only(make_executor, tasks):
 # Of engines
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("kind", ["ThreadPoolEngine", "ProcessPoolEngine"])
 def test_engine(make_executor, tasks, kind, tmp_path, capfd):
     path = tmp_path / "config.yaml"

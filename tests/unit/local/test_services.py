@@ -52,8 +52,8 @@ def test_executor_that_turns_to_the_endpoint_of_another(make_executor, tasks):
     assert own == ours.submit(tasks.where).result()["pid"]
 
 
-def test_tasks_at_the_endpoint_of_another_are_waited_for(executor, tasks, gate):
-    ours = LocalExecutor(workers=1)
+def test_tasks_at_the_endpoint_of_another_are_waited_for(executor, make_executor, tasks, gate):
+    ours = make_executor(workers=1)
     ours.endpoint_id = executor.endpoint_id
     future = ours.submit(tasks.pass_gate, *gate.paths)
     pid = gate.wait_until_begun()
@@ -113,6 +113,7 @@ def test_shared_workers_that_are_abandoned_before_they_are_up(tasks):
             assert 3 == executor.submit(tasks.add, 1).result()
 
 
+@pytest.mark.slow("starts two engines")
 def test_config_of_shared_workers(tasks, tmp_path):
     path = tmp_path / "config.yaml.j2"
     path.write_text("engine: {type: ThreadPoolEngine, max_workers: {{ threads }}}\n")
@@ -204,7 +205,7 @@ def test_clients_and_executors_in_many_threads(executor, tasks):
     def work(number):
         client = LocalClient()
         barrier.wait()
-        for step in range(10):
+        for step in range(5):
             wanted = 100 * number + step
             future = executor.submit(tasks.echo, wanted)
             task_id, _ = run_by(client, executor.endpoint_id, tasks.echo, wanted)
@@ -223,6 +224,7 @@ def test_clients_and_executors_in_many_threads(executor, tasks):
     assert [] == wrong
 
 
+@pytest.mark.slow("fills the memory of tasks, which takes thousands")
 def test_only_the_newest_tasks_are_kept(executor, tasks):
     first = executor.submit(tasks.add, 1)
     first.result()

@@ -44,8 +44,8 @@ def test_nothing_is_left(tasks):
     assert not Path(folder).parent.exists()
 
 
-def test_use_afterwards(tasks):
-    executor = LocalExecutor(label="mine", workers=1)
+def test_use_afterwards(make_executor, tasks):
+    executor = make_executor(label="mine", workers=1)
     executor.shutdown()
     executor.shutdown()
     with pytest.raises(RuntimeError, match=r"mine.* is shutdown; no new functions"):
@@ -58,8 +58,8 @@ def test_use_afterwards(tasks):
         executor.map(tasks.add, [1])
 
 
-def test_all_tasks_are_waited_for(tasks):
-    with LocalExecutor() as executor:
+def test_all_tasks_are_waited_for(make_executor, tasks):
+    with make_executor(workers=1) as executor:
         futures = [executor.submit(tasks.add, number) for number in range(50)]
     assert [number + 2 for number in range(50)] == [future.result(timeout=0) for future in futures]
 
@@ -120,12 +120,13 @@ def test_teardown_runs(tasks, tmp_path):
     assert path.read_text() == "torn down"
 
 
-def test_worker_that_ignores_sigterm(tasks):
-    with LocalExecutor(workers=1) as executor:
+def test_worker_that_ignores_sigterm(make_executor, tasks):
+    with make_executor(workers=1) as executor:
         worker = psutil.Process(executor.submit(tasks.ignore_sigterm).result())
     assert not worker.is_running()
 
 
+@pytest.mark.slow("waits two seconds for what hangs")
 def test_template_that_hangs(tasks):
     with LocalExecutor(workers=1) as executor:
         found = executor.submit(tasks.where).result()
@@ -134,6 +135,7 @@ def test_template_that_hangs(tasks):
     assert_end(family)
 
 
+@pytest.mark.slow("waits two seconds for what hangs")
 def test_programs_that_tasks_left_running(tasks):
     with LocalExecutor(workers=1) as executor:
         program = psutil.Process(executor.submit(tasks.start_program).result())
@@ -150,6 +152,7 @@ def test_executor_that_is_forgotten(tasks):
     assert_end([worker])
 
 
+@pytest.mark.slow("starts workers for what nearly every test does")
 def test_executor_lives_as_long_as_its_tasks(tasks):
     assert LocalExecutor(workers=1).submit(tasks.add, 1).result() == 3
 
@@ -198,7 +201,7 @@ class Client:
             return self._process.wait(timeout=20)
 
 
-@pytest.mark.quick(1)
+@pytest.mark.slow("of the ways for a client to end, to be killed is quick")
 @pytest.mark.parametrize("code", ["", "executor.submit(tasks['close_channel_and_sleep'])"])
 def test_client_that_exits(code):
     client = Client(code)
@@ -235,6 +238,7 @@ except KeyboardInterrupt:
     assert_end(client.processes)
 
 
+@pytest.mark.slow("one fork and one Ctrl-C of a client are quick")
 def test_ctrl_c_while_shutdown_waits():
     client = Client("""
 for _ in range(5):
@@ -272,6 +276,7 @@ executor.shutdown()
     assert client.wait() == 0
 
 
+@pytest.mark.slow("one fork and one Ctrl-C of a client are quick")
 def test_fork_of_the_client_after_the_end_of_the_executor_says_nothing(tmp_path):
     with (tmp_path / "stderr").open("w+") as stderr:
         client = Client("executor.shutdown()\nif os.fork():\n    os.wait()", stderr)
@@ -280,6 +285,7 @@ def test_fork_of_the_client_after_the_end_of_the_executor_says_nothing(tmp_path)
         assert "" == stderr.read()
 
 
+@pytest.mark.slow("one fork and one Ctrl-C of a client are quick")
 def test_fork_of_the_client_does_not_keep_the_workers_alive():
     client = Client("""
 fork = os.fork()

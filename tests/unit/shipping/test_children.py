@@ -192,6 +192,7 @@ SCRIPT = f"""
 """
 
 
+@pytest.mark.slow("starts a script and its workers; those of a module are quick")
 def test_children_of_a_scripts_function(run_script):
     assert "[2, 4]\n[2, 4]\n" == run_script(SCRIPT)
 

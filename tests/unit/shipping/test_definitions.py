@@ -52,6 +52,7 @@ def test_what_is_made_under_the_main_guard_travels(run_here):
     assert "21\n10\n" == run_here(text)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     "start",
     ["\ufeff", "# -*- coding: latin-1 -*-\nNAME = '\xe4'\n"],
@@ -88,6 +89,7 @@ def test_a_file_that_is_edited_while_its_script_runs_is_noticed(run_here):
     assert "Run the file or the cell again" in output
 
 
+@pytest.mark.slow("starts a script three times")
 def test_one_function_that_cannot_be_made_spoils_no_other(run_script):
     text = f"""{HEAD}
     import sys, types
@@ -135,6 +137,7 @@ def test_a_large_value_is_refused_with_advice(run_here):
     assert "Put it under @warm, pass it as an argument, or move it to a module." in output
 
 
+@pytest.mark.slow("starts a script six times")
 def test_an_unchanged_script_that_is_started_again_finds_its_state(run_script, tmp_path):
     text = f"""{HEAD}
     import sys

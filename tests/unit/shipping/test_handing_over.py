@@ -1085,6 +1085,7 @@ EXPECTED = [
 ]
 
 
+@pytest.mark.slow("starts a script for each edit; those of a module are quick")
 def test_an_edited_script_gets_the_state(run_script, endpoint_python, tmp_path):
     codes = [json.loads(run_script(SCRIPT.format(task=task, size=size))) for task, size in EDITS]
     ended = subprocess.run(

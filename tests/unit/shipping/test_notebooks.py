@@ -93,6 +93,7 @@ def test_a_further_function_finds_the_state_of_the_first(run_notebook):
     assert ["1\n", "('A', 11)\n", "1\n"] == [outputs[2], outputs[4], outputs[5]]
 
 
+@pytest.mark.slow("starts a kernel; one that stays warm is quick")
 def test_an_edited_cell_is_a_new_version(run_notebook):
     outputs = run_notebook(
         MODEL,
@@ -120,6 +121,7 @@ def test_a_traceback_shows_the_line_of_the_cell(run_notebook):
     assert 'raise KeyError("lost")  # just here' in outputs[-1]
 
 
+@pytest.mark.slow("starts a kernel; one that stays warm is quick")
 def test_magics_around_do_no_harm_and_magics_within_are_refused(run_notebook):
     outputs = run_notebook(
         """

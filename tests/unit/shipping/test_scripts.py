@@ -150,6 +150,7 @@ def test_modules_beside_a_script_travel(run_here, tmp_path):
     assert "8\n" == run_here(text)
 
 
+@pytest.mark.slow("starts a script of another kind")
 def test_a_module_run_by_its_name_may_import_relatively(run_script, tmp_path):
     package = tmp_path / "scripts" / "pack"
     package.mkdir(parents=True)
@@ -211,6 +212,7 @@ def test_what_cannot_be_found_is_refused_before_submission(run_here, line, reaso
     assert reason in run_here(text)
 
 
+@pytest.mark.slow("starts pytest, for a script of another kind")
 def test_functions_in_doctests(tmp_path, endpoint_python):
     (tmp_path / "lab.py").write_text(
         '"""A module.\n\n'
@@ -227,6 +229,7 @@ def test_functions_in_doctests(tmp_path, endpoint_python):
     assert (0, "") == (ended.returncode, ended.stdout), ended.stdout + ended.stderr
 
 
+@pytest.mark.slow("starts pytest, for a script of another kind")
 def test_functions_in_tests(tmp_path, endpoint_python):
     (tmp_path / "test_lab.py").write_text(
         "from gc_warm import LocalExecutor, self_contained\n"

@@ -166,6 +166,7 @@ def test_a_module_that_fails_to_import_is_tried_again(project, one_worker, tmp_p
     assert one_worker.submit(module.work).result() == "done"
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("same", [True, False])
 def test_a_module_of_that_name_on_the_worker(project, endpoint_python, tmp_path, same):
     text = """

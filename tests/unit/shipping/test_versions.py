@@ -398,6 +398,7 @@ OURS = gc_warm.__version__
 MAJOR, MINOR, PATCH = map(int, OURS.split("."))
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize(
     ("version", "used"),
     [

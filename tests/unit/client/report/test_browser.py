@@ -91,12 +91,14 @@ def test_it_is_rendered_with_the_right_numbers_and_an_empty_console(browse, page
     assert ["-", "2", "110", "2", "8 s", "16 s", "0"] == texts.cells[row + 1 : row + 8]
 
 
+@pytest.mark.slow("starts a browser, to test the test")
 def test_a_violation_of_its_policy_would_show(browse, page):
     """The test above can fail: what the page must not do is seen in the console."""
     page.write_text(page.read_text().replace("<main>", "<main><script>1</script>"))
     assert NO_CONSOLE.search(browse(page, "--dump-dom").stderr)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(("scheme", "background"), [("1", (255, 255, 255)), ("0", (18, 23, 30))])
 def test_it_is_light_or_dark_as_its_reader_likes(browse, page, tmp_path, scheme, background):
     picture = tmp_path / "page.png"

@@ -86,6 +86,7 @@ def test_missing_variable(run, tasks):
         run(PROCESSES).submit(tasks.add, 1).result(timeout=60)
 
 
+@pytest.mark.slow("starts an engine, for a line of its config")
 def test_schema(run, tasks):
     schema = json.dumps({"properties": {"workers": {"type": "integer"}}})
     executor = run(PROCESSES, files={"schema": schema}, user_endpoint_config={"workers": "many"})
@@ -93,12 +94,14 @@ def test_schema(run, tasks):
         executor.submit(tasks.add, 1).result(timeout=60)
 
 
+@pytest.mark.slow("starts an engine, for a line of its config")
 def test_reserved_word(run, tasks):
     executor = run(PROCESSES, user_endpoint_config={"user_runtime": 1})
     with pytest.raises(WorkerStartError, match="reserved word"):
         executor.submit(tasks.add, 1).result(timeout=60)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     ("template", "message"),
     [
@@ -114,6 +117,7 @@ def test_wrong_config(run, tasks, template, message):
         run(template).submit(tasks.add, 1).result(timeout=60)
 
 
+@pytest.mark.slow("starts an engine, for a line of its config")
 def test_user_runtime(run, tmp_path):
     template = (
         "engine: {type: ThreadPoolEngine}\n"
@@ -136,11 +140,13 @@ def test_endpoint_setup_and_teardown(run, tmp_path):
     assert (tmp_path / "teardown").exists()
 
 
+@pytest.mark.slow("starts an engine, for a line of its config")
 def test_user_environment(run):
     executor = run("engine: {type: ThreadPoolEngine}", files={"environment": "MODEL: 7\n"})
     assert "7" == executor.submit(os.getenv, "MODEL").result()
 
 
+@pytest.mark.slow("starts an engine, for a line of its config")
 def test_allowed_serializers(run, tasks):
     names = "[globus_compute_sdk.serialize.JSONData, globus_compute_sdk.serialize.PureSourceDill]"
     executor = run(f"engine: {{type: ThreadPoolEngine, allowed_serializers: {names}}}")
@@ -161,6 +167,7 @@ config = UserEndpointConfig(engine=ProcessPoolEngine(max_workers=1))
 """
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("named", ["folder", "file"])
 def test_config_in_python(make_executor, tmp_path, named):
     (tmp_path / "config.py").write_text(PYTHON)
@@ -175,12 +182,14 @@ def test_config_in_python_is_not_taken_from_its_scheduler(make_executor, tmp_pat
         executor.submit(len, "abc").result(timeout=60)
 
 
+@pytest.mark.slow("starts an engine, for a line of its config")
 def test_retries_are_the_configs(run, tasks):
     template = "engine: {type: ProcessPoolEngine, max_workers: 1}"
     with pytest.raises(TaskExecutionFailed, match="BrokenProcessPool"):
         run(template).submit(tasks.exit_at_once, 3).result(timeout=60)
 
 
+@pytest.mark.slow("starts an engine, for a line of its config")
 def test_another_config_is_another_process(run):
     executor = run(
         "engine: {type: ThreadPoolEngine}\n# {{ word }}", user_endpoint_config={"word": 1}
@@ -233,6 +242,7 @@ def no_programs(tmp_path_factory):
     return str(folder)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     ("template", "program"),
     [
@@ -347,6 +357,7 @@ def test_client_that_is_killed(lose, template):
     assert [] == lose(template, lambda client, _: client.kill())
 
 
+@pytest.mark.slow("of the ways to lose a client and its engine, the first is quick")
 @KINDS
 def test_client_and_engine_that_are_killed(lose, template):
     def harm(client, host):
@@ -356,11 +367,13 @@ def test_client_and_engine_that_are_killed(lose, template):
     assert [] == lose(template, harm)
 
 
+@pytest.mark.slow("of the ways to lose a client and its engine, the first is quick")
 @KINDS
 def test_client_that_is_interrupted(lose, template):
     assert [] == lose(template, lambda client, _: client.send_signal(signal.SIGINT))
 
 
+@pytest.mark.slow("of the ways to lose a client and its engine, the first is quick")
 def test_client_that_is_killed_while_its_engine_hangs(lose):
     def harm(client, host):
         host.suspend()
@@ -374,6 +387,7 @@ def test_the_time_to_end_is_below_two_seconds():
     assert 2 * watcher.LOOK_SECONDS + watcher.ENDING_SECONDS < 2
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("kind", ["ThreadPoolEngine", "ProcessPoolEngine"])
 def test_engine_whose_process_is_killed(run, tasks, kind, gate):
     executor = run(f"engine: {{type: {kind}, max_workers: 1}}")

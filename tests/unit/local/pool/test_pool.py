@@ -26,6 +26,7 @@ def pids_of_all(executor, tasks, gates):
     return [future.result() for future in futures]
 
 
+@pytest.mark.slow("runs a thousand tasks")
 def test_a_thousand_tasks_in_two_workers(make_executor, tasks):
     executor = make_executor(workers=2)
     futures = [executor.submit(tasks.echo_with_pid, number) for number in range(1000)]
@@ -155,6 +156,7 @@ def test_idle_worker_that_dies_is_replaced(make_executor, tasks):
         old = new
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_template_that_dies(make_executor, tasks, gate, number):
     executor = make_executor(workers=2)
@@ -211,6 +213,7 @@ def test_workers_that_die_at_start(make_executor, tasks, tmp_path):
         executor.submit(tasks.where).result()
 
 
+@pytest.mark.slow("starts fifty workers")
 def test_no_descriptors_left_for_workers(make_executor, tasks):
     used = psutil.Process().num_fds()
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)

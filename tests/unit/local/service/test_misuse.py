@@ -194,6 +194,7 @@ with LocalService(port=0) as service:
 """
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     "unusual",
     [

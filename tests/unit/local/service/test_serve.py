@@ -87,6 +87,7 @@ def test_credentials_of_a_killed_service_are_not_handed_out(running, port):
     _note(port).unlink()
 
 
+@pytest.mark.slow("starts two services")
 @pytest.mark.may_skip("a container may not let its processes have networks of their own")
 def test_services_in_different_networks_may_share_a_folder(running, port):
     said = exports(until(running, "globus-compute-endpoint"))

@@ -54,6 +54,7 @@ def test_a_state_file_that_is_something_else(tmp_path):
         LocalService(port=0, state=path).start()
 
 
+@pytest.mark.slow("waits five seconds for a lock")
 def test_a_state_file_is_for_one_service(tmp_path):
     path = tmp_path / "state.db"
     with LocalService(port=0, state=path), pytest.raises(UsageError, match=r"state\.db"):

@@ -1,6 +1,7 @@
 """What a worker finds around it: nothing of its client's, and what it was given."""
 
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -14,17 +15,24 @@ from gc_warm.local.surroundings.options import INHERITED_NAMES, endpoint_environ
 # Clean
 
 
-@pytest.fixture
-def found(make_executor, tasks, monkeypatch, tmp_path):
+@pytest.fixture(scope="module")
+def clients_folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("client")
+
+
+@pytest.fixture(scope="module")
+def found(clients_folder):
     """A worker's surroundings, when its client's are full of things."""
-    monkeypatch.setenv("CLIENTS_SECRET", "secret")
-    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
-    monkeypatch.setenv("LC_NUMERIC", "C")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    with (tmp_path / "opened").open("w") as opened:
-        os.set_inheritable(opened.fileno(), True)
-        return make_executor(workers=2, worker_env={}).submit(tasks.surroundings).result()
+    surroundings = runpy.run_path(str(Path(__file__).parents[1] / "tasks.py"))["surroundings"]
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("CLIENTS_SECRET", "secret")
+        monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+        monkeypatch.setenv("LC_NUMERIC", "C")
+        monkeypatch.syspath_prepend(clients_folder)
+        monkeypatch.chdir(clients_folder)
+        with (clients_folder / "opened").open("w") as opened, LocalExecutor(workers=2) as executor:
+            os.set_inheritable(opened.fileno(), True)
+            yield executor.submit(surroundings).result()
 
 
 def test_environment(found):
@@ -50,8 +58,8 @@ def test_htex_variables(found):
     assert environment["PARSL_WORKER_BLOCK_ID"] == "0"
 
 
-def test_path(found, tmp_path):
-    assert str(tmp_path) not in found["path"]
+def test_path(found, clients_folder):
+    assert str(clients_folder) not in found["path"]
     assert "" not in found["path"]
     assert [entry for entry in found["path"] if "gc_warm" in entry] == []
 
@@ -64,10 +72,10 @@ def test_main_module_is_empty(found):
     assert [name for name in found["main"] if not name.startswith("__")] == []
 
 
-def test_folder_is_private(found, tmp_path):
+def test_folder_is_private(found, clients_folder):
     folder = Path(found["folder"])
     assert folder.name == "tasks_working_dir"
-    assert not folder.is_relative_to(tmp_path)
+    assert not folder.is_relative_to(clients_folder)
     assert folder.parent.stat().st_mode & 0o777 == 0o700
 
 

@@ -258,6 +258,7 @@ def test_a_program_may_insist_on_a_terminal(warm_process):
     assert "same\n" == process.call("echo same >/dev/tty")
 
 
+@pytest.mark.slow("sends a hundred kilobytes through a terminal")
 def test_a_long_line_passes_through_a_terminal(warm_process):
     process = warm_process(["sh"], framing=SHELL, pty=True, env={"PS1": ""})
     assert "100000\n" == process.call(f"printf %s {'x' * 100_000} | wc -c")
@@ -374,6 +375,7 @@ with process.shared() as shared:
 """
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("busy", ["idle", "busy"])
 @pytest.mark.parametrize("number", ["SIGTERM", "SIGKILL"])
 def test_no_orphan_and_no_file_when_the_worker_is_killed(gone, number, busy):
