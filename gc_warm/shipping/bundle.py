@@ -106,7 +106,7 @@ def make_bundle(function: SelfContained[..., Any], origin: Origin) -> Bundle:
             # What was written while it was read may be newer than what was read.
             file: None if stamp is not None and stamp[0] >= began else stamp
             for source in everything.values()
-            for file in _files(source)
+            for file in [source.file, *source.data, *source.folders]
             for stamp in [_stamp(file)]
         },
     )
@@ -309,10 +309,6 @@ def _check_size(bundle: Bundle, function: SelfContained[..., Any]) -> None:
 
 def _size(source: Source) -> int:
     return len(_whole_text(source)) + sum(map(len, source.data.values()))
-
-
-def _files(source: Source) -> list[str]:
-    return [source.file, *source.data, *source.folders]
 
 
 def _stamp(file: str) -> tuple[int, int] | None:
