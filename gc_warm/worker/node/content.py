@@ -47,6 +47,7 @@ _OF_WHAT_IT_IS = (
 _NOTHING = OF_CLASSES | {
     *("__static_attributes__", "__annotations__", "__annotate__", "__annotate_func__"),
     *("__annotations_cache__", "__doc__"),
+    "_value2member_map_",  # grows with each combination of flags that is used
 }
 
 
@@ -160,8 +161,11 @@ class _Reader:
             return _digest(kind.__name__, *self._sorted(value))
         if kind is dict or kind is types.MappingProxyType:
             return _digest("dict", *self._sorted(value.items()))
-        if isinstance(value, (pathlib.PurePath, enum.Enum)):
-            return _digest("value", self.read(kind), getattr(value, "name", ""), str(value))
+        if isinstance(value, pathlib.PurePath):
+            return _digest("value", self.read(kind), str(value))
+        if isinstance(value, enum.Enum):  # several flags together may have no name
+            which = value.value if isinstance(value, enum.Flag) else value.name
+            return _digest("value", self.read(kind), self.read(which))
         definition = self._definition(value, kind)
         if definition is not None:
             return definition
