@@ -9,21 +9,26 @@ what is installed goes by its name.
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import copyreg
 import dataclasses
+import dis
 import enum
 import functools
 import hashlib
+import importlib.util
 import inspect
 import pathlib
+import sys
 import types
 from typing import TYPE_CHECKING, Any
 
 from gc_warm.worker.code import LOCKS, LOOK_UPS, OF_CLASSES, codes_in, is_empty, names_in
-from gc_warm.worker.node.project import imported_by, is_of_project, texts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+    from importlib.machinery import ModuleSpec
 
 _PLAIN = (str, int, bool, float, type(None), type(...), type(NotImplemented))
 _BY_NAME = (
@@ -42,6 +47,7 @@ _OF_WHAT_IT_IS = (
 _NOTHING = OF_CLASSES | {
     *("__static_attributes__", "__annotations__", "__annotate__", "__annotate_func__"),
     *("__annotations_cache__", "__doc__"),
+    "_value2member_map_",  # grows with each combination of flags that is used
 }
 
 
@@ -155,8 +161,11 @@ class _Reader:
             return _digest(kind.__name__, *self._sorted(value))
         if kind is dict or kind is types.MappingProxyType:
             return _digest("dict", *self._sorted(value.items()))
-        if isinstance(value, (pathlib.PurePath, enum.Enum)):
-            return _digest("value", self.read(kind), getattr(value, "name", ""), str(value))
+        if isinstance(value, pathlib.PurePath):
+            return _digest("value", self.read(kind), str(value))
+        if isinstance(value, enum.Enum):  # several flags together may have no name
+            which = value.value if isinstance(value, enum.Flag) else value.name
+            return _digest("value", self.read(kind), self.read(which))
         definition = self._definition(value, kind)
         if definition is not None:
             return definition
@@ -209,14 +218,14 @@ class _Reader:
         return None
 
     def _function(self, function: types.FunctionType) -> bytes:
-        if not is_of_project(function.__module__):
+        if not _is_of_project(function.__module__):
             return _digest("installed", _name(function))
         code, known = function.__code__, function.__globals__
         cells = zip(code.co_freevars, function.__closure__ or (), strict=True)
         enclosed = {name: cell.cell_contents for name, cell in cells if not is_empty(cell)}
         named = {name: known[name] for name in names_in(code, LOOK_UPS) & known.keys()}
         package = known.get("__package__")
-        imported = [name for each in codes_in(code) for name in imported_by(each, package)]
+        imported = [name for each in codes_in(code) for name in _imported_by(each, package)]
         defaults = [function.__defaults__, function.__kwdefaults__]
         return _digest(
             "function",
@@ -237,7 +246,7 @@ class _Reader:
         return _digest("code", code.co_code, table, repr(counts), repr(names), *constants)
 
     def _class(self, kind: type) -> bytes:
-        if not is_of_project(kind.__module__):
+        if not _is_of_project(kind.__module__):
             return _digest("installed", _name(kind))
         own = {name: each for name, each in vars(kind).items() if name not in _NOTHING}
         above = (*kind.__bases__, type(kind))
@@ -252,19 +261,78 @@ _WRAPPERS = (
 )
 
 
-def _digest_of_texts(modules: Iterable[str]) -> bytes:
-    texts = texts_of(modules)
-    for name in texts:
-        if texts[name] is None:
-            raise NoContentError(types.ModuleType(name))
-    return _digest(
-        "modules", *(part for name in sorted(texts) for part in (name, str(texts[name])))
-    )
-
-
 def _name(value: Any) -> str:
     owner = getattr(value, "__objclass__", None) or getattr(value, "__module__", None)
     return f"{getattr(owner, '__qualname__', owner)}.{value.__qualname__}"
+
+
+# Which modules are the user's own
+
+
+def _is_of_project(name: str | None) -> bool:
+    """Return whether a module is the user's own: neither Python's, nor ours, nor installed."""
+    top = str(name).partition(".")[0]
+    if top == "__main__":
+        return True
+    if top == "gc_warm" or top in sys.stdlib_module_names:
+        return False
+    module = sys.modules.get(str(name))
+    spec = getattr(module, "__spec__", None)
+    return module is None or spec is None or _is_project(spec)
+
+
+def _is_project(spec: ModuleSpec) -> bool:
+    if hasattr(spec.loader, "payload"):
+        return True  # it has travelled
+    folders = pathlib.PurePath(spec.origin or "").parts
+    return spec.has_location and {"site-packages", "dist-packages"}.isdisjoint(folders)
+
+
+def _imported_by(code: types.CodeType, package: str | None) -> Iterator[str]:
+    """Yield the names of what may be modules that code of a package imports when it runs."""
+    steps = [*dis.get_instructions(code)]
+    for before, last, step in zip(steps, steps[1:], steps[2:], strict=False):
+        if step.opname == "IMPORT_NAME":
+            yield from _absolute(step.argval, before.argval, last.argval, package)
+
+
+def _digest_of_texts(modules: Iterable[str]) -> bytes:
+    """Hash the texts of those modules that are the user's, and of all that they import."""
+    texts: dict[str, str] = {}
+    new = [*modules]
+    while new:
+        name = new.pop()
+        spec = None if name in texts or not _is_of_project(name) else _find(name)
+        if spec is None or not _is_project(spec):
+            continue
+        source: Any = getattr(spec.loader, "get_source", None)
+        text = source(name) if source else None
+        if text is None:
+            raise NoContentError(types.ModuleType(name))
+        texts[name] = text
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Import):
+                new += [each.name for each in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                named = [each.name for each in node.names]
+                new += _absolute(node.module or "", node.level, named, spec.parent)
+    return _digest("modules", *(part for pair in sorted(texts.items()) for part in pair))
+
+
+def _find(name: str) -> ModuleSpec | None:
+    with contextlib.suppress(ImportError, ValueError, AttributeError):
+        return importlib.util.find_spec(name)
+    return None
+
+
+def _absolute(
+    name: str, level: int, names: Iterable[str] | None, package: str | None
+) -> Iterator[str]:
+    """Yield what an import may mean: a module, and those in it."""
+    with contextlib.suppress(ImportError):  # there are fewer packages above than it has dots
+        base = importlib.util.resolve_name("." * level + name, package)
+        yield base
+        yield from (f"{base}.{each}" for each in names or ())
 
 
 # Our own

@@ -132,11 +132,8 @@ class Child:
             return "is still running"
         if status >= 0:
             return f"exited with status {status}"
-        try:
-            name = signal.Signals(-status).name
-        except ValueError:
-            name = f"signal {-status}"
-        return f"was killed by {name}"
+        names = {each.value: each.name for each in signal.Signals}
+        return f"was killed by {names.get(-status, f'signal {-status}')}"
 
     def stderr_tail(self) -> str:
         """Return the last lines that it wrote to standard error."""

@@ -393,6 +393,22 @@ def test_the_order_of_keys_annotations_and_what_is_not_pickled_do_not_count(user
     )
 
 
+class Huge(enum.IntEnum):
+    VALUE = 10**5000
+
+
+class Part(enum.Flag):
+    ONE = 1
+    TWO = 2
+
+
+def test_numbers_with_names_and_combined_flags_count():
+    before = hash_of(Part.ONE)
+    values = [Huge.VALUE, Part.ONE, Part.ONE | Part.TWO, Part(0), Part.TWO]
+    assert len(values) == len({hash_of(value) for value in values})
+    assert before == hash_of(Part.ONE)
+
+
 def test_another_version_is_another_folder():
     def fill(folder: Path):
         pass
