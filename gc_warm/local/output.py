@@ -124,33 +124,30 @@ def _text(line: bytes) -> str:
 
 
 class Pipe:
-    """A pipe that others print into: to its `writer`; we read its `reader`."""
+    """A pipe that others print into.
+
+    Attributes:
+        writer: Their end, which is closed here once they have it.
+        reader: Our end, which does not block.
+    """
 
     def __init__(self, display: Display, source: str) -> None:
         self.lines = Lines(display, source)
-        self.reader, self.writer = os.pipe()
-        os.set_blocking(self.reader, False)
+        reader, writer = os.pipe()
+        os.set_blocking(reader, False)
+        self.reader = os.fdopen(reader, "rb", buffering=0)
+        self.writer = os.fdopen(writer, "wb", buffering=0)
 
     def take(self) -> bool:
         """Take what is there; return False at the end, when nobody can print any more."""
-        try:
-            for _ in range(_CHUNKS):
-                if not (data := os.read(self.reader, _CHUNK)):
-                    return False
-                self.lines.add(data)
-        except BlockingIOError:
-            pass
+        for _ in range(_CHUNKS):
+            data = self.reader.read(_CHUNK)
+            if not data:
+                return data is None  # nothing for now; otherwise the end
+            self.lines.add(data)
         return True
 
-    def close_writer(self) -> None:
-        """Drop this process's copy of the writing end, once those who print have theirs."""
-        if self.writer >= 0:
-            os.close(self.writer)
-            self.writer = -1
-
     def close(self) -> None:
-        """Close it, in any state."""
-        self.close_writer()
-        if self.reader >= 0:
-            os.close(self.reader)
-            self.reader = -1
+        """Close both ends."""
+        self.writer.close()
+        self.reader.close()

@@ -146,7 +146,7 @@ class EngineBackend(Backend):
             elif "failed" in (event := json.loads(frame[1:])):
                 self._fail(f"The engine cannot be started: {event['failed']}")
             elif "refused" in event:
-                self._end(functools.partial(_fail_remotely, text=event["refused"]))
+                self._fail_remotely(event["refused"])
             elif "ready" not in event:
                 self._kills.put(event)
         self._clear_up()
@@ -166,6 +166,9 @@ class EngineBackend(Backend):
     def _fail(self, message: str) -> None:
         error = WorkerStartError(message)
         self._end(lambda task: task.refuse(error))
+
+    def _fail_remotely(self, text: str) -> None:
+        self._end(lambda task: task.fail_remotely(text))
 
     def _end(self, reject: Callable[[Task], None]) -> None:
         """Reject all tasks, those of now and later ones; the first reason counts."""
@@ -190,7 +193,3 @@ class EngineBackend(Backend):
         ended = self._process.describe_end()
         self._process.clear_up()
         self._fail(f"The engine's process {ended}")
-
-
-def _fail_remotely(task: Task, text: str) -> None:
-    task.fail_remotely(text)

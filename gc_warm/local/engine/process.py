@@ -130,7 +130,7 @@ class _Output:
     def start(self, pid: int) -> None:
         """Begin to read, now that the process has the pipe's other end."""
         self.pipe.lines.source = f"engine {pid}"
-        self.pipe.close_writer()
+        self.pipe.writer.close()
         self._thread = threading.Thread(target=self._read, name="gc-warm-output", daemon=True)
         self._thread.start()
 
@@ -156,7 +156,7 @@ class _Output:
 
     def end(self) -> str:
         """Read the rest; return the last lines of the engine's own process."""
-        if self.pipe.reader >= 0:
+        if not self.pipe.reader.closed:
             self._ending.set()
             if self._thread is not None:
                 self._thread.join(_PATIENCE_SECONDS)

@@ -79,12 +79,12 @@ class ForkServerHandle:
             request = {"worker": number, "environment": dict(environment)}
             try:
                 # With the pipe's other end it can still print in its last second, if we end.
-                descriptors = [theirs.fileno(), output.writer, output.reader]
+                descriptors = [each.fileno() for each in (theirs, output.writer, output.reader)]
                 socket.send_fds(self._control, [_line(request)], descriptors)
             except BaseException:
                 ours.close()
                 raise
-        output.close_writer()
+        output.writer.close()
         return Channel(ours)
 
     def kill_worker(self, number: int) -> None:

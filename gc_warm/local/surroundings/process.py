@@ -28,7 +28,7 @@ def start(
     python: str,
     environment: Mapping[str, str],
     folder: Path,
-    output: int | IO[bytes],
+    output: IO[bytes],
 ) -> subprocess.Popen[bytes]:
     """Start one of the modules of `gc_warm.local.remote`.
 
