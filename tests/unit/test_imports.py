@@ -7,6 +7,7 @@ docs/architecture.md.
 
 import ast
 import collections
+import functools
 import graphlib
 import importlib.util
 import re
@@ -187,6 +188,7 @@ class Import(NamedTuple):
         return f"line {self.line}: {what}"
 
 
+@functools.cache
 def parse(module: str) -> ast.Module:
     return ast.parse(MODULES[module].read_text(encoding="utf-8"), module)
 

@@ -165,6 +165,7 @@ def test_the_pools_of_a_session(pytester, run_here):
     result.stdout.fnmatch_lines(["*gc_workers takes one number*"])
 
 
+@pytest.mark.slow("starts a session; its end without an interrupt is quick")
 def test_nothing_is_left_after_an_interrupt(pytester):
     pytester.makepyfile("""
         import os, pathlib

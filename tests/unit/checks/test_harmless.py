@@ -148,6 +148,7 @@ def test_a_program_connects_to_nothing(tmp_path, line):
     assert ("GW004", True) == (found.code, "opens no connections" in found.reason)
 
 
+@pytest.mark.slow("loads three configs")
 def test_arguments_are_checked_although_nothing_is_made(tmp_path):
     wrong = {
         "type: AWSProvider, image_id: i": "key_name",

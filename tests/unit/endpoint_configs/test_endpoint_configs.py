@@ -1,5 +1,6 @@
 """Every sample config: rendered and loaded by the endpoint's own code, and its submit script."""
 
+import functools
 import json
 import os
 import re
@@ -79,11 +80,15 @@ def as_at_a_site(monkeypatch, request):
         request.getfixturevalue("kubernetes")
 
 
+RUNTIME = functools.cache(endpoint_config.own_runtime)
+
+
 def render(folder, options):
     return endpoint_config.render(
         CONFIGS / folder / "user_config_template.yaml.j2",
         CONFIGS / folder / "user_config_schema.json",
         options,
+        runtime=RUNTIME(),
     )
 
 

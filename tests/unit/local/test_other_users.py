@@ -44,6 +44,7 @@ def family():
     return psutil.Process().children(recursive=True)
 
 
+@pytest.mark.slow("starts an engine")
 def test_user_endpoint_config_is_in_no_arguments_and_no_environment(make_executor, tmp_path):
     (tmp_path / "user_config_template.yaml.j2").write_text(THREADS)
     executor = make_executor(endpoint_config=tmp_path, user_endpoint_config={"token": SECRET})

@@ -89,7 +89,8 @@ def test_task_that_prints_without_end_and_workers_that_print_much(make_executor,
 
 
 def test_background_program_that_prints_for_ever_holds_up_nothing(make_executor):
-    executor = make_executor(workers=1, output=False)
+    # Of its own, which end what a task left running.
+    executor = make_executor(workers=1, output=False, worker_env={})
     executor.submit(os.system, "yes &").result(timeout=30)
     assert executor.submit(len, "abc").result(timeout=30) == 3
 

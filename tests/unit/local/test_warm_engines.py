@@ -56,8 +56,10 @@ def run(tmp_path):
     "config",
     [
         pytest.param("", id="pool"),
-        pytest.param("engine: {type: ThreadPoolEngine, max_workers: 2}", id="thread"),
         pytest.param("engine: {type: ProcessPoolEngine, max_workers: 2}", id="process"),
+        pytest.param(
+            "engine: {type: ThreadPoolEngine, max_workers: 2}", marks=pytest.mark.slow, id="thread"
+        ),
         pytest.param(HTEX, marks=pytest.mark.slow, id="htex"),
     ],
 )
@@ -83,7 +85,12 @@ def test_no_warmth_with_one_task_for_each_process(run, use):
     ("config", "told"),
     [
         pytest.param("", True, id="pool"),
-        pytest.param("engine: {type: ProcessPoolEngine, max_workers: 1}", False, id="process"),
+        pytest.param(
+            "engine: {type: ProcessPoolEngine, max_workers: 1}",
+            False,
+            marks=pytest.mark.slow,
+            id="process",
+        ),
         pytest.param(HTEX, True, marks=pytest.mark.slow, id="htex"),
     ],
 )

@@ -89,6 +89,7 @@ def test_a_file_that_is_edited_while_its_script_runs_is_noticed(run_here):
     assert "Run the file or the cell again" in output
 
 
+@pytest.mark.slow("starts a script three times")
 def test_one_function_that_cannot_be_made_spoils_no_other(run_script):
     text = f"""{HEAD}
     import sys, types

@@ -34,7 +34,7 @@ found, programs, sessions, twins, searching = map(
 SLOW = int(os.environ.get("GC_WARM_FUZZ_PROGRAMS", "2500"))
 # Of all programs: how many of which kind.
 SHARES = {"ordinary": 0.45, "strange": 0.25, "two at a time": 0.3}
-FAST = 300
+FAST = 160
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def test_what_was_found_once_stays_right(name, lab):
 
 
 def test_a_worker_that_is_right_by_construction_is_found_right(tmp_path):
-    ends, _ = _compare(sessions.Lab(twins.Twin(), tmp_path), 50)
+    ends, _ = _compare(sessions.Lab(twins.Twin(), tmp_path), 20)
     assert ends["same"] > 10
 
 

@@ -150,6 +150,7 @@ def test_modules_beside_a_script_travel(run_here, tmp_path):
     assert "8\n" == run_here(text)
 
 
+@pytest.mark.slow("starts a script of another kind")
 def test_a_module_run_by_its_name_may_import_relatively(run_script, tmp_path):
     package = tmp_path / "scripts" / "pack"
     package.mkdir(parents=True)

@@ -101,7 +101,7 @@ def test_reserved_word(run, tasks):
         executor.submit(tasks.add, 1).result(timeout=60)
 
 
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     ("template", "message"),
     [
@@ -140,6 +140,7 @@ def test_endpoint_setup_and_teardown(run, tmp_path):
     assert (tmp_path / "teardown").exists()
 
 
+@pytest.mark.slow("starts an engine, for a line of its config")
 def test_user_environment(run):
     executor = run("engine: {type: ThreadPoolEngine}", files={"environment": "MODEL: 7\n"})
     assert "7" == executor.submit(os.getenv, "MODEL").result()
@@ -188,6 +189,7 @@ def test_retries_are_the_configs(run, tasks):
         run(template).submit(tasks.exit_at_once, 3).result(timeout=60)
 
 
+@pytest.mark.slow("starts an engine, for a line of its config")
 def test_another_config_is_another_process(run):
     executor = run(
         "engine: {type: ThreadPoolEngine}\n# {{ word }}", user_endpoint_config={"word": 1}
