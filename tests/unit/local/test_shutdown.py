@@ -120,8 +120,8 @@ def test_teardown_runs(tasks, tmp_path):
     assert path.read_text() == "torn down"
 
 
-def test_worker_that_ignores_sigterm(make_executor, tasks):
-    with make_executor(workers=1) as executor:
+def test_worker_that_ignores_sigterm(tasks):
+    with LocalExecutor(workers=1) as executor:
         worker = psutil.Process(executor.submit(tasks.ignore_sigterm).result())
     assert not worker.is_running()
 
