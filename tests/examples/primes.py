@@ -1,19 +1,20 @@
 """How many primes are there below a number?"""
 
+from itertools import accumulate
+from math import isqrt
+
 from gc_warm import self_contained, warm
 
 
 @warm
 def table(limit: int) -> list[int]:
-    """Count the primes below every number: slow, so done once in each worker."""
+    """Count the primes below every number. This is slow, so each worker does it once."""
     is_prime = [number >= 2 for number in range(limit)]
-    for number in range(2, int(limit**0.5) + 1):
+    for number in range(2, isqrt(limit) + 1):
         if is_prime[number]:
-            is_prime[number * number :: number] = [False] * len(is_prime[number * number :: number])
-    counts = [0]
-    for prime in is_prime:
-        counts.append(counts[-1] + prime)
-    return counts
+            for multiple in range(number * number, limit, number):
+                is_prime[multiple] = False
+    return list(accumulate(is_prime, initial=0))
 
 
 @self_contained

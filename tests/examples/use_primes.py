@@ -9,5 +9,5 @@ with LocalExecutor(workers=2) as executor:
     receipts = [future.result().receipt for future in futures]
 
 workers = {receipt.pid for receipt in receipts}
-cold = [receipt for receipt in receipts if receipt.cold_starts]
-print(f"{len(receipts)} more calls in {len(workers)} workers, of which {len(cold)} was cold")
+cold = sum(receipt.cold_starts for receipt in receipts)
+print(f"{len(receipts)} more calls in {len(workers)} workers, {cold} cold start")

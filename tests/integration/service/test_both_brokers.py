@@ -78,7 +78,7 @@ def test_the_example_of_the_readme_runs_as_it_says(laptop, run, tmp_path):
 
     first, second = run(sys.executable, "use_primes.py").splitlines()
     assert "168 primes below 1000" == first
-    found = re.fullmatch(r"2000 more calls in (\d) workers, of which (\d) was cold", second)
+    found = re.fullmatch(r"2000 more calls in (\d) workers, (\d) cold start", second)
     assert found
     workers, cold = map(int, found.groups())
     assert 1 <= workers <= 2
