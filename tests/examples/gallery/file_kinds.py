@@ -1,4 +1,4 @@
-"""What is in a text? Asked of a deep-learning model that takes seconds to load."""
+"""What kind of text is this? A model that is slow to load knows."""
 
 from typing import TYPE_CHECKING
 

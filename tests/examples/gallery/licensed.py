@@ -1,4 +1,4 @@
-"""Work that needs a seat of a licence server: one per worker, given back when it is not needed."""
+"""Work that needs a seat of a licence server: one per worker, returned when the worker ends."""
 
 import socket
 from types import TracebackType
@@ -12,7 +12,7 @@ class NoSeatError(Exception):
 
 @warm(retry_after=30)
 class Seat:
-    """A seat. While the server has none, calls fail at once for 30 seconds, and do not ask it."""
+    """A seat. If the server has none, calls fail at once for 30 seconds without asking again."""
 
     def __init__(self, host: str, port: int) -> None:
         self._connection = socket.create_connection((host, port), timeout=10)

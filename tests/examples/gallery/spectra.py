@@ -23,7 +23,7 @@ def spectra(size: int) -> NDArray[np.float64]:
 
 @self_contained(requires=["numpy"])
 def closest(number: int, size: int) -> int:
-    """Return which spectrum, apart from itself, is closest to one of them."""
+    """Return the number of the spectrum that is most like this one."""
     likeness = spectra(size) @ spectra(size)[number]
     likeness[number] = -1
     return int(likeness.argmax())

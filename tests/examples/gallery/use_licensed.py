@@ -5,7 +5,7 @@ from licensed import give_back, solve
 
 
 class OneSeat(socketserver.BaseRequestHandler):
-    """Stands for a licence server: a seat is taken for as long as its connection is open."""
+    """Stands in for a licence server: a seat is taken as long as its connection is open."""
 
     def handle(self) -> None:
         taken.append(self.client_address)
