@@ -14,7 +14,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import filelock
@@ -251,3 +251,35 @@ def endpoint_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
             if "gc_warm" not in entry.name and not entry.name.startswith("__editable__"):
                 (Path(answer.stdout.strip()) / entry.name).symlink_to(entry)
     return python
+
+
+@pytest.fixture(scope="session")
+def browse(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Return what opens a page, by its address, in a Chromium that reaches no other machine.
+
+    What a page writes to its console is on standard error, after CONSOLE.
+    """
+    names = ("chromium", "chromium-browser", "google-chrome")
+    chromium = next(filter(None, map(shutil.which, names)), None)
+    if chromium is None:
+        pytest.skip("there is no chromium: on Debian, apt install chromium")
+    home = tmp_path_factory.mktemp("chromium")
+
+    def run(address: str, *options: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [
+                *(chromium, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
+                *("--no-first-run", "--disable-dev-shm-usage", "--enable-logging=stderr"),
+                *(f"--user-data-dir={home}", "--window-size=1100,900"),
+                *("--host-resolver-rules=MAP * ~NOTFOUND", *options, address),
+            ],
+            env={"HOME": str(home), "PATH": "/usr/bin:/bin", "TMPDIR": str(home)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+        )
+
+    return run
