@@ -69,7 +69,7 @@ def test_the_example_of_the_readme_runs_as_it_says(laptop, run, tmp_path):
     for ours, theirs in {
         "from gc_warm import LocalExecutor": "from globus_compute_sdk import Executor",
         # All at once: the SDK would take a minute to send them in pieces.
-        "LocalExecutor(workers=2)": f"Executor('{laptop.id}', batch_size=2000)",
+        "LocalExecutor(workers=2)": f"Executor('{laptop.id}', batch_size=500)",
     }.items():
         assert ours in text
         text = text.replace(ours, theirs)
@@ -78,7 +78,7 @@ def test_the_example_of_the_readme_runs_as_it_says(laptop, run, tmp_path):
 
     first, second = run(sys.executable, "use_primes.py").splitlines()
     assert "168 primes below 1000" == first
-    found = re.fullmatch(r"2000 more calls in (\d) workers, (\d) cold start", second)
+    found = re.fullmatch(r"500 more calls in (\d) workers, (\d) cold start", second)
     assert found
     workers, cold = map(int, found.groups())
     assert 1 <= workers <= 2
