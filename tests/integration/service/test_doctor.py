@@ -86,7 +86,7 @@ def test_results_that_a_firewall_keeps_away(service, folder, connect):
 
     *_, last = examine(examination, client)
     assert ("first task", "fail") == (last.name, last.status)
-    assert "has had its result" in last.message or "results do not come" in last.message
+    assert "has received its result" in last.message or "results do not come" in last.message
     assert "amqp_port=443" in last.fix
 
 
