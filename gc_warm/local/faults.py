@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import TYPE_CHECKING
 
 from gc_warm.errors import UsageError
+from gc_warm.local.workers import check_count
 
 if TYPE_CHECKING:
     from gc_warm.local.endpoint import LocalEndpoint
@@ -63,8 +65,7 @@ class Faults:
         Raises:
             UsageError: `count` is not positive.
         """
-        if count < 1:
-            raise UsageError(f"{count=} must be at least 1.")
+        check_count("count", count, 1)
         for backend in self._endpoint.backends:
             backend.delivery.drop(count)
 
@@ -76,10 +77,11 @@ class Faults:
             count: How many results; by default all, until `clear`.
 
         Raises:
-            UsageError: `seconds` is negative or `count` is not positive.
+            UsageError: `seconds` is negative or not finite, or `count` is not positive.
         """
-        if seconds < 0 or count < 1:
-            raise UsageError(f"{seconds=} must be at least 0, and {count=} at least 1.")
+        check_count("count", count, 1)
+        if not 0 <= seconds < math.inf:
+            raise UsageError(f"{seconds=} must be at least 0, and finite.")
         for backend in self._endpoint.backends:
             backend.delivery.delay(seconds, count)
 
@@ -93,10 +95,10 @@ class Faults:
             seconds: How long a block may last; None for ever.
 
         Raises:
-            UsageError: `seconds` is not positive.
+            UsageError: `seconds` is not positive, or not finite.
         """
-        if seconds is not None and seconds <= 0:
-            raise UsageError(f"{seconds=} must be positive, or None.")
+        if seconds is not None and not 0 < seconds < math.inf:
+            raise UsageError(f"{seconds=} must be positive and finite, or None for ever.")
         for backend in self._endpoint.backends:
             backend.set_walltime(seconds)
 
@@ -109,10 +111,12 @@ class Faults:
             limit: In bytes; None for no limit.
 
         Raises:
-            UsageError: This system cannot limit it.
+            UsageError: `limit` is not positive, or this system cannot limit it.
         """
         if sys.platform != "linux":
             raise UsageError("memory_limit() needs Linux.")
+        if limit is not None:
+            check_count("limit", limit, 1)
         for backend in self._endpoint.backends:
             backend.set_memory_limit(limit)
 

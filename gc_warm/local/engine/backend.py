@@ -186,6 +186,7 @@ class EngineBackend(Backend):
         self._process.stop_reading()
 
     def _clear_up(self) -> None:
+        self._kills.put({"killed": []})  # nobody else will answer who waits
         self._watcher.join(_PATIENCE_SECONDS)
         if self._watcher.is_alive():
             self._process.kill()

@@ -1,5 +1,6 @@
 """What goes wrong on request, and what the user sees of it."""
 
+import math
 import os
 import resource
 import time
@@ -131,7 +132,11 @@ def test_memory_limit_of_workers_that_come_later(make_executor):
 
 @pytest.mark.parametrize(
     ("fault", "arguments"),
-    [("drop_result", [0]), ("delay", [-1]), ("delay", [1, 0]), ("walltime", [0])],
+    [
+        *(("drop_result", [0]), ("drop_result", [1.5]), ("delay", [-1]), ("delay", [1, 0])),
+        *(("delay", [math.inf]), ("walltime", [0]), ("walltime", [math.nan])),
+        *(("memory_limit", [0]), ("memory_limit", [-1])),
+    ],
 )
 def test_wrong_arguments(make_executor, fault, arguments):
     executor = make_executor(workers=1)

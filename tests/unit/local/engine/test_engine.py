@@ -99,6 +99,8 @@ def test_reserved_word(run, tasks):
     executor = run(PROCESSES, user_endpoint_config={"user_runtime": 1})
     with pytest.raises(WorkerStartError, match="reserved word"):
         executor.submit(tasks.add, 1).result(timeout=60)
+    with pytest.raises(UsageError, match="none of the engine's processes"):
+        executor.faults.kill_worker(os.getpid())  # at once: there is no engine to ask
 
 
 @pytest.mark.quick(1)
