@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from gc_warm.local.service.faults import Trouble
     from gc_warm.local.service.messages.courier import Courier
     from gc_warm.local.service.rest.call import Limits
-    from gc_warm.local.service.state.records import Group, Identity
+    from gc_warm.local.service.state.records import Group, Identity, Task
     from gc_warm.local.service.state.state import State
 
     Answer = Callable[[Request, Identity], Awaitable[Any]]
@@ -189,7 +189,10 @@ class Compute:
     async def _submit(self, request: Request, asker: Identity) -> Any:
         endpoint_id = uuid_in_path(request)
         body = await parse(request, SubmitBody)
-        group, ids = await self._send(asker, endpoint_id, body)
+        group, tasks = await self._send(asker, endpoint_id, body)
+        ids: dict[UUID, list[UUID]] = {each: [] for each in body.tasks}
+        for task in tasks:
+            ids[task.function].append(task.id)
         return {
             "request_id": uuid4(),
             "task_group_id": group.id,
@@ -204,12 +207,12 @@ class Compute:
         for function_id, endpoint_id, payload in body.tasks:
             try:
                 said = {**dict(body), "tasks": {function_id: [payload]}}
-                _, ids = await self._send(asker, endpoint_id, Submission.model_construct(**said))
+                _, [task] = await self._send(asker, endpoint_id, Submission.model_construct(**said))
             except Refusal as refusal:  # noqa: PERF203 - each task has its own answer
                 status = STATUSES[type(refusal)]
                 results.append(_old_result(None, status, refusal.message))
             else:
-                results.append(_old_result(ids[function_id][0], 200, None))
+                results.append(_old_result(task.id, 200, None))
         return {
             "response": "success",
             "task_group_id": body.task_group_id,
@@ -218,13 +221,13 @@ class Compute:
 
     async def _send(
         self, asker: Identity, endpoint_id: UUID, submission: Submission
-    ) -> tuple[Group, dict[UUID, list[UUID]]]:
-        group, ids = self._state.submit(asker, endpoint_id, submission)
+    ) -> tuple[Group, list[Task]]:
+        group, tasks = self._state.submit(asker, endpoint_id, submission)
         if group.queue:
             # Whoever submitted listens there as soon as this is answered.
             await self._courier.open_group(group.id)
         self._courier.wake()
-        return group, ids
+        return group, tasks
 
     async def _task(self, request: Request, asker: Identity) -> Any:
         return self._describe(self._state.tasks.find(asker, uuid_in_path(request)))
@@ -239,7 +242,7 @@ class Compute:
                 continue
         return {"response": "batch", "results": found}
 
-    def _describe(self, task: Any) -> dict[str, Any]:
+    def _describe(self, task: Task) -> dict[str, Any]:
         return answers.task(task, online=self._state.endpoints.is_online(task.user_endpoint))
 
     async def _group(self, request: Request, asker: Identity) -> Any:

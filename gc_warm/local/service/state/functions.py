@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gc_warm.local.failures import TOO_LARGE
@@ -65,7 +66,7 @@ class Functions:
         """Let nobody run a function any more; tasks that were submitted before still run."""
         function = self.find(asker, function_id)
         _demand_owner(asker, function)
-        self._table.put(function.model_copy(update={"deleted": True}))
+        self._table.put(replace(function, deleted=True))
 
     def code(self, function_id: UUID) -> str:
         """Return the code of a function, deleted or not."""
@@ -85,7 +86,7 @@ def check_allowed(function: Function, endpoint: Endpoint) -> None:
         Forbidden: It does not.
     """
     allowed = endpoint.registration.allowed_functions
-    elsewhere = function.ha_endpoint_id not in {None, endpoint.id}
+    elsewhere = function.ha_endpoint_id and function.ha_endpoint_id != endpoint.id
     if elsewhere or (allowed is not None and function.id not in allowed):
         text = f"Function {function.id} not permitted on endpoint {endpoint.id}"
         raise Forbidden("FUNCTION_NOT_PERMITTED", text)

@@ -86,19 +86,21 @@ class State:
 
     def submit(
         self, asker: Identity, endpoint_id: UUID, submission: Submission
-    ) -> tuple[Group, dict[UUID, list[UUID]]]:
+    ) -> tuple[Group, list[Task]]:
         """Take tasks for an endpoint: all of them, or none.
 
         Returns:
-            Their task group, and for each function their ids.
+            Their task group, and the tasks.
 
         Raises:
             Refusal: One of them may not be run there, or does not exist, or all are too large.
         """
         endpoint = self.endpoints.visible(asker, endpoint_id)
-        for function_id in submission.tasks:
-            check_allowed(self.functions.find(asker, function_id), endpoint)
+        functions = [self.functions.find(asker, each) for each in submission.tasks]
+        for function in functions:
+            check_allowed(function, endpoint)
         check_size(sum(len(each) for texts in submission.tasks.values() for each in texts))
+        now = self.clock()
         with self.store.together():
             group = self.tasks.join(asker, submission.task_group_id)
             if submission.create_queue:
@@ -106,22 +108,20 @@ class State:
             user = self.endpoints.user_for(
                 asker, endpoint, submission.user_endpoint_config, submission.user_runtime
             )
-            common: dict[str, Any] = {
-                "owner": asker.id,
-                "endpoint": user.parent,
-                "user_endpoint": user.id,
-                "group": group.id,
-                "created": self.clock(),
-                "resource_specification": submission.resource_specification,
-                "result_serializers": submission.result_serializers,
-            }
             tasks = [
-                (Task(function=function_id, **common), text)
-                for function_id, texts in submission.tasks.items()
+                Task(
+                    owner=asker.id,
+                    function=function.id,
+                    endpoint=user.parent,
+                    user_endpoint=user.id,
+                    group=group.id,
+                    created=now,
+                    payload=text,
+                    resource_specification=submission.resource_specification,
+                    result_serializers=submission.result_serializers,
+                )
+                for function, texts in zip(functions, submission.tasks.values(), strict=True)
                 for text in texts
             ]
             self.tasks.submit(tasks)
-        ids: dict[UUID, list[UUID]] = {each: [] for each in submission.tasks}
-        for task, _ in tasks:
-            ids[task.function].append(task.id)
-        return group, ids
+        return group, tasks
