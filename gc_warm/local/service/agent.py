@@ -28,6 +28,8 @@ LOOK_SECONDS = 0.05
 STOP_SECONDS = 30.0
 _PREFIX = "gc-warm-agent-"
 _FILES = ("user_config_template.yaml.j2", "user_config_schema.json")
+# The sample configs: where gc-warm is installed, and in its own checkout.
+_SAMPLES = [Path(__file__).parents[above] / "endpoint_configs" for above in (2, 3)]
 
 
 class Agent:
@@ -154,6 +156,26 @@ class Agent:
         self._process = None
         with contextlib.suppress(ValueError):
             self._stopped(self)
+
+
+def find_config(config: str | os.PathLike[str], root: Path) -> Path:
+    """Return the folder of an endpoint's config.
+
+    Args:
+        config: The folder; or the name of one in the project's ``endpoint_configs``, or of one of
+            gc-warm's samples.
+        root: Where the project is.
+
+    Raises:
+        UsageError: There is none.
+    """
+    samples = [root / "endpoint_configs", *_SAMPLES]
+    for folder in (Path(config), root / config, *(each / config for each in samples)):
+        if (folder / _FILES[0]).is_file():
+            return folder.resolve()
+    known = sorted({path.parent.name for each in samples for path in each.glob("*/*.yaml.j2")})
+    named = f", nor one of {', '.join(known)}" if known else ""
+    raise UsageError(f"{str(config)!r} is no folder with a user_config_template.yaml.j2{named}.")
 
 
 def _find_program() -> Path:

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
+from pydantic import AliasChoices, BaseModel, Field, model_validator
 from pydantic_core import to_json
 from starlette.responses import Response
 from starlette.routing import Route
@@ -13,17 +14,10 @@ from starlette.routing import Route
 from gc_warm.local.service.messages import contents, queues
 from gc_warm.local.service.rest import answers
 from gc_warm.local.service.rest.auth import COMPUTE
-from gc_warm.local.service.rest.bodies import (
-    BatchBody,
-    EndpointBody,
-    FunctionBody,
-    OldSubmitBody,
-    SubmitBody,
-)
 from gc_warm.local.service.rest.call import STATUSES, bearer, parse, uuid_in_path
-from gc_warm.local.service.state.records import Endpoint, Function
+from gc_warm.local.service.state.records import Endpoint, Function, Registration
 from gc_warm.local.service.state.refusals import Refusal, Unknown
-from gc_warm.local.service.state.state import Submission
+from gc_warm.local.service.state.state import Options, Submission
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -37,6 +31,63 @@ if TYPE_CHECKING:
     from gc_warm.local.service.state.state import State
 
     Answer = Callable[[Request, Identity], Awaitable[Any]]
+
+MAX_TASK_IDS = 10_000
+
+
+# What requests carry; newer clients may send more.
+
+
+class FunctionBody(BaseModel):
+    """A function to be registered."""
+
+    function_name: str = Field(max_length=1024)
+    function_code: str
+    serialized: bool = True
+    description: str | None = None
+    metadata: dict[str, Any] | None = Field(
+        default=None, validation_alias=AliasChoices("meta", "metadata")
+    )
+    public: bool = False
+    group: UUID | None = None
+    ha_endpoint_id: UUID | None = None
+
+    @model_validator(mode="after")
+    def _is_not_shared(self) -> FunctionBody:
+        if self.ha_endpoint_id and (self.public or self.group):
+            raise ValueError("ha_endpoint_id does not go with public and group")
+        return self
+
+
+class EndpointBody(Registration):
+    """What an endpoint says of itself."""
+
+    name: str = Field(max_length=128, validation_alias="endpoint_name")
+    endpoint_uuid: UUID | None = None
+
+
+class OptionsBody(Options):
+    """What submissions of both versions have in common."""
+
+    create_queue: bool = Field(
+        default=False, validation_alias=AliasChoices("create_queue", "create_websocket_queue")
+    )
+
+
+class SubmitBody(OptionsBody, Submission):
+    """Tasks for one endpoint: for each function the packed arguments."""
+
+
+class OldSubmitBody(OptionsBody):
+    """Tasks for any endpoints: of each the function, the endpoint and the packed arguments."""
+
+    tasks: list[tuple[UUID, UUID, str]]
+
+
+class BatchBody(BaseModel):
+    """Tasks that someone asks about."""
+
+    task_ids: list[UUID] = Field(max_length=MAX_TASK_IDS)
 
 
 class Compute:
