@@ -74,7 +74,7 @@ class Agent:
         """Start it, and wait until it is online.
 
         Raises:
-            UsageError: Its folder is no config.
+            UsageError: Its folder is not a config.
             GcWarmError: It ended, or is not online in time.
         """
         try:
@@ -175,7 +175,7 @@ def find_config(config: str | os.PathLike[str], root: Path) -> Path:
             return folder.resolve()
     known = sorted({path.parent.name for each in samples for path in each.glob("*/*.yaml.j2")})
     named = f", nor one of {', '.join(known)}" if known else ""
-    raise UsageError(f"{str(config)!r} is no folder with a user_config_template.yaml.j2{named}.")
+    raise UsageError(f"{str(config)!r} is not a folder with a {_FILES[0]}{named}.")
 
 
 def _find_program() -> Path:
@@ -196,7 +196,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         found = yaml.safe_load(path.read_text()) if path.exists() else {}
     except yaml.YAMLError as error:
-        raise UsageError(f"{path} is no YAML: {error}") from error
+        raise UsageError(f"{path} is not YAML: {error}") from error
     if not isinstance(found, dict | None):
-        raise UsageError(f"{path} is no mapping.")
+        raise UsageError(f"{path} is not a mapping.")
     return found or {}

@@ -66,7 +66,7 @@ class LocalService:
         port: Where REST and Auth listen.
 
     Raises:
-        UsageError: `port` is none, `amqp` is not the URL of a broker, or `identities` are no names.
+        UsageError: `port` is not a port, `amqp` is not the URL of a broker, or a name is missing.
     """
 
     def __init__(
@@ -324,7 +324,7 @@ class LocalService:
             timeout: How many seconds it may take.
 
         Raises:
-            UsageError: The service is not where agents look for it, or the folder is no config.
+            UsageError: The service is not where agents look for it, or the folder is not a config.
             GcWarmError: The agent ended, or is not online in time.
         """
         from gc_warm.local.service.agent import Agent

@@ -185,7 +185,7 @@ class Courier:
             except Lost:
                 log.info("the broker is gone; connecting again")
             except Exception:
-                log.exception("the courier stumbled")
+                log.exception("the courier failed; it starts again")
                 await self._open_connection.close()
             await self._reconnect()
 

@@ -97,7 +97,7 @@ class Compute:
         state: What the services know.
         courier: What carries messages.
         trouble: What is to go wrong with the next requests.
-        limits: How often one may ask; None for as often as one likes.
+        limits: How often an identity may ask; None for any number of times.
     """
 
     def __init__(
@@ -146,7 +146,7 @@ class Compute:
             asker = bearer(request, self._state, COMPUTE)
             if self._limits is not None:
                 self._limits.count(asker.id)
-            if (failure := await self._trouble.befall()) is not None:
+            if (failure := await self._trouble.strike()) is not None:
                 return failure
             # It knows ids; what somebody sent may hold numbers that JSON has no words for.
             text = to_json(await answer(request, asker), inf_nan_mode="null")
