@@ -240,7 +240,7 @@ class Endpoints:
             UsageError: There is no such folder, or it is not an endpoint's.
             GcWarmError: It does not start.
         """
-        from gc_warm.local.service.samples import find_config
+        from gc_warm.local.service.agent import find_config
 
         folder = find_config(config, self._root)
         agent = None if fresh else self._agents.get(folder)

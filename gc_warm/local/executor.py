@@ -215,7 +215,10 @@ class LocalExecutor(SdkExecutor, concurrent.futures.Executor):
     def _send(
         self, function_id: str, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> ComputeFuture:
+        from globus_sdk import GlobusAPIError
+
         from gc_warm.local.messages import serialize_arguments
+        from gc_warm.local.service.state.state import Submission
         from gc_warm.local.submission import failed_future
 
         if self.endpoint_id is None:
@@ -226,18 +229,8 @@ class LocalExecutor(SdkExecutor, concurrent.futures.Executor):
             arguments = serialize_arguments(self.serializer, args, kwargs)
         except Exception as error:  # noqa: BLE001 - it is the future's
             return failed_future(error)
-        return self._submit(self.endpoint_id, key, arguments)
-
-    def _submit(
-        self, endpoint_id: uuid.UUID, function_id: uuid.UUID, arguments: str
-    ) -> ComputeFuture:
-        from globus_sdk import GlobusAPIError
-
-        from gc_warm.local.service.state.state import Submission
-        from gc_warm.local.submission import failed_future
-
         submission = Submission(
-            tasks={function_id: [arguments]},
+            tasks={key: [arguments]},
             task_group_id=self.task_group_id,
             user_endpoint_config=self.user_endpoint_config,
             resource_specification=self.resource_specification,
@@ -245,7 +238,7 @@ class LocalExecutor(SdkExecutor, concurrent.futures.Executor):
         )
         try:
             future, group = self._services.submit(
-                endpoint_id, submission, self.serializer, self._endpoint
+                self.endpoint_id, submission, self.serializer, self._endpoint
             )
         except GlobusAPIError as error:
             # A submission that the services refuse ends the SDK's executor, too.

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from globus_sdk.services.compute.errors import ComputeAPIError
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from gc_warm.local.endpoint import LocalEndpoint
     from gc_warm.local.messages import ComputeFuture, ComputeSerializer
     from gc_warm.local.service.state.records import Task as Record
+    from gc_warm.local.submission import Finish
 
 KEPT = Kept(tasks=4096, size=64 * 2**20)
 """The cloud has finished tasks for two weeks; memory is shorter."""
@@ -35,18 +35,30 @@ KEPT = Kept(tasks=4096, size=64 * 2**20)
 _ALIVE = {"heartbeat_period": float("inf")}
 
 
-@dataclass
-class OpenTask:
+class SentTask(Task):
     """A task that is not done. It keeps two endpoints alive, and so their workers.
 
+    Args:
+        key: Its id.
+        note: Notes how it ended.
+        serializer: Deserializes the result; None if nobody has the future.
+        sender: The endpoint of the executor that sent it; None for a client.
+
     Attributes:
-        sender: That of the executor that sent it; None for a client.
-        endpoint: That which runs it.
+        endpoint: The endpoint that runs it.
     """
 
-    task: Task
-    sender: LocalEndpoint | None = None
-    endpoint: LocalEndpoint | None = None
+    __slots__ = ("endpoint", "sender")
+
+    def __init__(
+        self,
+        key: uuid.UUID,
+        note: Finish,
+        serializer: ComputeSerializer | None = None,
+        sender: LocalEndpoint | None = None,
+    ) -> None:
+        super().__init__(key, note, serializer)
+        self.sender = self.endpoint = sender
 
 
 class Services:
@@ -60,7 +72,7 @@ class Services:
         self._state = State(kept=KEPT)
         self._user = self._state.identities.named("user")
         self._web = Web(self._state, self._user)
-        self._open: dict[uuid.UUID, OpenTask] = {}
+        self._open: dict[uuid.UUID, SentTask] = {}
         self._endpoints: weakref.WeakSet[LocalEndpoint] = weakref.WeakSet()
         os.register_at_fork(after_in_child=self._after_fork)
 
@@ -132,12 +144,11 @@ class Services:
         """
         with self._lock:
             try:
-                group, sent = self._state.submit(self._user, endpoint_id, submission)
+                group, [record] = self._state.submit(self._user, endpoint_id, submission)
             except Refusal as refusal:
                 raise self._as_sdk_error(refusal) from None
-            ((task_id,),) = sent.values()
-            task = Task(task_id, self._finish, serializer)
-            self._open[task_id] = OpenTask(task, sender, sender)
+            task = SentTask(record.id, self._finish, serializer, sender)
+            self._open[record.id] = task
         self._deliver()
         return task.future, group.id
 
@@ -163,22 +174,21 @@ class Services:
             except Refusal as refusal:
                 raise self._as_sdk_error(refusal) from None
             members = self._state.tasks.members(group)
-            waiting = [
-                self._find(each).task.claim(serializer) for each in members if not each.outcome
-            ]
+            waiting = [self._find(each).claim(serializer) for each in members if not each.outcome]
         done = [future_of(each, serializer) for each in members if each.outcome]
         return [*done, *(future for future in waiting if future is not None)]
 
-    def _find(self, record: Record) -> OpenTask:
-        if record.id not in self._open:
-            self._open[record.id] = OpenTask(Task(record.id, self._finish))
-        return self._open[record.id]
+    def _find(self, record: Record) -> SentTask:
+        task = self._open.get(record.id)
+        if task is None:
+            task = self._open[record.id] = SentTask(record.id, self._finish)
+        return task
 
     def sent_elsewhere(self, sender: LocalEndpoint) -> list[ComputeFuture]:
         """Return the futures of an executor's tasks that the endpoints of others are to run."""
         with self._lock:
             sent = [each for each in self._open.values() if each.sender is sender]
-        return [each.task.future for each in sent if each.endpoint is not sender]
+        return [each.future for each in sent if each.endpoint is not sender]
 
     def _deliver(self) -> None:
         """Give the tasks that wait to the endpoints that are to run them."""
@@ -190,27 +200,26 @@ class Services:
                 endpoint.run(task, request)
 
     def _prepare(self, record: Record) -> tuple[LocalEndpoint, Task, TaskRequest] | None:
-        found = self._find(record)
-        endpoint = found.endpoint
-        if endpoint is None or endpoint.id != record.endpoint:
+        task = self._find(record)
+        if task.endpoint is None or task.endpoint.id != record.endpoint:
             endpoint = self._endpoint(record.endpoint)
             if endpoint is None:
                 return None
-            found.endpoint = endpoint
+            task.endpoint = endpoint
         user = self._state.endpoints.user(record.user_endpoint)
-        if not self._state.endpoints.is_online(record.user_endpoint):
+        if not self._state.endpoints.report(record.user_endpoint):
             self._state.endpoints.beat(record.user_endpoint, _ALIVE)
         request = TaskRequest(
             task_id=record.id,
             endpoint_id=record.endpoint,
             code=self._state.functions.code(record.function),
-            arguments=self._state.tasks.payload(record),
+            arguments=record.payload,
             user_endpoint_config=user.config if user else None,
             resource_specification=record.resource_specification,
             result_serializers=record.result_serializers,
         )
         self._state.tasks.delivered([record.id])
-        return endpoint, found.task, request
+        return task.endpoint, task, request
 
     def _finish(self, task: Task, message: str, *, is_error: bool) -> None:
         """Note how a task ended."""

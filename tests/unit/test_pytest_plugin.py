@@ -236,7 +236,7 @@ def test_a_config_that_is_none(pytester, port_5000_lock):
         from gc_warm.errors import UsageError
 
         def test_config(gc_endpoint):
-            with pytest.raises(UsageError, match="'desktop' is no folder"):
+            with pytest.raises(UsageError, match="'desktop' is not a folder"):
                 gc_endpoint("desktop")
     """)
     with port_5000_lock:
@@ -245,7 +245,7 @@ def test_a_config_that_is_none(pytester, port_5000_lock):
 
 def test_configs_are_found(tmp_path):
     from gc_warm.errors import UsageError
-    from gc_warm.local.service.samples import find_config
+    from gc_warm.local.service.agent import find_config
 
     mine = tmp_path / "endpoint_configs" / "mine"
     mine.mkdir(parents=True)

@@ -32,10 +32,12 @@ def executor_on_service(
         GcWarmError: The service or the endpoint does not start, or something is not installed.
     """
     from gc_warm.client.abandoning import abandon
-    from gc_warm.local.service.samples import find_config
+
+    service = local_service(amqp=amqp)
+    from gc_warm.local.service.agent import find_config  # it needs what a service needs
 
     folder = find_config(config, Path.cwd())
-    with local_service(amqp=amqp) as service:
+    with service:
         endpoint = service.start_endpoint(folder)
         executor: Any = service.executor(endpoint.id, user_endpoint_config=options)
         try:

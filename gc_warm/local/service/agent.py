@@ -28,6 +28,8 @@ LOOK_SECONDS = 0.05
 STOP_SECONDS = 30.0
 _PREFIX = "gc-warm-agent-"
 _FILES = ("user_config_template.yaml.j2", "user_config_schema.json")
+# The sample configs: where gc-warm is installed, and in its own checkout.
+_SAMPLES = [Path(__file__).parents[above] / "endpoint_configs" for above in (2, 3)]
 
 
 class Agent:
@@ -72,7 +74,7 @@ class Agent:
         """Start it, and wait until it is online.
 
         Raises:
-            UsageError: Its folder is no config.
+            UsageError: Its folder is not a config.
             GcWarmError: It ended, or is not online in time.
         """
         try:
@@ -156,6 +158,26 @@ class Agent:
             self._stopped(self)
 
 
+def find_config(config: str | os.PathLike[str], root: Path) -> Path:
+    """Return the folder of an endpoint's config.
+
+    Args:
+        config: The folder; or the name of one in the project's ``endpoint_configs``, or of one of
+            gc-warm's samples.
+        root: Where the project is.
+
+    Raises:
+        UsageError: There is none.
+    """
+    samples = [root / "endpoint_configs", *_SAMPLES]
+    for folder in (Path(config), root / config, *(each / config for each in samples)):
+        if (folder / _FILES[0]).is_file():
+            return folder.resolve()
+    known = sorted({path.parent.name for each in samples for path in each.glob("*/*.yaml.j2")})
+    named = f", nor one of {', '.join(known)}" if known else ""
+    raise UsageError(f"{str(config)!r} is not a folder with a {_FILES[0]}{named}.")
+
+
 def _find_program() -> Path:
     beside = Path(sys.executable).parent / "globus-compute-endpoint"
     found = beside if beside.exists() else shutil.which("globus-compute-endpoint")
@@ -174,7 +196,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         found = yaml.safe_load(path.read_text()) if path.exists() else {}
     except yaml.YAMLError as error:
-        raise UsageError(f"{path} is no YAML: {error}") from error
+        raise UsageError(f"{path} is not YAML: {error}") from error
     if not isinstance(found, dict | None):
-        raise UsageError(f"{path} is no mapping.")
+        raise UsageError(f"{path} is not a mapping.")
     return found or {}

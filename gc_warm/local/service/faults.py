@@ -41,7 +41,7 @@ class Trouble:
         """Answer one request each so late."""
         self._delays.extend(seconds)
 
-    async def befall(self) -> JSONResponse | None:
+    async def strike(self) -> JSONResponse | None:
         """Wait if the next request is to wait; return its answer if it is to fail."""
         if self._delays:
             await asyncio.sleep(self._delays.pop(0))
@@ -122,7 +122,7 @@ class Faults:
         self._call(lambda: self._trouble.wait([seconds] * n))
 
     def expire_tokens(self) -> None:
-        """Let all tokens be good for nothing; the SDK gets new ones."""
+        """Expire all tokens; the SDK gets new ones."""
         self._call(self._state.identities.expire_all)
 
     def drop_connections(self) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def environment(url: str, identity: Identity) -> dict[str, str]:
-    """Return the variables that make the SDK and the agent use a local service, by no proxy."""
+    """Return the variables that make the SDK and the agent use a local service, without a proxy."""
     others = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
     return {
         "GLOBUS_SDK_ENVIRONMENT": "local",

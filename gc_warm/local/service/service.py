@@ -62,8 +62,11 @@ class LocalService:
             `client`, `executor` and `start_endpoint` are, unless told otherwise.
         show: Called with each request's method, path and status, in the service's thread.
 
+    Attributes:
+        port: Where REST and Auth listen.
+
     Raises:
-        UsageError: `port` is none, `amqp` is not the URL of a broker, or `identities` are no names.
+        UsageError: `port` is not a port, `amqp` is not the URL of a broker, or a name is missing.
     """
 
     def __init__(
@@ -83,7 +86,7 @@ class LocalService:
         if amqp is not None:
             parameters(amqp)
         self._pid = os.getpid()
-        self._port = port
+        self.port = port
         self._limits = limits
         self._path = None if state is None else Path(state)
         self._amqp = amqp
@@ -161,9 +164,9 @@ class LocalService:
             started.set_exception(self._explain(error))
 
     async def _open(self, stack: contextlib.AsyncExitStack) -> None:
-        listener = _listen(self._port)
+        listener = _listen(self.port)
         stack.callback(listener.close)
-        self._port = listener.getsockname()[1]
+        self.port = listener.getsockname()[1]
         store = Store() if self._path is None else SqliteStore(self._path)
         stack.callback(store.close)
         self._state = State(store)
@@ -245,12 +248,7 @@ class LocalService:
     @property
     def url(self) -> str:
         """Where REST and Auth are."""
-        return f"http://{HOST}:{self._port}"
-
-    @property
-    def port(self) -> int:
-        """Where REST and Auth listen."""
-        return self._port
+        return f"http://{HOST}:{self.port}"
 
     @property
     def faults(self) -> Faults:
@@ -326,13 +324,13 @@ class LocalService:
             timeout: How many seconds it may take.
 
         Raises:
-            UsageError: The service is not where agents look for it, or the folder is no config.
+            UsageError: The service is not where agents look for it, or the folder is not a config.
             GcWarmError: The agent ended, or is not online in time.
         """
         from gc_warm.local.service.agent import Agent
 
-        if self._port != PORT:
-            raise UsageError(f"Agents look for the services on port {PORT}, not {self._port}.")
+        if self.port != PORT:
+            raise UsageError(f"Agents look for the services on port {PORT}, not {self.port}.")
         environment = self.environment_of(identity or self.identity())
         agent = Agent(Path(config_dir), environment, stopped=self._forget)
         self._agents.append(agent)

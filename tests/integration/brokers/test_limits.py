@@ -12,7 +12,7 @@ from pika.exceptions import AMQPConnectionError, ChannelClosedByBroker, Connecti
 from gc_warm.errors import GcWarmError
 from gc_warm.errors.service import BrokerStartError
 from gc_warm.local.service.amqp.broker import Broker
-from gc_warm.local.service.amqp.site import Limits
+from gc_warm.local.service.amqp.hosts import Limits
 
 GREETING = header.ProtocolHeader()
 LOGIN = commands.Connection.StartOk({}, "PLAIN", "\0someone\0p@ss/word", "en_US")

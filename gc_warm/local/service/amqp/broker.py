@@ -11,8 +11,8 @@ import asyncio
 from urllib.parse import quote
 
 from gc_warm.errors.service import AmqpError, BrokerStartError
+from gc_warm.local.service.amqp.hosts import Site
 from gc_warm.local.service.amqp.peers import Peer
-from gc_warm.local.service.amqp.site import Site
 
 
 class Broker(Site):

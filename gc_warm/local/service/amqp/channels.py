@@ -10,8 +10,7 @@ from pamqp import base, commands
 
 from gc_warm.errors.service import AmqpError
 from gc_warm.local.service.amqp import hosts
-from gc_warm.local.service.amqp.deliveries import Deliveries
-from gc_warm.local.service.amqp.queues import Consumer, Entry, Exchange, Message, Queue
+from gc_warm.local.service.amqp.queues import Consumer, Deliveries, Entry, Exchange, Message, Queue
 
 if TYPE_CHECKING:
     from collections.abc import Callable

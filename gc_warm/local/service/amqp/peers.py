@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from gc_warm.local.service.amqp.hosts import Action
+    from gc_warm.local.service.amqp.hosts import Action, Site
     from gc_warm.local.service.amqp.queues import Message
-    from gc_warm.local.service.amqp.site import Site
     from gc_warm.local.service.amqp.wire import Piece
 
 log = logging.getLogger(__name__)

@@ -68,7 +68,7 @@ def take_frame(buffer: bytearray, start: int, largest: int) -> Piece | None:
     """Return the frame that starts at a place of a buffer, or None if more has to come.
 
     Raises:
-        AmqpError: This is no frame, so it cannot be known where the next one starts.
+        AmqpError: This is not a frame, so it cannot be known where the next one starts.
     """
     head = bytes(buffer[start : start + constants.FRAME_HEADER_SIZE])
     if len(head) < constants.FRAME_HEADER_SIZE:

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def pack_task(task: Task, code: str, payload: str) -> bytes:
-    """Return the message that takes a task to its user endpoint."""
-    message: bytes = messagepack.pack(types.Task(task_id=task.id, task_buffer=code + payload))
+def pack_task(task: Task, code: str) -> bytes:
+    """Return the message that takes a task, with its function's code, to its user endpoint."""
+    message: bytes = messagepack.pack(types.Task(task_id=task.id, task_buffer=code + task.payload))
     return message
 
 

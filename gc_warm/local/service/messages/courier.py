@@ -185,7 +185,7 @@ class Courier:
             except Lost:
                 log.info("the broker is gone; connecting again")
             except Exception:
-                log.exception("the courier stumbled")
+                log.exception("the courier failed; it starts again")
                 await self._open_connection.close()
             await self._reconnect()
 
@@ -235,8 +235,8 @@ class Courier:
                 self._held.append(task)
                 continue
             await self._have_endpoint_queues(task.user_endpoint)
-            code, payload = state.functions.code(task.function), state.tasks.payload(task)
-            body, headers = contents.pack_task(task, code, payload), contents.task_headers(task)
+            body = contents.pack_task(task, state.functions.code(task.function))
+            headers = contents.task_headers(task)
             queue = queues.tasks(task.user_endpoint)
             confirmed = connection.publish("", queue, body, headers=headers)
             self._note(confirmed, state.tasks.delivered, task)

@@ -31,7 +31,7 @@ _URL = "https://auth.globus.org/scopes/"
 
 
 def resource_server(scope: str) -> str | None:
-    """Return which service a scope is for, or None if it is no scope."""
+    """Return which service a scope is for, or None if it is not a scope."""
     if scope in _OPENID:
         return AUTH
     if scope.startswith(_URN):
@@ -46,7 +46,7 @@ def by_server(scopes: Iterable[str]) -> dict[str, list[str]]:
     """Return the scopes that are for each service.
 
     Raises:
-        Malformed: One is no scope.
+        Malformed: One is not a scope.
     """
     found: dict[str, list[str]] = {}
     for scope in scopes:

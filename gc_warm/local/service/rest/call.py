@@ -71,7 +71,7 @@ async def parse(request: Request, model: type[B]) -> B:
     """Return what a request carries, validated.
 
     Raises:
-        Malformed: It is no JSON.
+        Malformed: It is not JSON.
         Invalid: It is not what is expected.
         TooLarge: It is more than anything can be.
     """
@@ -79,7 +79,7 @@ async def parse(request: Request, model: type[B]) -> B:
         # Stricter than json: no NaN, no half characters, nothing nested without end.
         document = from_json(await read(request), allow_inf_nan=False)
     except ValueError as error:
-        raise Malformed("REQUEST_MALFORMED", f"The request is no JSON: {error}") from error
+        raise Malformed("REQUEST_MALFORMED", f"The request is not JSON: {error}") from error
     try:
         return model.model_validate(document)
     except ValidationError as error:

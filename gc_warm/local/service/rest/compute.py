@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
+from pydantic import AliasChoices, BaseModel, Field, model_validator
 from pydantic_core import to_json
 from starlette.responses import Response
 from starlette.routing import Route
@@ -13,17 +14,10 @@ from starlette.routing import Route
 from gc_warm.local.service.messages import contents, queues
 from gc_warm.local.service.rest import answers
 from gc_warm.local.service.rest.auth import COMPUTE
-from gc_warm.local.service.rest.bodies import (
-    BatchBody,
-    EndpointBody,
-    FunctionBody,
-    OldSubmitBody,
-    SubmitBody,
-)
 from gc_warm.local.service.rest.call import STATUSES, bearer, parse, uuid_in_path
-from gc_warm.local.service.state.records import Endpoint, Function
+from gc_warm.local.service.state.records import Endpoint, Function, Registration
 from gc_warm.local.service.state.refusals import Refusal, Unknown
-from gc_warm.local.service.state.state import Submission
+from gc_warm.local.service.state.state import Options, Submission
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -33,10 +27,67 @@ if TYPE_CHECKING:
     from gc_warm.local.service.faults import Trouble
     from gc_warm.local.service.messages.courier import Courier
     from gc_warm.local.service.rest.call import Limits
-    from gc_warm.local.service.state.records import Group, Identity
+    from gc_warm.local.service.state.records import Group, Identity, Task
     from gc_warm.local.service.state.state import State
 
     Answer = Callable[[Request, Identity], Awaitable[Any]]
+
+MAX_TASK_IDS = 10_000
+
+
+# What requests carry; newer clients may send more.
+
+
+class FunctionBody(BaseModel):
+    """A function to be registered."""
+
+    function_name: str = Field(max_length=1024)
+    function_code: str
+    serialized: bool = True
+    description: str | None = None
+    metadata: dict[str, Any] | None = Field(
+        default=None, validation_alias=AliasChoices("meta", "metadata")
+    )
+    public: bool = False
+    group: UUID | None = None
+    ha_endpoint_id: UUID | None = None
+
+    @model_validator(mode="after")
+    def _is_not_shared(self) -> FunctionBody:
+        if self.ha_endpoint_id and (self.public or self.group):
+            raise ValueError("ha_endpoint_id does not go with public and group")
+        return self
+
+
+class EndpointBody(Registration):
+    """What an endpoint says of itself."""
+
+    name: str = Field(max_length=128, validation_alias="endpoint_name")
+    endpoint_uuid: UUID | None = None
+
+
+class OptionsBody(Options):
+    """What submissions of both versions have in common."""
+
+    create_queue: bool = Field(
+        default=False, validation_alias=AliasChoices("create_queue", "create_websocket_queue")
+    )
+
+
+class SubmitBody(OptionsBody, Submission):
+    """Tasks for one endpoint: for each function the packed arguments."""
+
+
+class OldSubmitBody(OptionsBody):
+    """Tasks for any endpoints: of each the function, the endpoint and the packed arguments."""
+
+    tasks: list[tuple[UUID, UUID, str]]
+
+
+class BatchBody(BaseModel):
+    """Tasks that someone asks about."""
+
+    task_ids: list[UUID] = Field(max_length=MAX_TASK_IDS)
 
 
 class Compute:
@@ -46,7 +97,7 @@ class Compute:
         state: What the services know.
         courier: What carries messages.
         trouble: What is to go wrong with the next requests.
-        limits: How often one may ask; None for as often as one likes.
+        limits: How often an identity may ask; None for any number of times.
     """
 
     def __init__(
@@ -95,7 +146,7 @@ class Compute:
             asker = bearer(request, self._state, COMPUTE)
             if self._limits is not None:
                 self._limits.count(asker.id)
-            if (failure := await self._trouble.befall()) is not None:
+            if (failure := await self._trouble.strike()) is not None:
                 return failure
             # It knows ids; what somebody sent may hold numbers that JSON has no words for.
             text = to_json(await answer(request, asker), inf_nan_mode="null")
@@ -189,7 +240,10 @@ class Compute:
     async def _submit(self, request: Request, asker: Identity) -> Any:
         endpoint_id = uuid_in_path(request)
         body = await parse(request, SubmitBody)
-        group, ids = await self._send(asker, endpoint_id, body)
+        group, tasks = await self._send(asker, endpoint_id, body)
+        ids: dict[UUID, list[UUID]] = {each: [] for each in body.tasks}
+        for task in tasks:
+            ids[task.function].append(task.id)
         return {
             "request_id": uuid4(),
             "task_group_id": group.id,
@@ -204,12 +258,12 @@ class Compute:
         for function_id, endpoint_id, payload in body.tasks:
             try:
                 said = {**dict(body), "tasks": {function_id: [payload]}}
-                _, ids = await self._send(asker, endpoint_id, Submission.model_construct(**said))
+                _, [task] = await self._send(asker, endpoint_id, Submission.model_construct(**said))
             except Refusal as refusal:  # noqa: PERF203 - each task has its own answer
                 status = STATUSES[type(refusal)]
                 results.append(_old_result(None, status, refusal.message))
             else:
-                results.append(_old_result(ids[function_id][0], 200, None))
+                results.append(_old_result(task.id, 200, None))
         return {
             "response": "success",
             "task_group_id": body.task_group_id,
@@ -218,13 +272,13 @@ class Compute:
 
     async def _send(
         self, asker: Identity, endpoint_id: UUID, submission: Submission
-    ) -> tuple[Group, dict[UUID, list[UUID]]]:
-        group, ids = self._state.submit(asker, endpoint_id, submission)
+    ) -> tuple[Group, list[Task]]:
+        group, tasks = self._state.submit(asker, endpoint_id, submission)
         if group.queue:
             # Whoever submitted listens there as soon as this is answered.
             await self._courier.open_group(group.id)
         self._courier.wake()
-        return group, ids
+        return group, tasks
 
     async def _task(self, request: Request, asker: Identity) -> Any:
         return self._describe(self._state.tasks.find(asker, uuid_in_path(request)))
@@ -239,7 +293,7 @@ class Compute:
                 continue
         return {"response": "batch", "results": found}
 
-    def _describe(self, task: Any) -> dict[str, Any]:
+    def _describe(self, task: Task) -> dict[str, Any]:
         return answers.task(task, online=self._state.endpoints.is_online(task.user_endpoint))
 
     async def _group(self, request: Request, asker: Identity) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
 
 from gc_warm.local.service.state.records import Endpoint, UserEndpoint
 from gc_warm.local.service.state.refusals import Forbidden, Locked, Unknown
@@ -12,7 +13,6 @@ from gc_warm.local.service.state.store import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from uuid import UUID
 
     from gc_warm.local.service.state.records import Identity, Registration
     from gc_warm.local.service.state.store import Store
@@ -57,7 +57,10 @@ class Endpoints:
         self._clock = clock
         self._endpoints = Table(store, Endpoint)
         self._users = Table(store, UserEndpoint)
-        self._by_config = {_key(each): each.id for each in self._users.values()}
+        self._by_config = {
+            _key(each.parent, each.owner, each.config, each.runtime): each
+            for each in self._users.values()
+        }
         every = [*self._endpoints.values(), *self._users.values()]
         self._pulses = {each.id: Pulse(clock()) for each in every if each.was_online}
         self._asked_to_start: dict[UUID, float] = {}
@@ -89,8 +92,7 @@ class Endpoints:
         """Forget an endpoint; return the ids of its user endpoints, which go with it."""
         self.owned(asker, endpoint_id)
         users = [each.id for each in self.users_of(endpoint_id)]
-        for each in users:
-            self._by_config.pop(_key(self._users[each]), None)
+        self._by_config = {k: each for k, each in self._by_config.items() if each.id not in users}
         self._users.drop(*users)
         self._endpoints.drop(endpoint_id)
         for each in (endpoint_id, *users):
@@ -155,18 +157,22 @@ class Endpoints:
         runtime: dict[str, Any] | None,
     ) -> UserEndpoint:
         """Return what runs someone's tasks with a configuration; the same for the same."""
-        if endpoint.direct:
-            # The same process for everyone: the endpoint.
-            wanted = UserEndpoint(id=endpoint.id, parent=endpoint.id, owner=endpoint.owner)
-        else:
-            wanted = UserEndpoint(
-                parent=endpoint.id, owner=asker.id, config=config or {}, runtime=runtime or {}
+        owner, config, runtime = asker.id, config or {}, runtime or {}
+        if endpoint.direct:  # the same process for everyone: the endpoint
+            owner, config, runtime = endpoint.owner, {}, {}
+        key = _key(endpoint.id, owner, config, runtime)
+        user = self._by_config.get(key)
+        if user is None:
+            user = UserEndpoint(
+                id=endpoint.id if endpoint.direct else uuid4(),
+                parent=endpoint.id,
+                owner=owner,
+                config=config,
+                runtime=runtime,
             )
-        key = _key(wanted)
-        if key not in self._by_config:
-            self._users.put(wanted)
-            self._by_config[key] = wanted.id
-        return self._users[self._by_config[key]]
+            self._users.put(user)
+            self._by_config[key] = user
+        return user
 
     def _find(self, endpoint_id: UUID) -> Endpoint:
         endpoint = self._endpoints.get(endpoint_id)
@@ -243,11 +249,11 @@ class Endpoints:
                 table.put(living)  # type: ignore[arg-type]  # it came from there
 
 
-def _key(user: UserEndpoint) -> tuple[UUID, UUID, str]:
-    if user.id == user.parent:
-        return user.parent, user.owner, "direct"
-    said = [user.config, user.runtime]
-    return user.parent, user.owner, json.dumps(said, sort_keys=True) if any(said) else ""
+def _key(
+    endpoint_id: UUID, owner: UUID, config: Mapping[str, Any], runtime: Mapping[str, Any]
+) -> tuple[UUID, UUID, str]:
+    said = json.dumps([config, runtime], sort_keys=True) if config or runtime else ""
+    return endpoint_id, owner, said
 
 
 def _is_owner(asker: Identity, endpoint: Endpoint) -> bool:

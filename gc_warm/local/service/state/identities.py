@@ -117,7 +117,7 @@ class Identities:
         """Return whose token for a service this is.
 
         Raises:
-            Unauthenticated: It is no token, or is for another service, or has expired.
+            Unauthenticated: It is not a token, or is for another service, or has expired.
         """
         token = self.token(text)
         identity = self._table.get(token.owner) if token else None
@@ -126,11 +126,11 @@ class Identities:
         return identity
 
     def revoke(self, text: str) -> None:
-        """Let a token be good for nothing."""
+        """Revoke a token."""
         self._tokens.drop(_hash(text))
 
     def expire_all(self) -> None:
-        """Let all tokens be good for nothing."""
+        """Expire all tokens."""
         self._tokens.drop(*self._tokens.keys())
 
 

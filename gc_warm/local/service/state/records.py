@@ -1,14 +1,20 @@
-"""What the services remember: plain records that a store can keep as text."""
+"""What the services remember: plain records that a store can keep as text.
+
+They are made and changed several times a task, so they are not validated, except when a store
+reads them.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 from uuid import UUID, uuid4
 
 from pydantic import BaseModel, Field
 
 
-class Record(BaseModel):
+@dataclass(kw_only=True, slots=True)
+class Record:
     """Something with an id that is remembered.
 
     Attributes:
@@ -17,9 +23,10 @@ class Record(BaseModel):
     """
 
     kind: ClassVar[str]
-    id: UUID = Field(default_factory=uuid4)
+    id: UUID = field(default_factory=uuid4)
 
 
+@dataclass(kw_only=True, slots=True)
 class Identity(Record):
     """Someone who has credentials.
 
@@ -32,7 +39,7 @@ class Identity(Record):
 
     kind = "identity"
     username: str
-    secret: str = Field(repr=False)
+    secret: str = field(repr=False)
     groups: frozenset[UUID] = frozenset()
     linked: frozenset[UUID] = frozenset()
 
@@ -56,6 +63,7 @@ class Identity(Record):
         }
 
 
+@dataclass(kw_only=True, slots=True)
 class Token(Record):
     """What says who is asking: all of it but the token, which its `id` is a hash of.
 
@@ -75,6 +83,7 @@ class Token(Record):
     expires: float
 
 
+@dataclass(kw_only=True, slots=True)
 class Function(Record):
     """A registered function.
 
@@ -99,6 +108,7 @@ class Function(Record):
     deleted: bool = False
 
 
+@dataclass(kw_only=True, slots=True)
 class Living(Record):
     """Something that sends heartbeats.
 
@@ -126,6 +136,7 @@ class Registration(BaseModel):
     authentication_policy: UUID | None = None
 
 
+@dataclass(kw_only=True, slots=True)
 class Endpoint(Living):
     """A registered endpoint.
 
@@ -143,6 +154,7 @@ class Endpoint(Living):
     locked_until: float = 0.0
 
 
+@dataclass(kw_only=True, slots=True)
 class UserEndpoint(Living):
     """What runs the tasks of one identity with one configuration.
 
@@ -156,10 +168,11 @@ class UserEndpoint(Living):
     kind = "user_endpoint"
     parent: UUID
     owner: UUID
-    config: dict[str, Any] = Field(default_factory=dict)
-    runtime: dict[str, Any] = Field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+    runtime: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(kw_only=True, slots=True)
 class Group(Record):
     """A task group.
 
@@ -173,7 +186,8 @@ class Group(Record):
     queue: bool = False
 
 
-class Outcome(BaseModel):
+@dataclass(kw_only=True, slots=True)
+class Outcome:
     """How a task ended.
 
     Attributes:
@@ -187,12 +201,14 @@ class Outcome(BaseModel):
     completed: float
 
 
+@dataclass(kw_only=True, slots=True)
 class Task(Record):
     """A task that was submitted.
 
     Attributes:
         endpoint: The endpoint that it was submitted to.
         user_endpoint: What runs it.
+        payload: Its packed arguments, until it is done.
         phase: How far it is.
         announced: Whether its group has been told how it ended.
     """
@@ -204,6 +220,7 @@ class Task(Record):
     user_endpoint: UUID
     group: UUID
     created: float
+    payload: str
     phase: Literal["waiting", "delivered", "done"] = "waiting"
     resource_specification: dict[str, Any] | None = None
     result_serializers: list[str] | None = None
@@ -211,13 +228,7 @@ class Task(Record):
     announced: bool = False
 
 
-class Payload(Record):
-    """A task's packed arguments, kept until it is done."""
-
-    kind = "payload"
-    text: str
-
-
+@dataclass(kw_only=True, slots=True)
 class Setting(Record):
     """Something about the service itself, such as where its broker listens.
 

@@ -6,22 +6,25 @@ All of it is used from one thread.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID  # noqa: TC003 - pydantic reads it
 
 from pydantic import BaseModel
 
+from gc_warm.local.failures import TOO_LARGE
 from gc_warm.local.service.state.endpoints import Endpoints
-from gc_warm.local.service.state.functions import Functions, check_allowed, check_size
 from gc_warm.local.service.state.identities import Identities
-from gc_warm.local.service.state.records import Setting, Task
+from gc_warm.local.service.state.records import Function, Setting, Task
+from gc_warm.local.service.state.refusals import Forbidden, TooLarge, Unknown
 from gc_warm.local.service.state.store import Store, Table
 from gc_warm.local.service.state.tasks import Kept, Tasks
+from gc_warm.units import MAX_SUBMISSION_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gc_warm.local.service.state.records import Group, Identity
+    from gc_warm.local.service.state.records import Endpoint, Group, Identity
 
 
 class Options(BaseModel):
@@ -48,6 +51,49 @@ class Submission(Options):
     """Tasks that are sent to an endpoint at once: for each function their packed arguments."""
 
     tasks: dict[UUID, list[str]]
+
+
+class Functions:
+    """The registered functions.
+
+    What there is not is `Unknown`; what is someone else's, and not shared, is `Forbidden`.
+
+    Args:
+        store: What keeps them.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._table = Table(store, Function)
+
+    def register(self, function: Function) -> None:
+        """Remember a function.
+
+        Raises:
+            TooLarge: Its code is.
+        """
+        _check_size(len(function.code))
+        self._table.put(function)
+
+    def find(self, asker: Identity, function_id: UUID) -> Function:
+        """Return a function that someone may see and run."""
+        function = self._table.get(function_id)
+        if function is None or function.deleted:
+            text = f"Function {function_id} could not be resolved."
+            raise Unknown("FUNCTION_NOT_FOUND", text)
+        shared = function.public or function.group in asker.groups
+        if not shared:
+            _demand_owner(asker, function)
+        return function
+
+    def delete(self, asker: Identity, function_id: UUID) -> None:
+        """Let nobody run a function any more; tasks that were submitted before still run."""
+        function = self.find(asker, function_id)
+        _demand_owner(asker, function)
+        self._table.put(replace(function, deleted=True))
+
+    def code(self, function_id: UUID) -> str:
+        """Return the code of a function, deleted or not."""
+        return self._table[function_id].code
 
 
 class State:
@@ -86,19 +132,21 @@ class State:
 
     def submit(
         self, asker: Identity, endpoint_id: UUID, submission: Submission
-    ) -> tuple[Group, dict[UUID, list[UUID]]]:
+    ) -> tuple[Group, list[Task]]:
         """Take tasks for an endpoint: all of them, or none.
 
         Returns:
-            Their task group, and for each function their ids.
+            Their task group, and the tasks.
 
         Raises:
             Refusal: One of them may not be run there, or does not exist, or all are too large.
         """
         endpoint = self.endpoints.visible(asker, endpoint_id)
-        for function_id in submission.tasks:
-            check_allowed(self.functions.find(asker, function_id), endpoint)
-        check_size(sum(len(each) for texts in submission.tasks.values() for each in texts))
+        functions = [self.functions.find(asker, each) for each in submission.tasks]
+        for function in functions:
+            _check_allowed(function, endpoint)
+        _check_size(sum(len(each) for texts in submission.tasks.values() for each in texts))
+        now = self.clock()
         with self.store.together():
             group = self.tasks.join(asker, submission.task_group_id)
             if submission.create_queue:
@@ -106,22 +154,51 @@ class State:
             user = self.endpoints.user_for(
                 asker, endpoint, submission.user_endpoint_config, submission.user_runtime
             )
-            common: dict[str, Any] = {
-                "owner": asker.id,
-                "endpoint": user.parent,
-                "user_endpoint": user.id,
-                "group": group.id,
-                "created": self.clock(),
-                "resource_specification": submission.resource_specification,
-                "result_serializers": submission.result_serializers,
-            }
             tasks = [
-                (Task(function=function_id, **common), text)
-                for function_id, texts in submission.tasks.items()
+                Task(
+                    owner=asker.id,
+                    function=function.id,
+                    endpoint=user.parent,
+                    user_endpoint=user.id,
+                    group=group.id,
+                    created=now,
+                    payload=text,
+                    resource_specification=submission.resource_specification,
+                    result_serializers=submission.result_serializers,
+                )
+                for function, texts in zip(functions, submission.tasks.values(), strict=True)
                 for text in texts
             ]
             self.tasks.submit(tasks)
-        ids: dict[UUID, list[UUID]] = {each: [] for each in submission.tasks}
-        for task, _ in tasks:
-            ids[task.function].append(task.id)
-        return group, ids
+        return group, tasks
+
+
+def _check_size(payload_bytes: int) -> None:
+    """Refuse what is too large.
+
+    Raises:
+        TooLarge: It is.
+    """
+    if payload_bytes > MAX_SUBMISSION_BYTES:
+        text = f"A submission of {payload_bytes} bytes exceeds {MAX_SUBMISSION_BYTES} bytes."
+        text += f" {TOO_LARGE}"
+        raise TooLarge("REQUEST_TOO_LARGE", text)
+
+
+def _demand_owner(asker: Identity, function: Function) -> None:
+    if not asker.is_same_as(function.owner):
+        text = f"Unauthorized access to function {function.id}"
+        raise Forbidden("FUNCTION_ACCESS_FORBIDDEN", text)
+
+
+def _check_allowed(function: Function, endpoint: Endpoint) -> None:
+    """Refuse a function that an endpoint does not run.
+
+    Raises:
+        Forbidden: It does not.
+    """
+    allowed = endpoint.registration.allowed_functions
+    elsewhere = function.ha_endpoint_id and function.ha_endpoint_id != endpoint.id
+    if elsewhere or (allowed is not None and function.id not in allowed):
+        text = f"Function {function.id} not permitted on endpoint {endpoint.id}"
+        raise Forbidden("FUNCTION_NOT_PERMITTED", text)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sqlite3
 import stat
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
+
+from pydantic import TypeAdapter
 
 from gc_warm.errors import UsageError
 from gc_warm.local.service.state.records import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 _APPLICATION_ID = int.from_bytes(b"gcwm", "big")
@@ -30,12 +33,15 @@ CREATE TABLE IF NOT EXISTS records (
 class Store:
     """Keeps nothing: what the tables hold is all there is."""
 
-    def load(self, kind: str) -> Iterable[str]:  # noqa: ARG002 - for those that keep something
-        """Return all documents of a kind, in the order in which they came."""
+    def load(self, model: type[R]) -> Iterable[R]:  # noqa: ARG002 - for those that keep something
+        """Return all records of a type, in the order in which they came."""
         return ()
 
-    def write(self, kind: str, records: Mapping[UUID, Record | None]) -> None:
-        """Keep records by their ids; forget those that are None."""
+    def write(self, model: type[R], rows: Sequence[R]) -> None:
+        """Keep records of a type, new ones and changed ones."""
+
+    def delete(self, model: type[R], keys: Sequence[UUID]) -> None:
+        """Forget records of a type."""
 
     def together(self) -> contextlib.AbstractContextManager[None]:
         """Keep all that is written inside, or none of it."""
@@ -92,23 +98,30 @@ class SqliteStore(Store):
         (parts,) = self.database.execute("SELECT count(*) FROM sqlite_master").fetchone()
         return not parts  # it is new
 
-    def load(self, kind: str) -> Iterator[str]:
-        """Return all documents of a kind, in the order in which they came."""
+    def load(self, model: type[R]) -> Iterator[R]:
+        """Return all records of a type, in the order in which they came."""
+        adapter: TypeAdapter[Any] = _adapter(model)  # type: ignore[arg-type]  # it has a hash
         query = "SELECT document FROM records WHERE kind = ? ORDER BY rowid"
-        for (document,) in self.database.execute(query, (kind,)):
-            yield document
+        for (document,) in self.database.execute(query, (model.kind,)):
+            yield adapter.validate_json(document)
 
-    def write(self, kind: str, records: Mapping[UUID, Record | None]) -> None:
-        """Keep records by their ids; forget those that are None."""
-        kept = [(kind, str(id_), row.model_dump_json()) for id_, row in records.items() if row]
-        gone = [(kind, str(id_)) for id_, row in records.items() if row is None]
+    def write(self, model: type[R], rows: Sequence[R]) -> None:
+        """Keep records of a type, new ones and changed ones."""
+        adapter: TypeAdapter[Any] = _adapter(model)  # type: ignore[arg-type]  # it has a hash
         with self.together():
             self.database.executemany(
                 "INSERT INTO records VALUES (?, ?, ?) "
                 "ON CONFLICT (kind, id) DO UPDATE SET document = excluded.document",
-                kept,
+                [(model.kind, str(row.id), adapter.dump_json(row).decode()) for row in rows],
             )
-            self.database.executemany("DELETE FROM records WHERE kind = ? AND id = ?", gone)
+
+    def delete(self, model: type[R], keys: Sequence[UUID]) -> None:
+        """Forget records of a type."""
+        with self.together():
+            self.database.executemany(
+                "DELETE FROM records WHERE kind = ? AND id = ?",
+                [(model.kind, str(key)) for key in keys],
+            )
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
@@ -127,6 +140,11 @@ class SqliteStore(Store):
     def close(self) -> None:
         """Close the file."""
         self.database.close()
+
+
+@functools.cache
+def _adapter(model: type[Record]) -> TypeAdapter[Any]:
+    return TypeAdapter(model)
 
 
 def unusable(path: Path, error: Exception) -> UsageError:
@@ -160,21 +178,19 @@ class Table(dict[UUID, R]):
     """
 
     def __init__(self, store: Store, model: type[R]) -> None:
+        super().__init__({row.id: row for row in store.load(model)})
         self._store = store
-        self._kind = model.kind
-        loaded = (model.model_validate_json(text) for text in store.load(model.kind))
-        super().__init__({row.id: row for row in loaded})
+        self._model = model
 
     def put(self, *rows: R) -> None:
         """Keep records, new ones and changed ones."""
-        by_id = {row.id: row for row in rows}
-        self._store.write(self._kind, by_id)
-        self.update(by_id)
+        self._store.write(self._model, rows)
+        for row in rows:
+            self[row.id] = row
 
     def drop(self, *keys: UUID) -> None:
         """Forget records."""
-        known = [key for key in keys if key in self]
-        if known:
-            self._store.write(self._kind, dict.fromkeys(known))
-        for key in known:
+        if keys:
+            self._store.delete(self._model, keys)
+        for key in keys:
             self.pop(key, None)

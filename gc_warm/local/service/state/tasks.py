@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections import Counter, deque
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID, uuid4
 
-from gc_warm.local.service.state.records import Group, Outcome, Payload, Task
+from gc_warm.local.service.state.records import Group, Outcome, Task
 from gc_warm.local.service.state.refusals import Forbidden, Unknown
 from gc_warm.local.service.state.store import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from gc_warm.local.service.state.records import Identity
     from gc_warm.local.service.state.store import Store
@@ -42,7 +42,7 @@ class Ended(NamedTuple):
 
 
 class Tasks:
-    """The tasks, their payloads, and their groups.
+    """The tasks, and their groups.
 
     What there is not is `Unknown`; what is someone else's, and not shared, is `Forbidden`.
 
@@ -53,33 +53,18 @@ class Tasks:
     """
 
     def __init__(self, store: Store, clock: Callable[[], float], kept: Kept) -> None:
-        self._store = store
         self._clock = clock
         self._kept = kept
         self._tasks = Table(store, Task)
-        self._payloads = Table(store, Payload)
         self._groups = Table(store, Group)
-        self._members: dict[UUID, list[UUID]] = defaultdict(list)
-        self._open: dict[UUID, set[UUID]] = defaultdict(set)
-        # In the order in which they are to be sent on.
-        self._waiting: dict[UUID, None] = {}
-        self._unannounced: dict[UUID, None] = {}
-        self._to_send: list[UUID] = []
-        self._to_announce: list[UUID] = []
-        self._finished: dict[UUID, None] = {}
-        self._kept_bytes = 0
-        for task in sorted(self._tasks.values(), key=lambda each: each.created):
-            self._index(task)
-
-    def _index(self, task: Task) -> None:
-        self._members[task.group].append(task.id)
-        if task.outcome is None:
-            self._open[task.user_endpoint].add(task.id)
-            if task.phase == "waiting":
-                self._waiting[task.id] = None
-                self._to_send.append(task.id)
-        else:
-            self._note_finished(task)
+        self._open_at = Counter(
+            each.user_endpoint for each in self._tasks.values() if not each.outcome
+        )
+        self._to_send: list[Task] = []
+        self._to_announce: list[Task] = []
+        self._finished = deque(each for each in self._tasks.values() if each.outcome)
+        self._kept_bytes = sum(map(_size, self._finished))
+        self.start_over()
 
     # Groups
 
@@ -89,7 +74,7 @@ class Tasks:
         if group is None:
             text = f"Task group {group_id} could not be resolved."
             raise Unknown("TASK_GROUP_NOT_FOUND", text)
-        if not self.is_of(asker, group_id):
+        if not asker.is_same_as(group.owner):
             text = f"Unauthorized access to task group {group_id}"
             raise Forbidden("TASK_GROUP_ACCESS_FORBIDDEN", text)
         return group
@@ -123,17 +108,16 @@ class Tasks:
 
     def members(self, group: Group) -> list[Task]:
         """Return a group's tasks, in the order in which they were submitted."""
-        return [self._tasks[each] for each in self._members.get(group.id, ())]
+        return [each for each in self._tasks.values() if each.group == group.id]
 
     # On the way there
 
-    def submit(self, payloads: Sequence[tuple[Task, str]]) -> None:
-        """Take tasks with their payloads; once this returns, they are not lost."""
-        with self._store.together():
-            self._payloads.put(*(Payload(id=task.id, text=text) for task, text in payloads))
-            self._tasks.put(*(task for task, _ in payloads))
-        for task, _ in payloads:
-            self._index(task)
+    def submit(self, tasks: Sequence[Task]) -> None:
+        """Take tasks; once this returns, they are not lost."""
+        self._tasks.put(*tasks)
+        for task in tasks:
+            self._open_at[task.user_endpoint] += 1
+        self._to_send += tasks
 
     def find(self, asker: Identity, task_id: UUID) -> Task:
         """Return a task."""
@@ -147,27 +131,29 @@ class Tasks:
     def take_waiting(self) -> list[Task]:
         """Return the tasks that are to be sent to their user endpoints; each once."""
         taken, self._to_send = self._to_send, []
-        return [self._tasks[each] for each in taken if each in self._waiting]
-
-    def payload(self, task: Task) -> str:
-        """Return the packed arguments of a task that is not done."""
-        return self._payloads[task.id].text
+        return [each for each in taken if each.phase == "waiting"]
 
     def delivered(self, task_ids: Iterable[UUID]) -> None:
         """Note that tasks were sent, and will arrive."""
-        sent = [self._tasks[each] for each in task_ids if each in self._waiting]
+        sent = [each for each in self._known(task_ids) if each.phase == "waiting"]
         for task in sent:
             task.phase = "delivered"
-            del self._waiting[task.id]
         self._tasks.put(*sent)
+
+    def _known(self, task_ids: Iterable[UUID]) -> Iterator[Task]:
+        return (self._tasks[each] for each in task_ids if each in self._tasks)
 
     def open_at(self, user_endpoint_id: UUID) -> set[UUID]:
         """Return the ids of the tasks that a user endpoint still has to run."""
-        return set(self._open.get(user_endpoint_id, ()))
+        return {
+            each.id
+            for each in self._tasks.values()
+            if not each.outcome and each.user_endpoint == user_endpoint_id
+        }
 
     def busy(self) -> list[UUID]:
         """Return the ids of the user endpoints that have tasks to run."""
-        return [each for each, tasks in self._open.items() if tasks]
+        return [each for each, number in self._open_at.items() if number]
 
     # On the way back
 
@@ -181,61 +167,56 @@ class Tasks:
             task = self._tasks.get(ended.task_id)
             if task is None or task.outcome is not None:
                 continue
-            if ended.sender not in {None, task.user_endpoint}:
+            if ended.sender and ended.sender != task.user_endpoint:
                 continue
             task.outcome = Outcome(
                 message=ended.message, is_error=ended.is_error, completed=self._clock()
             )
-            task.phase = "done"
+            task.phase, task.payload = "done", ""
             task.announced = not self._groups[task.group].queue
             done.append(task)
-        with self._store.together():
-            self._tasks.put(*done)
-            self._payloads.drop(*(task.id for task in done))
+        self._tasks.put(*done)
         for task in done:
-            self._waiting.pop(task.id, None)
-            self._open[task.user_endpoint].discard(task.id)
-            self._note_finished(task)
+            self._open_at[task.user_endpoint] -= 1
+            self._finished.append(task)
+            self._kept_bytes += _size(task)
+            if not task.announced:
+                self._to_announce.append(task)
         self._forget_oldest()
 
     def take_unannounced(self) -> list[Task]:
         """Return the tasks whose groups are to be told how they ended; each once."""
         taken, self._to_announce = self._to_announce, []
-        return [self._tasks[each] for each in taken if each in self._unannounced]
+        return [each for each in taken if not each.announced]
 
     def start_over(self) -> None:
         """Take nothing that was taken for sent or announced, unless that was noted."""
-        self._to_send = list(self._waiting)
-        self._to_announce = list(self._unannounced)
+        self._to_send = [each for each in self._tasks.values() if each.phase == "waiting"]
+        self._to_announce = [each for each in self._finished if not each.announced]
 
     def announced(self, task_ids: Iterable[UUID]) -> None:
         """Note that groups have been told how tasks ended."""
-        told = [self._tasks[each] for each in task_ids if each in self._unannounced]
+        told = [each for each in self._known(task_ids) if not each.announced]
         for task in told:
             task.announced = True
-            del self._unannounced[task.id]
         self._tasks.put(*told)
-
-    def _note_finished(self, task: Task) -> None:
-        assert task.outcome is not None
-        self._finished[task.id] = None
-        self._kept_bytes += len(task.outcome.message)
-        if not task.announced:
-            self._unannounced[task.id] = None
-            self._to_announce.append(task.id)
 
     def _forget_oldest(self) -> None:
         old: list[UUID] = []
-        for each in self._finished:
-            outcome: Any = self._tasks[each].outcome
-            expired = self._clock() - outcome.completed > self._kept.seconds
-            too_many = len(self._finished) - len(old) > self._kept.tasks
-            if not (expired or too_many or self._kept_bytes > self._kept.size):
-                break
-            old.append(each)
-            self._kept_bytes -= len(outcome.message)
-        for each in old:
-            del self._finished[each]
-            self._unannounced.pop(each, None)
-            self._members[self._tasks[each].group].remove(each)
+        while self._finished and self._is_too_much(self._finished[0]):
+            task = self._finished.popleft()
+            self._kept_bytes -= _size(task)
+            old.append(task.id)
         self._tasks.drop(*old)
+
+    def _is_too_much(self, oldest: Task) -> bool:
+        assert oldest.outcome is not None
+        return (
+            len(self._finished) > self._kept.tasks
+            or self._kept_bytes > self._kept.size
+            or self._clock() - oldest.outcome.completed > self._kept.seconds
+        )
+
+
+def _size(task: Task) -> int:
+    return len(task.outcome.message) if task.outcome else 0

@@ -70,10 +70,10 @@ class Submitted(NamedTuple):
 
 
 def submit(state, owner, endpoint, function, n=1, **options):
-    tasks = {function.id: ["payload"] * n}
-    group, ids = state.submit(owner, endpoint.id, Submission(tasks=tasks, **options))
-    task = state.tasks.find(owner, ids[function.id][0])
-    return Submitted(group, ids, state.endpoints.user(task.user_endpoint))
+    payloads = {function.id: ["payload"] * n}
+    group, tasks = state.submit(owner, endpoint.id, Submission(tasks=payloads, **options))
+    ids = {function.id: [each.id for each in tasks]}
+    return Submitted(group, ids, state.endpoints.user(tasks[0].user_endpoint))
 
 
 # Functions
