@@ -1,6 +1,6 @@
 """The demonstration: what is in your files, by a model that each worker loads once.
 
-Everything is measured, nothing printed: `gc_warm.cli` shows the `Report`.
+Everything is measured, nothing printed: ``gc-warm demo`` shows the `Report`.
 """
 
 from __future__ import annotations
@@ -14,60 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gc_warm.client.executor import WarmExecutor
+from gc_warm.client.report.figures import Figures
 from gc_warm.functions.filetype import identify, model
 from gc_warm.local.executor import LocalExecutor
 
 if TYPE_CHECKING:
-    from gc_warm.worker.receipt import Receipt, Receipted
+    from gc_warm.client.report.report import Report as Costs
+    from gc_warm.worker.receipt import Receipted
 
 WORKERS = 2
 COLD_CALLS = 3
 _NOT_STANDARD = {"site-packages", "dist-packages", "__pycache__"}
-
-
-@dataclass
-class WorkerReport:
-    """What one worker did.
-
-    Attributes:
-        pid: Its process id.
-        call_seconds: How long each of its calls took, in order, in seconds.
-        cold_starts: How many models it built.
-        build_seconds: How long that took.
-        warm_seconds: How long each call that found its model warm took.
-        prewarm_seconds: How long it took to build the model before the first call.
-    """
-
-    pid: int
-    call_seconds: list[float] = field(default_factory=list)
-    cold_starts: int = 0
-    build_seconds: float = 0.0
-    warm_seconds: list[float] = field(default_factory=list)
-    prewarm_seconds: float = 0.0
-
-    def prewarm(self, receipt: Receipt) -> None:
-        """Count what was built before the first call."""
-        self.prewarm_seconds += receipt.seconds
-        self.cold_starts += receipt.cold_starts
-        self.build_seconds += receipt.build_seconds
-
-    def add(self, receipt: Receipt) -> None:
-        """Count one call."""
-        self.call_seconds.append(receipt.seconds)
-        self.cold_starts += receipt.cold_starts
-        self.build_seconds += receipt.build_seconds
-        if receipt.hits and not receipt.cold_starts:
-            self.warm_seconds.append(receipt.seconds)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the worker's figures as plain data."""
-        return {
-            "pid": self.pid,
-            "tasks": len(self.call_seconds),
-            "cold_starts": self.cold_starts,
-            "build_seconds": self.build_seconds,
-            "warm_seconds_median": median(self.warm_seconds),
-        }
 
 
 @dataclass
@@ -77,15 +34,19 @@ class Report:
     Attributes:
         types: How many files there are of each type.
         skipped: Path and reason of everything that could not be identified.
-        workers: The workers, by process id.
+        costs: What the calls and the builds before them have cost; None if there were none.
+        warm_seconds: How long each call that found its model warm took, in seconds.
         cold_seconds: How long each call in a fresh worker took, in seconds.
+        calls: How many files workers were asked about.
         sample: A file that was identified.
     """
 
     types: Counter[str] = field(default_factory=Counter)
     skipped: list[tuple[str, str]] = field(default_factory=list)
-    workers: dict[int, WorkerReport] = field(default_factory=dict)
+    costs: Costs | None = None
+    warm_seconds: list[float] = field(default_factory=list)
     cold_seconds: list[float] = field(default_factory=list)
+    calls: int = 0
     sample: str | None = None
 
     @property
@@ -94,38 +55,28 @@ class Report:
         return self.types.total()
 
     @property
-    def tasks(self) -> int:
-        """How many tasks were run."""
-        return sum(len(worker.call_seconds) for worker in self.workers.values())
-
-    @property
-    def seconds_spent(self) -> float:
-        """How long all calls together took, cold starts included, in seconds."""
-        return sum(
-            worker.prewarm_seconds + sum(worker.call_seconds) for worker in self.workers.values()
-        )
+    def figures(self) -> Figures:
+        """What the costs add up to."""
+        return self.costs.figures() if self.costs else Figures()
 
     @property
     def cold_estimate(self) -> float | None:
         """How long the same calls would have taken if each had been cold, in seconds."""
         cold = median(self.cold_seconds)
-        return None if cold is None else cold * self.tasks
+        return None if cold is None else cold * self.calls
 
     @property
     def speedup(self) -> float | None:
-        """How many times less work that is: `cold_estimate` over `seconds_spent`."""
-        if self.cold_estimate is None or not self.seconds_spent:
-            return None
-        return self.cold_estimate / self.seconds_spent
-
-    def of(self, pid: int) -> WorkerReport:
-        """Return the report of a worker."""
-        return self.workers.setdefault(pid, WorkerReport(pid))
+        """How many times less work warm calls are, with the builds before them."""
+        spent = self.figures.call_seconds
+        return self.cold_estimate / spent if self.cold_estimate and spent else None
 
     def add(self, path: str, receipted: Receipted[list[dict[str, Any]]]) -> None:
         """Count the answer for one file."""
         receipt = receipted.receipt
-        self.of(receipt.pid).add(receipt)
+        self.calls += 1
+        if receipt.hits and not receipt.cold_starts:
+            self.warm_seconds.append(receipt.seconds)
         (answer,) = receipted.value
         if "error" in answer:
             self.skipped.append((path, answer["error"]))
@@ -141,7 +92,8 @@ class Report:
             "files": self.files,
             "types": dict(self.types.most_common()),
             "skipped": [{"path": path, "reason": reason} for path, reason in self.skipped],
-            "workers": [worker.as_dict() for _, worker in sorted(self.workers.items())],
+            "costs": self.figures.as_dict(),
+            "warm_seconds_median": median(self.warm_seconds),
             "cold_seconds_median": median(self.cold_seconds),
             "speedup": self.speedup,
         }
@@ -181,17 +133,16 @@ def find_files(root: Path, report: Report) -> list[str]:
     return found
 
 
-def identify_files(paths: list[str], report: Report, save: Path | None = None) -> None:
+def identify_files(paths: list[str], report: Report, save: Path) -> None:
     """Identify files in real worker processes, one call each, and fill the report.
 
     Args:
         paths: What to identify.
         report: Filled as results arrive, so that it is right also after an interruption.
-        save: Where to save what the calls have cost, as a page or a picture; nowhere if None.
+        save: Where to save what the calls have cost.
     """
     with WarmExecutor(LocalExecutor(workers=WORKERS, output=False)) as executor:
-        for worker in executor.prewarm(model, workers=WORKERS).ready:
-            report.of(worker.pid).prewarm(worker.receipt)
+        executor.prewarm(model, workers=WORKERS)
         calls = [[path] for path in paths]
         results = executor.map(identify.receipted, calls, return_exceptions=True)
         try:
@@ -201,8 +152,8 @@ def identify_files(paths: list[str], report: Report, save: Path | None = None) -
                 else:
                     report.add(path, result)
         finally:
-            if save is not None:
-                executor.report().save(save, title="gc-warm demo")
+            report.costs = executor.report()
+            report.costs.save(save, title="gc-warm demo")
 
 
 def measure_cold_calls(report: Report) -> None:

@@ -37,12 +37,7 @@ MAX_REASON = 2000
 
 @dataclass
 class Findings:
-    """What is found, as it is found.
-
-    Attributes:
-        needs: What warmth is worth.
-        all: What there is so far.
-    """
+    """What a check has found so far."""
 
     needs: Needs
     all: list[Finding] = field(default_factory=list)
@@ -55,13 +50,13 @@ class Findings:
         return sorted(unique, key=lambda found: (found.file, found.line, found.code))
 
     def found(self, code: str, path: Path, line: int, reason: str, fix: str) -> None:
-        """Remember what loading found."""
+        """Add what loading found."""
         severity = Severity.NOTE if code == "GW004" else Severity.ERROR
         short = reason if len(reason) <= MAX_REASON else reason[:MAX_REASON] + "..."
         self.all.append(Finding(code, severity, str(path), line, short, fix))
 
     def text(self, path: Path) -> str:
-        """Read a file beside what is checked; nothing if that fails, which is a finding."""
+        """Return the text of a file beside what is checked; a failure is a finding."""
         try:
             return read_text(path)
         except UsageError as error:
@@ -69,7 +64,7 @@ class Findings:
             return ""
 
     def yaml(self, path: Path) -> Document | None:
-        """Read a YAML file beside what is checked; None if that fails, which is a finding."""
+        """Read a YAML file beside what is checked; None, with a finding, if that fails."""
         document = read_yaml(self.text(path))
         if document.failure:
             self.unreadable(path, document)

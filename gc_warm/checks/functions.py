@@ -77,19 +77,18 @@ def check_function(function: Callable[..., Any]) -> list[Prediction]:
     """
     if isinstance(function, SelfContained):
         return _check_self_contained(function)
-    outcomes = {name: _outcome(name, function) for name in STRATEGIES}
-    return [
-        Prediction(
-            name, each.verdict, each.reason, "" if each.verdict == "WARM" else _fix(function)
-        )
-        for name, each in outcomes.items()
-    ]
+    found = []
+    for name in STRATEGIES:
+        outcome = _outcome(name, function)
+        fix = "" if outcome.verdict == "WARM" else _fix(function)
+        found.append(Prediction(name, outcome.verdict, outcome.reason, fix))
+    return found
 
 
 def _check_self_contained(function: SelfContained[..., Any]) -> list[Prediction]:
     try:
         size = function.payload_size()
-        values = carried_values(function)
+        values = _carried_values(function)
     except ShippingError as error:
         return [Prediction(name, "BROKEN", str(error), "See the reason.") for name in STRATEGIES]
     reason = f"it carries all that it needs ({size / 1024:.0f} KB with every task)"
@@ -99,15 +98,8 @@ def _check_self_contained(function: SelfContained[..., Any]) -> list[Prediction]
     return [Prediction(name, "WARM", reason) for name in STRATEGIES]
 
 
-def carried_values(function: SelfContained[..., Any]) -> list[tuple[str, str, int]]:
-    """Return which global names of a script or notebook a function carries as values.
-
-    Returns:
-        For each: the name, the type of the value, and how many bytes it adds before compression.
-
-    Raises:
-        ShippingError: The function cannot be carried.
-    """
+def _carried_values(function: SelfContained[..., Any]) -> list[tuple[str, str, int]]:
+    """Return each global of a script that is carried as a value: name, type, bytes of JSON."""
     found = []
     for part in find_origin(function).slices:
         for name, graph in part.graphs.items():
@@ -160,28 +152,18 @@ def _by_pickle(function: Callable[..., Any]) -> _Outcome:
     module = getattr(function, "__module__", None) or "__main__"
     if module in MAIN:
         return _by_value(function)
-    if _is_attribute(function, module):
-        return _by_reference(module)
+    path = getattr(function, "__qualname__", "<none>")
+    is_attribute = follow(sys.modules.get(module), path) is function
     reached = _by_reference(module)
-    return reached if reached.verdict == "BROKEN" else _by_value(function)
+    return reached if is_attribute or reached.verdict == "BROKEN" else _by_value(function)
 
 
 def _by_reference(module: str) -> _Outcome:
     if is_installed(module):
-        names = distributions_of(module) or ("Python",)
-        return _Outcome(
-            "WARM", f"it is found in {module!r}, if the worker has {names[0]} installed"
-        )
-    return _Outcome(
-        "BROKEN",
-        f"ModuleNotFoundError: it is sent as a reference to {module!r}, which the worker lacks",
-        unpacks=False,
-    )
-
-
-def _is_attribute(function: Callable[..., Any], module: str) -> bool:
-    path = getattr(function, "__qualname__", "<none>")
-    return follow(sys.modules.get(module), path) is function
+        [owner, *_] = distributions_of(module) or ("Python",)
+        return _Outcome("WARM", f"it is found in {module!r}, if the worker has {owner} installed")
+    reason = f"ModuleNotFoundError: it is sent as a reference to {module!r}, which the worker lacks"
+    return _Outcome("BROKEN", reason, unpacks=False)
 
 
 def _by_value(function: Callable[..., Any]) -> _Outcome:
@@ -228,10 +210,9 @@ def _by_text(function: Callable[..., Any], *, dedented: bool) -> _Outcome:
         return _Outcome("BROKEN", "SyntaxError: its text is only part of a line", unpacks=False)
     first = unknown(names.now - {name})
     if first:
-        return _Outcome(
-            "BROKEN", f"NameError: its text alone has no {_listed(first)}", unpacks=False
-        )
-    written = names.writes - read_first(getattr(inner, "__code__", None), names.writes)
+        reason = f"NameError: its text alone has no {_listed(first)}"
+        return _Outcome("BROKEN", reason, unpacks=False)
+    written = names.writes - read_first(getattr(inner, "__code__", None))
     later = unknown(names.later - {name} - written)
     if later:
         return _Outcome("BROKEN", f"NameError: its text alone has no {_listed(later)}")
@@ -242,11 +223,8 @@ def _by_text(function: Callable[..., Any], *, dedented: bool) -> _Outcome:
 
 def _own_source(function: Callable[..., Any]) -> str:
     """Return the text of a function as it is, not of what it wraps."""
-    return "".join(inspect.getblock(inspect.findsource(function)[0][_first_line(function) :]))
-
-
-def _first_line(function: Callable[..., Any]) -> int:
-    return inspect.findsource(function)[1]
+    lines, first = inspect.findsource(function)
+    return "".join(inspect.getblock(lines[first:]))
 
 
 def what_it_keeps(function: Callable[..., Any]) -> _Outcome:

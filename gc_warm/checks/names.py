@@ -62,17 +62,15 @@ def globals_used(function: types.FunctionType) -> set[str]:
     """Return the globals that a function's code needs, and neither makes itself nor Python has."""
     found: set[str] = set()
     for code in codes_in(function.__code__):
-        used = {i.argval for i in dis.get_instructions(code) if i.opname == "LOAD_GLOBAL"}
-        stored = {i.argval for i in dis.get_instructions(code) if i.opname == "STORE_GLOBAL"}
-        found |= used - (stored - read_first(code, stored))
+        found |= read_first(code)
     return unknown(found)
 
 
-def read_first(code: types.CodeType | None, names: set[str]) -> set[str]:
-    """Return those global names that a function reads before it writes them."""
+def read_first(code: types.CodeType | None) -> set[str]:
+    """Return the global names that a function reads before it writes them."""
     seen: dict[str, str] = {}
     for instruction in dis.get_instructions(code) if code else ():
-        if instruction.opname.endswith("_GLOBAL") and instruction.argval in names:
+        if instruction.opname.endswith("_GLOBAL"):
             seen.setdefault(instruction.argval, instruction.opname)
     return {name for name, opname in seen.items() if opname == "LOAD_GLOBAL"}
 

@@ -44,18 +44,11 @@ def read_text(path: Path) -> str:
 
 @dataclass
 class Document:
-    """A YAML document that is a mapping, with the line of each of its values.
-
-    Attributes:
-        data: Its values.
-        lines: The line of each, by its keys from the top.
-        failure: Why it cannot be read, if so.
-        failure_line: Where that is.
-    """
+    """A YAML document that is a mapping, with the line of each of its values."""
 
     data: dict[str, Any] = field(default_factory=dict)
     lines: dict[Place, int] = field(default_factory=dict)
-    failure: str = ""
+    failure: str = ""  # why it cannot be read, if so
     failure_line: int = 1
 
 

@@ -29,23 +29,14 @@ PLACEHOLDER = "placeholder:1.0"
 
 @dataclass
 class TemplateCheck:
-    """Checks one template.
-
-    Attributes:
-        findings: Where they go.
-        path: The template's file.
-        schema: Its schema's file, which need not exist.
-        options: What a user would give; None for the example beside it.
-        timeout: How long rendering and loading may take, in seconds.
-        execute: Whether the template may be rendered, which runs what stands in it.
-    """
+    """Checks one template."""
 
     findings: Findings
     path: Path
-    schema: Path
-    options: Mapping[str, Any] | None
-    timeout: float
-    execute: bool = True
+    schema: Path  # need not exist
+    options: Mapping[str, Any] | None  # what a user would give; None for the example beside it
+    timeout: float  # how long rendering and loading may take, in seconds
+    execute: bool  # whether the template may be rendered, which runs what stands in it
 
     def run(self) -> None:
         """Look at the template, render it, and look at what comes of it."""
@@ -70,7 +61,7 @@ class TemplateCheck:
             self.findings.not_executed(self.path, "rendered, so what it renders to is not checked")
 
     def _parsed(self, text: str) -> Any:
-        """Read a schema; None if there is none that can be used."""
+        """Parse a schema; None if it cannot be used."""
         try:
             schema = json.loads(text)
             jsonschema.validators.validator_for(schema).check_schema(schema)

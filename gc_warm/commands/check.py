@@ -134,12 +134,19 @@ def _require_config(target: str) -> None:
 
 
 def _show_findings(findings: list[Finding], *, as_json: bool) -> int:
+    count = sum(finding.severity != "note" for finding in findings)
     if as_json:
         click.echo(json.dumps([finding.as_dict() for finding in findings], indent=2))
+        return Exit.FAILED if count else Exit.OK
+    for finding in findings:  # as compilers do
+        click.echo(f"{printable(str(finding))}\n    {printable(finding.fix)}")
+    if count:
+        click.echo(f"{counted(count, 'finding')}.")
+    elif findings:
+        click.echo("Nothing else found, as far as it could be checked here.")
     else:
-        show(findings)
-    found = any(finding.severity != "note" for finding in findings)
-    return Exit.FAILED if found else Exit.OK
+        click.echo("Nothing found: its workers stay warm.")
+    return Exit.FAILED if count else Exit.OK
 
 
 def _check_function(
@@ -211,16 +218,3 @@ def _reason(row: dict[str, str]) -> str:
     if row["measured"] == "BROKEN" or row["measured"] not in {"", row["verdict"]}:
         return f"{row['reason']}\nmeasured: {row['measured_reason']}"
     return row["reason"]
-
-
-def show(findings: list[Finding]) -> None:
-    """Print findings, as compilers do."""
-    for finding in findings:
-        click.echo(f"{printable(str(finding))}\n    {printable(finding.fix)}")
-    count = sum(finding.severity != "note" for finding in findings)
-    if count:
-        click.echo(f"{counted(count, 'finding')}.")
-    elif findings:
-        click.echo("Nothing else found, as far as it could be checked here.")
-    else:
-        click.echo("Nothing found: its workers stay warm.")

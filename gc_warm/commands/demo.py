@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gc_warm.commands.shared.arguments import AS_JSON
-from gc_warm.commands.shared.command import Command
+from gc_warm.commands.shared.command import Command, Exit
 from gc_warm.commands.shared.show import printable, show_table
 from gc_warm.units import counted, duration
 
@@ -54,11 +54,11 @@ def demo(path: Path | None, saved: Path, *, as_json: bool) -> int:
         click.echo(json.dumps({**report.as_dict(), "interrupted": interrupted}, indent=2))
     else:
         _show_report(root, report)
-        if report.workers:
+        if report.figures.workers:
             click.echo(f"What each worker did when: {printable(str(saved))}")
     if interrupted:
         raise KeyboardInterrupt
-    return int(bool(report.skipped) and not report.workers)
+    return Exit.FAILED if report.skipped and not report.figures.workers else Exit.OK
 
 
 def _identify(root: Path, report: Report, saved: Path) -> None:
@@ -76,9 +76,11 @@ def _show_report(root: Path, report: Report) -> None:
     if report.types:
         _show_types(report)
     _show_skipped(report)
-    if report.workers:
-        click.echo("\nWhat warmth bought")
-        _show_workers(report)
+    if report.costs and report.figures.workers:
+        from rich.console import Console
+
+        click.echo("\nWhat the calls have cost")
+        Console().print(report.costs)
         _show_gain(report)
 
 
@@ -101,34 +103,15 @@ def _show_skipped(report: Report) -> None:
         click.echo(f"  ... and {len(report.skipped) - SHOWN_SKIPPED:,} more; --json lists all.")
 
 
-def _show_workers(report: Report) -> None:
-    show_table(
-        ("worker", "tasks", "cold starts", "building", "median warm call"),
-        (
-            (
-                f"pid {pid}",
-                f"{len(worker.call_seconds):,}",
-                str(worker.cold_starts),
-                duration(worker.build_seconds),
-                duration(worker.as_dict()["warm_seconds_median"]),
-            )
-            for pid, worker in sorted(report.workers.items())
-        ),
-    )
-
-
 def _show_gain(report: Report) -> None:
     from gc_warm.demo import median
 
-    cold = median(report.cold_seconds)
-    click.echo(
-        f"{counted(report.tasks, 'call')} took {duration(report.seconds_spent)} of worker time."
-    )
+    cold, spent = median(report.cold_seconds), report.figures.call_seconds
     if cold is None or report.speedup is None:
         return
     click.echo(
-        f"A cold call takes {duration(cold)} (median of {len(report.cold_seconds)}, each measured "
-        "in a fresh worker that was already running).\n"
-        f"Cold every time, the same calls would take {duration(report.cold_estimate)}: "
-        f"{report.speedup:.1f} times as long."
+        f"A warm call takes {duration(median(report.warm_seconds))}, a cold one {duration(cold)} "
+        f"(median of {len(report.cold_seconds)}, each in a fresh worker).\n"
+        f"{counted(report.calls, 'call')} took {duration(spent)} of worker time. If each had been "
+        f"cold: {duration(report.cold_estimate)}, {report.speedup:.1f} times as long."
     )

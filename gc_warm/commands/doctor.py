@@ -8,12 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gc_warm.commands.shared.arguments import (
-    AS_JSON,
-    SECONDS,
-    find_self_contained,
-    options_option,
-)
+from gc_warm.commands.shared.arguments import AS_JSON, SECONDS, find_self_contained, options_option
 from gc_warm.commands.shared.command import Command, Exit
 from gc_warm.commands.shared.show import printable
 
@@ -35,17 +30,9 @@ _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 @click.option("--endpoint", "endpoint_id", type=click.UUID, metavar="ID", help="Try this one.")
 @options_option("The user_endpoint_config to try it with.")
 @click.option(
-    "--tasks",
-    default=20,
-    type=click.IntRange(2, 1000),
-    help="How many tasks show what its workers are.",
+    "--tasks", default=20, type=click.IntRange(2, 1000), help="How many tasks to try it with."
 )
-@click.option(
-    "--timeout",
-    default=120.0,
-    type=SECONDS,
-    help="Seconds that the first task may take.",
-)
+@click.option("--timeout", default=120.0, type=SECONDS, help="Seconds the first task may take.")
 @AS_JSON
 def doctor(
     endpoint_id: UUID | None,
@@ -82,8 +69,7 @@ def doctor(
         click.echo(json.dumps([asdict(check) for check in found], indent=2))
     else:
         click.echo(_sum_up(found))
-    failed = any(check.status == "fail" for check in found)
-    return Exit.FAILED if failed else Exit.OK
+    return Exit.FAILED if any(check.status == "fail" for check in found) else Exit.OK
 
 
 def _show(check: Check) -> None:

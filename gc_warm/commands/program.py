@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gc_warm.worker.program.process import WarmProcess
 
 QUIET_SECONDS = 3.0
-"""How long a program may be silent before it is said what is waited for."""
+"""After this time without an answer, a command says what it waits for."""
 
 
 @click.command(
@@ -48,12 +48,7 @@ QUIET_SECONDS = 3.0
 @click.option("--stderr", "with_stderr", is_flag=True, help="Standard error is part of answers.")
 @click.option("--echo", is_flag=True, help="The program repeats what it reads.")
 @click.option("--pty", is_flag=True, help="Give it a terminal.")
-@click.option(
-    "--timeout",
-    default=60.0,
-    type=SECONDS,
-    help="Seconds for an answer.",
-)
+@click.option("--timeout", default=60.0, type=SECONDS, help="Seconds that an answer may take.")
 def program(command: tuple[str, ...], timeout: float, *, pty: bool, **options: Any) -> int:
     """Keep a program running, and send it lines of input.
 
@@ -117,16 +112,13 @@ def _converse(command: tuple[str, ...], framing: Framing, timeout: float, *, pty
 
 @contextmanager
 def _hint_if_silent(process: WarmProcess) -> Iterator[None]:
-    """Say what is waited for, when a program takes long to become ready."""
-    timer = threading.Timer(QUIET_SECONDS, click.echo, [_hint(process)], {"err": True})
+    """Say what is waited for, if a program takes long to become ready."""
+    what = f"waiting up to {process.start_timeout:.0f} s for {process.command} to become ready"
+    hint = f"{what}: {process.framing.hint}"
+    timer = threading.Timer(QUIET_SECONDS, click.echo, [hint], {"err": True})
     timer.daemon = True
     timer.start()
     try:
         yield
     finally:
         timer.cancel()
-
-
-def _hint(process: WarmProcess) -> str:
-    what = f"waiting up to {process.start_timeout:.0f} s for {process.command} to become ready"
-    return f"{what}: {process.framing.hint}"

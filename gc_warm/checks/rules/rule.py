@@ -78,14 +78,7 @@ def is_number(value: object) -> TypeGuard[float]:
 
 @dataclass
 class Settings:
-    """One user endpoint's settings, and where each stands.
-
-    Attributes:
-        data: The settings.
-        file: The file to name in findings.
-        lines: The line of each setting.
-        needs: What warmth is worth.
-    """
+    """One user endpoint's settings, and the line of each in its file."""
 
     data: dict[str, Any]
     file: str = "config.yaml"

@@ -39,23 +39,14 @@ class Output:
 
 @dataclass
 class Template:
-    """A template and its schema.
-
-    Attributes:
-        file: The template's file.
-        text: What it says.
-        schema_file: The schema's file.
-        schema_text: Its text.
-        schema: What that says; None if there is none, or none that can be read.
-        has_schema: Whether there is a file.
-    """
+    """A template and its schema, each with its file's name and text."""
 
     file: str
     text: str
     schema_file: str = "user_config_schema.json"
     schema_text: str = ""
-    schema: Any = None
-    has_schema: bool = False
+    schema: Any = None  # what the text says; None if there is none, or none that can be read
+    has_schema: bool = False  # whether there is such a file
 
     def __post_init__(self) -> None:
         self.failure = ""
@@ -107,14 +98,8 @@ class Template:
 
     def unset(self) -> set[str]:
         """Return the variables without which it cannot render."""
-        spared = [
-            *(node for node in walk(self.tree, nodes.Filter) if node.name in DEFAULT),
-            *(
-                node
-                for node in walk(self.tree, nodes.Test)
-                if node.name in {"defined", "undefined"}
-            ),
-        ]
+        spares = DEFAULT | {"defined", "undefined"}
+        spared = [n for n in walk(self.tree, nodes.Filter, nodes.Test) if n.name in spares]
         optional = {found.name for node in spared for found in walk(node, nodes.Name)}
         return self.names.keys() - optional
 
