@@ -6,6 +6,8 @@ VENV = .venv
 PACKAGE = --editable=.
 # What `make test` runs, where not everything: make test TESTS=tests/unit/worker
 TESTS =
+# What `make coverage` tells `coverage report`.
+REPORT = --show-missing
 # Where `make docs` puts the site.
 SITE = site
 # What `make demo` identifies. Passed on through the environment, so that any path will do.
@@ -39,10 +41,13 @@ test: $(TEST)  ## Run all tests but the slow ones.
 test-slow: $(TEST)  ## Run the slow tests, which take many minutes.
 	@$(BIN)/pytest -m slow --dist=loadfile --no-loadscope-reorder $(TESTS)
 
+# Before Python 3.12, where coverage.py traces, without those that interrupt it.
 coverage: $(TEST)  ## Run all tests but the slow ones, and show which lines they miss.
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run $(BIN)/pytest -m "not slow and not untraced" $(TESTS); tests=$$?; \
-	$(BIN)/coverage combine --quiet; $(BIN)/coverage report; exit $$tests
+	@quick="not slow"; \
+	$(BIN)/python -c 'import sys; sys.monitoring' 2>/dev/null || quick="$$quick and not untraced"; \
+	$(BIN)/coverage run $(BIN)/pytest -m "$$quick" $(TESTS); tests=$$?; \
+	$(BIN)/coverage combine --quiet; $(BIN)/coverage report $(REPORT); exit $$tests
 
 bench: $(TEST)  ## Measure warm against cold, and our executor against others.
 	@$(BIN)/python -m benchmarks
