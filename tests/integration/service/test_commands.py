@@ -116,7 +116,7 @@ def test_the_high_security_sample_as_its_readme_says(service, high_security, com
     )
     said = command(*other, "--data-strategy", "JSONData", code=1)
     assert "not permitted on endpoint" in said
-    assert "an endpoint may allow some functions only" in said
+    assert "an endpoint may allow only some functions" in said
 
 
 def test_submit_is_the_counterpart_of_run(service, folder, command, tmp_path):
