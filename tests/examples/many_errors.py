@@ -6,8 +6,6 @@ from gc_warm import LocalExecutor, WarmExecutor
 
 names, numbers = ["small"] * 4, [1, -2, 3, 4]
 
-# --8<-- start
 with WarmExecutor(LocalExecutor(workers=2)) as executor:
     for result in executor.map(classify, names, numbers, return_exceptions=True):
         print(repr(result))
-# --8<-- end

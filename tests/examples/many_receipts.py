@@ -10,9 +10,7 @@ def greet(name: str) -> int:
     return len(name)
 
 
-# --8<-- start
 with WarmExecutor(ThreadPoolExecutor(2), output=True) as executor:
     future = executor.submit(greet, "world")
     print(future.result())
     print(future.receipt.cold_starts, future.receipt.seconds < 1, repr(future.receipt.output))
-# --8<-- end

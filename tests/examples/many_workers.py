@@ -4,7 +4,6 @@ from lab_models import forget, model
 
 from gc_warm import LocalExecutor, WarmExecutor
 
-# --8<-- start
 with WarmExecutor(LocalExecutor(workers=2)) as executor:
     warmed = executor.prewarm(model, "small", timeout=60)
     print(warmed.complete, warmed.missing, warmed.failures)
@@ -15,4 +14,3 @@ with WarmExecutor(LocalExecutor(workers=2)) as executor:
 
     cleared = executor.everywhere(forget)
     print(len(cleared.ready), "cleared")
-# --8<-- end
