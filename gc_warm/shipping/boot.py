@@ -52,11 +52,11 @@ MADE = 64  # how many of its functions a bundle keeps: the oldest goes first
 AGAIN = "__import__('sys').modules.get(boot,lambda names,run=run:eval(run,{},names))({**locals()})"
 
 _lock = threading.RLock()
-_bundles: dict[str, Bundle] = {}  # by digest, the one used least recently first
+_bundles: dict[str, UnpackedBundle] = {}  # by digest, the one used least recently first
 _loaders: dict[str, CarriedLoader] = {}  # by identity
 # Retired modules with calls that may still run, and what was made in them.
 _leaving: list[tuple[types.ModuleType, list[Any]]] = []
-_active: Bundle | None = None
+_active: UnpackedBundle | None = None
 
 
 def load(names: dict[str, Any]) -> Any:
@@ -100,14 +100,14 @@ def load(names: dict[str, Any]) -> Any:
     return function
 
 
-def _unpack(names: dict[str, Any]) -> Bundle:
+def _unpack(names: dict[str, Any]) -> UnpackedBundle:
     data = names["data"]
     if isinstance(data, str):
         data = base64.b64decode(data)
     _, text, *runtime = zlib.decompress(data).decode().split("\0")
     manifest = json.loads(text)
     manifest["runtime"] = dict(zip(manifest["runtime"], runtime, strict=True))
-    bundle = Bundle(manifest)
+    bundle = UnpackedBundle(manifest)
     bundle.payload = {**names, "data": data, "again": AGAIN}
     bundle.payload.pop("made", None)
     bundle.activate()
@@ -127,7 +127,7 @@ def _unpack(names: dict[str, Any]) -> Bundle:
     return bundle
 
 
-def _let_go(bundle: Bundle) -> list[types.ModuleType]:
+def _let_go(bundle: UnpackedBundle) -> list[types.ModuleType]:
     """Drop the rivals of a bundle that nobody seems to want any more.
 
     Returns:
@@ -152,13 +152,13 @@ def _let_go(bundle: Bundle) -> list[types.ModuleType]:
     return gone
 
 
-class Bundle:
+class UnpackedBundle:
     """The carried modules of one function, and their place in `sys.modules`."""
 
     def __init__(self, manifest: dict[str, Any]) -> None:
         self.carried: dict[str, CarriedLoader] = {}
         self.functions: dict[str, Any] = {}
-        self.rivals: list[Bundle] = []  # that carry other versions of modules of this one
+        self.rivals: list[UnpackedBundle] = []  # that carry other versions of modules of this one
         self.calls_in_a_row = 0
         self.payload: dict[str, Any] = {}
         self._clashes: list[str] = []
