@@ -1,4 +1,4 @@
-"""Renders and loads an endpoint's config with the endpoint's own code.
+"""Render and load an endpoint's config with the endpoint's own code.
 
 It imports nothing of gc-warm, and the endpoint's code on use: what plays an endpoint for
 `LocalExecutor` loads it by its path, in a Python that may not have gc-warm. Globus Compute does not

@@ -112,7 +112,7 @@ class _Check:
         """Check a config that is a program, by what it makes."""
         text = read_text(path)
         if path.name != "config.py":
-            raise UsageError(f"An endpoint loads config.py, and no {path.name}.")
+            raise UsageError(f"An endpoint loads config.py, not {path.name}.")
         if not self.execute:
             self.findings.not_executed(path, "run, so nothing of it is checked")
             return

@@ -28,7 +28,7 @@ LOADING = {
     "GW005": "The example options are refused.",
     "GW006": "The schema is not a JSON schema.",
     "GW007": "There is nothing to check: no engine and no template.",
-    "GW008": "It loads, but its engine could not start, or not submit a block.",
+    "GW008": "It loads, but its engine could not start or submit a block.",
     "GW009": "The endpoint does not start, because its engine is not in the template.",
 }
 # No reason is longer: some say what stands in a file.
@@ -72,12 +72,12 @@ class Findings:
         return document
 
     def unreadable(self, path: Path, document: Document) -> None:
-        """Say that a file is no YAML."""
+        """Add that a file is not YAML."""
         reason = f"It cannot be read: {document.failure}."
         self.found("GW001", path, document.failure_line, reason, "Fix it.")
 
     def failed(self, path: Path, answer: Loaded, line: int) -> None:
-        """Say that the endpoint would not load something, or that this machine cannot."""
+        """Add that the endpoint would not load something, or that this machine cannot."""
         for note in answer.notes:
             fix = "Run the check where the endpoint will run, or look at this yourself."
             self.found("GW004", path, line, f"Not verified: {note}.", fix)
@@ -98,13 +98,13 @@ class Findings:
             self.found("GW008", path, line, f"It loads, but cannot run: {reason}", "Correct it.")
 
     def misplaced_engine(self, path: Path, line: int) -> None:
-        """Say that an engine is where an endpoint no longer looks for it."""
+        """Add that an engine is where an endpoint no longer looks for it."""
         reason = f"{path.name} has an engine, and `globus-compute-endpoint start` refuses that."
         fix = "Move `engine`, and what is about it, to user_config_template.yaml.j2 beside it."
         self.found("GW009", path, line, reason, fix)
 
     def not_executed(self, path: Path, what: str) -> None:
-        """Say that something was not run, as asked."""
+        """Add that something was not run, as asked."""
         self.found("GW004", path, 1, f"Not {what}.", "Check it without --no-exec.")
 
     def settings(self, data: dict[str, Any], path: Path, lines: Mapping[Place, int]) -> None:

@@ -51,7 +51,7 @@ class Prediction:
     Attributes:
         strategy: Name of the serialization strategy.
         verdict: WARM: what it keeps in its modules stays for the next task. COLD: it runs, and
-            begins anew in every task. BROKEN: it cannot be sent, or fails on the worker.
+            starts over in every task. BROKEN: it cannot be sent, or fails on the worker.
         reason: Why.
         fix: What to do; empty if it is warm.
     """
@@ -169,12 +169,12 @@ def _by_reference(module: str) -> _Outcome:
 def _by_value(function: Callable[..., Any]) -> _Outcome:
     """Follow a function whose code is pickled, with its defaults and closure."""
     if type(function) is not types.FunctionType:
-        return _Outcome("COLD", f"a {type(function).__name__} is copied anew for every task")
+        return _Outcome("COLD", f"a {type(function).__name__} is copied again for every task")
     missing = globals_used(function)
     if isinstance(inspect.unwrap(function), SelfContained) and not missing:
-        return _Outcome("WARM", "it is copied anew, with what it wraps, which is self-contained")
+        return _Outcome("WARM", "it is copied for every task, with the self-contained one it wraps")
     if hasattr(function, "__wrapped__"):
-        return _Outcome("COLD", "its decorator's wrapper is copied anew for every task")
+        return _Outcome("COLD", "its decorator's wrapper is copied again for every task")
     if missing:
         return _Outcome("BROKEN", f"NameError: the worker has no {_listed(missing)}")
     return what_it_keeps(function)
@@ -232,9 +232,9 @@ def what_it_keeps(function: Callable[..., Any]) -> _Outcome:
     defaults = [*(getattr(function, "__defaults__", None) or ())]
     defaults += (getattr(function, "__kwdefaults__", None) or {}).values()
     if any(isinstance(each, _MUTABLE) for each in defaults):
-        return _Outcome("COLD", "its default arguments are made anew for every task")
+        return _Outcome("COLD", "its default arguments are made again for every task")
     if getattr(function, "__closure__", None):
-        return _Outcome("COLD", "its closure is copied anew for every task")
+        return _Outcome("COLD", "its closure is copied again for every task")
     modules = imports_within(function)
     if modules:
         return _Outcome("WARM", f"what it keeps in {', '.join(modules)} stays; nothing else does")

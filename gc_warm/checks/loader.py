@@ -22,7 +22,7 @@ from typing import Any
 MAX_MEMORY = 4 * 1024**3
 MAX_FILE = 64 * 1024**2
 MAX_TEXT = 256 * 1024
-# What is wrong with the machine that checks, not with the config.
+# What is wrong with the machine that runs the check, not with the config.
 _OF_THIS_MACHINE = ("OSError", "ImportError", "OptionalModuleMissing")
 
 

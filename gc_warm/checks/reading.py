@@ -32,7 +32,7 @@ def read_text(path: Path) -> str:
     """
     try:
         if not path.is_file():  # a pipe would be waited for, and a device has no end
-            raise UsageError(f"Cannot read {path}: it is no file.")
+            raise UsageError(f"Cannot read {path}: it is not a file.")
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
@@ -145,7 +145,7 @@ def original_lines(template: str, rendered: str) -> list[int]:
 
 
 def _aligned(before: list[str], after: list[str]) -> list[int]:
-    """Give each line the number of the one that it is the same as, in order; 0 where none is."""
+    """Return for each line the number of the equal one, in order; 0 where there is none."""
     found = [0] * len(after)
     if len(before) * len(after) > MAX_PAIRS:
         return found

@@ -124,7 +124,7 @@ def _require_config(target: str) -> None:
         raise UsageError(f"There is no file or folder {target!r}, and {NO_FUNCTION.format(target)}")
     if path.suffix == ".py" and path.name != "config.py":
         raise UsageError(
-            f"{target} is no endpoint's config.py. To check a function in it, name that: "
+            f"{target} is not an endpoint's config.py. To check a function in it, name that: "
             f"MODULE:FUNCTION, such as {path.stem}:classify."
         )
     if importlib.util.find_spec("globus_compute_endpoint") is None:

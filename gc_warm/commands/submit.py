@@ -108,13 +108,13 @@ def _sender(
         function = find_self_contained(target)
         return lambda executor, args, kwargs: executor.submit(function.receipted, *args, **kwargs)
     if strategy is not None:
-        raise UsageError(f"--strategy does not go with {target}, which is written already.")
+        raise UsageError(f"--strategy does not go with {target}, which is already serialized.")
     from gc_warm.client.registry import FunctionRegistry
 
     registry = FunctionRegistry(manifest)
     if not registry.exists():
         raise UsageError(
-            f"{target!r} is no MODULE:FUNCTION, and there is no {manifest} with names of functions."
+            f"{target!r} is not MODULE:FUNCTION, and there is no {manifest} with names."
         )
     function_id = registry[target].current.id
     return lambda executor, args, kwargs: executor.submit_to_registered_function(
@@ -135,6 +135,6 @@ def _outcome(future: Any, timeout: float | None) -> Any:
         return outcome(future, 0)
     except FutureTimeoutError:
         return click.ClickException(
-            f"Task {future.task_id} did not come back within {timeout:g} s, and goes on. "
+            f"Task {future.task_id} did not come back within {timeout:g} s, and was not cancelled. "
             "gc-warm doctor --endpoint ID finds out why."
         )

@@ -212,7 +212,7 @@ def test_run_finds_a_module_of_the_current_folder(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nocolon"], "is no MODULE:FUNCTION"),
+        (["nocolon"], "is not MODULE:FUNCTION"),
         (["no_such_module:f"], "Cannot import 'no_such_module'"),
         (["json:nothing"], "Cannot find 'nothing'"),
         (["json:loads"], "put @self_contained above it"),

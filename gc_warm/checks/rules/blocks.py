@@ -161,7 +161,7 @@ def block_failure_is_final(settings: Settings) -> Troubles:
     yield Trouble(
         HANDLER,
         f"Once all blocks so far have failed, every task fails until the user endpoint starts "
-        f"anew, cold. With one first block, losing that one is enough. {settings.provider} takes "
+        f"again, cold. With one first block, losing that one is enough. {settings.provider} takes "
         f"for a failure: {failure}.",
         "Set `block_error_handler: false` under `engine`: the next task starts another block.",
     )
@@ -177,7 +177,7 @@ def broken_block_is_repeated(settings: Settings) -> Troubles:
     yield Trouble(
         HANDLER,
         "With a mistake in `worker_init`, each block ends at once, and as long as a task waits the "
-        "next is submitted: a job a minute, for ever, and no user sees why.",
+        "next is submitted: a job a minute, forever, and no user sees why.",
         "Leave `block_error_handler` out. Tasks then fail with what the first block printed, and "
         f"{settings.provider} does not count blocks that had worked.",
     )
@@ -185,7 +185,7 @@ def broken_block_is_repeated(settings: Settings) -> Troubles:
 
 @rule("GW107")
 def ended_blocks_are_not_replaced(settings: Settings) -> Troubles:
-    """No block is started after the first ones: when they have ended, tasks wait for ever."""
+    """No block is started after the first ones: when they have ended, tasks wait forever."""
     if not settings.has_blocks or init_blocks(settings) < 1:
         return
     how, where = strategy(settings)
@@ -193,7 +193,7 @@ def ended_blocks_are_not_replaced(settings: Settings) -> Troubles:
         yield Trouble(
             where,
             "The strategy `none` starts the first blocks and no others. When they reach their "
-            "walltime, or are lost, tasks wait for ever.",
+            "walltime, or are lost, tasks wait forever.",
             "Set `strategy: simple`; `min_blocks` keeps idle blocks.",
         )
     elif max_blocks(settings) < 1:
@@ -222,7 +222,7 @@ def idle_endpoint_ends(settings: Settings) -> Troubles:
 
 @rule("GW112")
 def stuck_endpoint_ends(settings: Settings) -> Troubles:
-    """A task that runs or builds for long is taken for a lost one, and ends everything."""
+    """A task that runs or builds for a long time counts as lost, and ends everything."""
     soft = settings.number("idle_heartbeats_soft", default=0)
     hard = max(soft + 1, settings.number("idle_heartbeats_hard", default=IDLE_HARD))
     period = max(5.0, settings.number("heartbeat_period", default=HEARTBEAT_PERIOD))
@@ -239,7 +239,7 @@ def stuck_endpoint_ends(settings: Settings) -> Troubles:
 
 @rule("GW113")
 def strict_heartbeats(settings: Settings) -> Troubles:
-    """A worker that is busy for a minute is taken for dead."""
+    """A worker that is busy for a minute counts as dead."""
     period = settings.number("engine", "heartbeat_period", default=HEARTBEAT_PERIOD)
     threshold = settings.number("engine", "heartbeat_threshold", default=HEARTBEAT_THRESHOLD)
     if not settings.has_blocks or threshold >= max(60.0, 2 * period):
@@ -255,7 +255,7 @@ def strict_heartbeats(settings: Settings) -> Troubles:
 
 @rule("GW121")
 def short_walltime(settings: Settings) -> Troubles:
-    """A block ends before building was worth it."""
+    """A block ends before its build has paid off."""
     seconds = block_seconds(settings)
     if not settings.has_blocks or seconds is None:
         return
@@ -289,7 +289,7 @@ def block_seconds(settings: Settings) -> float | None:
 
 @rule("GW122")
 def early_drain(settings: Settings) -> Troubles:
-    """Workers are sent home long before their block ends."""
+    """Workers end long before their block does."""
     drain = settings.number("engine", "drain_period", default=0)
     seconds = block_seconds(settings)
     limit = seconds / 2 if seconds else settings.needs.pause
@@ -297,7 +297,7 @@ def early_drain(settings: Settings) -> Troubles:
         return
     yield Trouble(
         ("engine", "drain_period"),
-        f"Workers take no more tasks {drain:g} s after they started, and end, cold or warm.",
+        f"Workers take no more tasks {drain:g} s after they start, and then end, warm or not.",
         "Leave `drain_period` out, or set it to the walltime less the length of one task.",
     )
 

@@ -52,7 +52,7 @@ def environment_built_for_each_block(settings: Settings) -> Troubles:
 
 
 def unguarded(script: str) -> Iterator[str]:
-    """Give each costly command that no condition precedes, in the words of the script."""
+    """Yield each costly command that no condition guards, in the words of the script."""
     depth = 0
     for line in _logical_lines(script[:100_000]):
         for part in re.split(r";|(?<![&>])&(?![&>])", line):
@@ -76,7 +76,7 @@ def _is_costly(command: str) -> bool:
 
 
 def _logical_lines(script: str) -> Iterator[str]:
-    """Give lines without comments, with those that end in a backslash joined."""
+    """Yield lines without comments; those that end in a backslash are joined with the next."""
     joined = re.sub(r"\\\n\s*", "", script)
     for line in joined.splitlines():
         code = re.sub(r"(?:^|\s)#.*$", "", line).strip()
@@ -86,7 +86,7 @@ def _logical_lines(script: str) -> Iterator[str]:
 
 @rule("GW301")
 def container_forgets_downloads(settings: Settings) -> Troubles:
-    """Files that a build downloads are inside a container, and gone with it."""
+    """Files that a build downloads stay in a container, and are gone with it."""
     kind = settings.text("engine", "container_type")
     options = settings.text(*CONTAINER)
     if kind not in _DOCKER | _APPTAINER or not settings.is_set("engine", "container_uri"):
@@ -108,7 +108,7 @@ def container_forgets_downloads(settings: Settings) -> Troubles:
 
 @rule("GW302")
 def container_is_fetched(settings: Settings) -> Troubles:
-    """Each block fetches or converts the container's image anew."""
+    """Each block fetches or converts the container's image again."""
     image = settings.text("engine", "container_uri")
     kind = settings.text("engine", "container_type")
     options = settings.text(*CONTAINER)

@@ -116,7 +116,7 @@ def never_a_block(settings: Settings) -> Troubles:
         return
     yield Trouble(
         where if how == "none" else (*PROVIDER, "max_blocks"),
-        "`init_blocks` is 0, and none is started later: tasks wait for ever.",
+        "`init_blocks` is 0, and none is started later: tasks wait forever.",
         "Set `init_blocks: 1` and `max_blocks: 1` or more, and `strategy: simple`.",
     )
 
@@ -170,14 +170,14 @@ def _workers(settings: Settings) -> int:
 
 @rule("GW507")
 def traffic_in_plain(settings: Settings) -> Troubles:
-    """Whoever reaches the endpoint's ports runs code as its user, because nothing is encrypted."""
+    """Anyone who reaches the endpoint's ports can run code as its user: nothing is encrypted."""
     if not settings.has_blocks or settings.get(*ENCRYPTED) is not False:
         return
     if settings.provider == "KubernetesProvider":
         return  # where it has to be: GW503
     yield Trouble(
         ENCRYPTED,
-        "Workers and endpoint talk in plain, and ask nobody who they are: whoever reaches the "
+        "Workers and endpoint talk unencrypted and check no identity: anyone who reaches the "
         "endpoint's ports, other users of this machine among them, reads tasks and runs code.",
         "Leave `encrypted` out.",
     )

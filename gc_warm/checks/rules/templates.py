@@ -39,8 +39,8 @@ def options_divide_workers(template: Template) -> Troubles:
         if _is_open(says):
             yield Trouble(
                 template.schema_line(name),
-                f"The option {name!r} can be anything. Every different value is a user endpoint "
-                "process of its own: a space more, and all is cold.",
+                f"The option {name!r} can be anything. Each different value starts a user "
+                "endpoint process of its own: one more space, and everything is cold.",
                 f'Limit it in {template.schema_name}: give {name!r} an "enum", or a "pattern" for '
                 'text and a "maximum" for numbers; or make it part of the template.',
                 template.schema_file,
@@ -121,7 +121,7 @@ def option_without_effect(template: Template) -> Troubles:
 
 @rule("GW411", of_templates=True)
 def default_not_quoted(template: Template) -> Troubles:
-    """A default text is not quoted, and YAML takes it for something else."""
+    """A default text is not quoted, and YAML reads it as something else."""
     for output in template.outputs():
         for text in _default_texts(output):
             if key_before(output.before) and _changes(text):
@@ -153,7 +153,7 @@ def _changes(text: str) -> bool:
 
 @rule("GW412", Severity.ERROR, of_templates=True)
 def quoted_twice(template: Template) -> Troubles:
-    """An option stands in quotes, and brings quotes of its own."""
+    """An option is in quotes, and brings quotes of its own."""
     for output in template.outputs():
         before, after = output.before.rstrip(), output.after.lstrip()
         alone = key_before(before[:-1]) and before[-1:] in {'"', "'"} and after[:1] == before[-1:]
@@ -168,7 +168,7 @@ def quoted_twice(template: Template) -> Troubles:
 
 @rule("GW413", of_templates=True)
 def option_inside_text(template: Template) -> Troubles:
-    """An option becomes part of other text, a shell command perhaps, as it is."""
+    """An option becomes part of other text, such as a shell command, without escaping."""
     for output in template.outputs():
         if (
             not _stands_alone(output)

@@ -71,7 +71,7 @@ CONTAINER = ("engine", "container_cmd_options")
 
 @rule("GW201")
 def workers_end_after_tasks(settings: Settings) -> Troubles:
-    """Workers end after a number of tasks, and what they keep with them."""
+    """Workers end after a number of tasks, and so does what they keep."""
     place = ("engine", "max_tasks_per_child")
     if not settings.is_set(*place) or settings.engine != "ProcessPoolEngine":
         return

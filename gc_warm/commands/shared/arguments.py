@@ -21,7 +21,7 @@ from gc_warm.worker.self_contained import SelfContained
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-NO_FUNCTION = "{!r} is no MODULE:FUNCTION, such as mylab.models:classify."
+NO_FUNCTION = "{!r} is not MODULE:FUNCTION, such as mylab.models:classify."
 
 
 class _Value(click.ParamType):
@@ -113,7 +113,7 @@ def find_callable(path: str) -> Callable[..., Any]:
     except AttributeError as error:
         raise UsageError(f"Cannot find {name!r}: {error}.") from error
     if not callable(found):
-        raise UsageError(f"{path} is no function, but {found!r}.")
+        raise UsageError(f"{path} is not a function, but {found!r}.")
     return cast("Callable[..., Any]", found)
 
 

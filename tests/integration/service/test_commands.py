@@ -136,7 +136,7 @@ def test_submit_is_the_counterpart_of_run(service, folder, command, tmp_path):
     assert r"ValueError: a\x1b[2Jb" in said
     assert "\x1b" not in said
     said = command("submit", "lab:wait", *there, "--timeout", "2", code=1)
-    assert "did not come back within 2 s, and goes on" in said
+    assert "did not come back within 2 s, and was not cancelled" in said
 
 
 def test_submit_to_an_endpoint_that_is_not_there(command):

@@ -42,7 +42,7 @@ def test_register_dry_run_says_what_would_write_it(gc_warm):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nothing"], "is no MODULE:FUNCTION"),
+        (["nothing"], "is not MODULE:FUNCTION"),
         (["no_such:x"], "Cannot import"),
         (["gc_warm.functions.counter:x"], "Cannot find"),
         (["os:getcwd"], "not self-contained"),

@@ -131,12 +131,12 @@ def test_a_failing_import_says_in_which_file_and_line(module, name, text, messag
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        ("", "'' is no MODULE:FUNCTION"),
-        ("nothing", "is no MODULE:FUNCTION"),
-        (":f", "is no MODULE:FUNCTION"),
-        ("json:", "is no MODULE:FUNCTION"),
+        ("", "'' is not MODULE:FUNCTION"),
+        ("nothing", "is not MODULE:FUNCTION"),
+        (":f", "is not MODULE:FUNCTION"),
+        ("json:", "is not MODULE:FUNCTION"),
         ("json:nothing", "Cannot find 'nothing': module 'json' has no attribute 'nothing'"),
-        ("json:__name__", "is no function, but 'json'"),
+        ("json:__name__", "is not a function, but 'json'"),
         ("no.such:f", "Cannot import 'no.such': ModuleNotFoundError: No module named 'no'"),
         ("..json:f", "Cannot import"),
         ("\0:f", "Cannot import"),
