@@ -18,6 +18,7 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 
 import filelock
+import hypothesis
 import psutil
 import pytest
 
@@ -25,6 +26,9 @@ REPOSITORY = Path(__file__).parents[1]
 OWN_TEMPORARY_FOLDER = pytest.StashKey[str]()
 # A process that was told to stop may take a moment.
 SECONDS_TO_END = float(os.environ.get("GC_WARM_SECONDS_TO_END", "5"))
+# How long an example takes depends on what else the machine does.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 
 def pytest_configure(config: pytest.Config) -> None:

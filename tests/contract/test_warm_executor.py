@@ -575,7 +575,7 @@ def test_a_with_block_that_fails_waits_for_nothing(kept_workers):
     def fail():
         with WarmExecutor(LocalExecutor(workers=kept_workers)) as executor:
             executor.submit(many.double, 1).result()
-            for _ in range(100):
+            for _ in range(40):
                 executor.submit(many.takes, 1)
             raise KeyError
 

@@ -42,6 +42,7 @@ def identify(text):
 """
 
 
+@pytest.mark.slow("those of tests/unit/shipping/test_handing_over.py are quick")
 def test_ten_edits_of_a_function_and_one_of_its_models_initialiser(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     log = tmp_path / "log"

@@ -187,6 +187,7 @@ def test_run_shows_what_the_worker_prints(tmp_path, options, shown, kept):
     assert texts == (["hello from the worker\n"] if kept else [])
 
 
+@pytest.mark.slow("starts workers; tests of their output are quick")
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="exceptions have no notes")
 def test_run_that_fails_ends_with_what_the_worker_printed(tmp_path):
     (tmp_path / "talking.py").write_text(TALKING)

@@ -212,7 +212,7 @@ async def fuzz(seed, number):
 
 @pytest.mark.parametrize(
     ("seed", "number"),
-    [(1, 3_000), pytest.param(2, 100_000, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])],
+    [(1, 1_000), pytest.param(2, 100_000, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])],
 )
 def test_malformed_streams_harm_nobody(seed, number):
     codes, grown, tasks = asyncio.run(fuzz(seed, number))

@@ -161,6 +161,7 @@ def test_arguments_are_checked_although_nothing_is_made(tmp_path):
         assert word in found.reason
 
 
+@pytest.mark.slow("loads a config, for what is seldom")
 def test_an_interface_that_is_missing_here_hides_nothing(tmp_path):
     (tmp_path / "config").write_text(
         engine(

@@ -186,6 +186,7 @@ def test_results_of_another_input_or_function_are_neither_kept_nor_dropped_silen
     assert 2 == run_map("lab:slow", "--local", 1).code
 
 
+@pytest.mark.slow("starts workers, for a kind of line; another is quick")
 def test_a_number_that_json_has_not_is_an_error_and_a_byte_order_mark_is_none(folder, run_map):
     (folder / "in.jsonl").write_text('\ufeff"nan"\n"1.5"\n"inf"\n')
     assert 1 == run_map("builtins:float", "--local", 1).code

@@ -47,6 +47,7 @@ def test_a_script_stays_warm(run_script):
     assert str(expected)[1:-1] in run_script(text)
 
 
+@pytest.mark.slow("starts a script of another kind")
 def test_a_script_without_a_guard_runs_only_here(run_script):
     text = (
         HEAD

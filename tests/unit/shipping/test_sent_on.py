@@ -259,5 +259,6 @@ SCRIPT = """
 """
 
 
+@pytest.mark.slow("starts a script and its workers; those of a module are quick")
 def test_a_function_of_a_script_comes_back_and_is_sent_again(run_script):
     assert "2\n4\n6\n" == run_script(SCRIPT)

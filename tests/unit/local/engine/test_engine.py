@@ -81,6 +81,7 @@ def test_template_is_rendered_with_the_users_config(run, tasks, make_gate):
     assert 3 == len(pids) == len({future.result() for future in futures})
 
 
+@pytest.mark.slow("starts an engine, for a line of its config")
 def test_missing_variable(run, tasks):
     with pytest.raises(TaskExecutionFailed, match="'workers' is undefined"):
         run(PROCESSES).submit(tasks.add, 1).result(timeout=60)
@@ -156,6 +157,7 @@ def test_allowed_serializers(run, tasks):
         executor.submit(tasks.add, 1).result(timeout=60)
 
 
+@pytest.mark.slow("starts an engine, for a line of its config")
 def test_config_without_a_template(make_executor, tmp_path):
     (tmp_path / "config.yaml").write_text("engine: {type: ThreadPoolEngine}")
     assert 3 == make_executor(endpoint_config=tmp_path).submit(len, "abc").result()

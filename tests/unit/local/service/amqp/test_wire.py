@@ -2,7 +2,7 @@
 
 import pika
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pamqp import commands, frame, header
 
@@ -62,6 +62,7 @@ def test_what_passes_can_be_decoded_by_clients(tail, flags):
 
 
 @pytest.mark.parametrize("index", commands.INDEX_MAPPING)
+@settings(max_examples=25)  # of each of some sixty methods
 @given(arguments=st.binary(max_size=100))
 def test_methods_are_decoded_or_refused(index, arguments):
     try:
