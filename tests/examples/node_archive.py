@@ -1,3 +1,4 @@
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -6,8 +7,7 @@ from gc_warm import node_folder
 
 @node_folder(maxbytes=50_000_000_000, max_age=7 * 86400)
 def unpacked(archive: str, folder: Path) -> None:
-    with tarfile.open(archive) as tar:
-        tar.extractall(folder, filter="data")
+    shutil.unpack_archive(archive, folder)
 
 
 Path("notes.txt").write_text("one\ntwo\n")
