@@ -59,7 +59,7 @@ class Call(NamedTuple):
     node: dict[str, Any]
 
 
-class Answer(NamedTuple):
+class TaskRun(NamedTuple):
     """What a task's calls have in common; times by the client's clock."""
 
     worker: dict[str, Any]
@@ -75,7 +75,7 @@ class Outcome(NamedTuple):
 
     error: BaseException | None  # why there is no result, if its task failed as a whole
     call: Call | None = None
-    answer: Answer | None = None  # what the call has in common with others of its task
+    task: TaskRun | None = None  # what the call has in common with others of its task
     size: int = 0  # of its arguments, in bytes
     of_input: bool = False  # the error is the input's: there was no call
 
@@ -93,33 +93,33 @@ class Outcome(NamedTuple):
         if self.error is not None:
             raise self.error
         assert self.call is not None
-        assert self.answer is not None
+        assert self.task is not None
         value = self.call.value
         if not self.call.fine:
             raise unpack_error(value)
-        if self.answer.packed:
+        if self.task.packed:
             value = pickle.loads(value)  # noqa: S301 - the user's own task sent it
         return Receipted(value, self.receipt) if receipted and self.receipt else value
 
     @property
     def receipt(self) -> CallReceipt | None:
         """What the call cost; None if its task failed as a whole."""
-        call, answer = self.call, self.answer
-        if call is None or answer is None:
+        call, task = self.call, self.task
+        if call is None or task is None:
             return None
         return CallReceipt(
-            **answer.worker,
-            started=answer.started + call.offset,
+            **task.worker,
+            started=task.started + call.offset,
             seconds=call.seconds,
             cold_starts=len(call.builds),
             build_seconds=call.build_seconds,
             hits=call.hits,
             builds=tuple([Build(*each) for each in call.builds]),
-            submitted=answer.submitted,
-            queue_seconds=max(0.0, answer.started - answer.submitted),
-            transfer_seconds=max(0.0, answer.received - answer.started - answer.seconds),
+            submitted=task.submitted,
+            queue_seconds=max(0.0, task.started - task.submitted),
+            transfer_seconds=max(0.0, task.received - task.started - task.seconds),
             payload_bytes=self.size,
-            result_bytes=len(call.value) if answer.packed else 0,
+            result_bytes=len(call.value) if task.packed else 0,
             output=call.output,
             **call.node,
         )
@@ -201,16 +201,16 @@ class Accounts:
             self.workers[host, worker["pid"]] = None
             if str(answer["beside"]).isdecimal():
                 self._of_nodes[host, worker["block"]] = int(answer["beside"])
-        common = Answer(worker, sent.submitted, started - ahead, seconds, received, self._packed)
+        task = TaskRun(worker, sent.submitted, started - ahead, seconds, received, self._packed)
         packed = answer["calls"]
         calls = pickle.loads(packed) if self._packed else packed  # noqa: S301 - the user's own
         calls = [Call(*each) for each in calls]
-        self._note(sent, common, calls)
+        self._note(sent, task, calls)
         return [
-            Outcome(None, call, common, size) for size, call in zip(sent.sizes, calls, strict=False)
+            Outcome(None, call, task, size) for size, call in zip(sent.sizes, calls, strict=False)
         ]
 
-    def _note(self, sent: Sent, answer: Answer, calls: Sequence[Call]) -> None:
+    def _note(self, sent: Sent, task: TaskRun, calls: Sequence[Call]) -> None:
         cold = [each for each in calls if each.builds]
         numbers: Sequence[int | None] = sent.numbers or [None] * len(calls)
         slowest = heapq.nlargest(
@@ -219,14 +219,14 @@ class Accounts:
             key=lambda each: each[0],
         )
         self._ledger.add(
-            **answer.worker,
+            **task.worker,
             function=sent.function,
             submitted=sent.submitted,
-            received=answer.received,
+            received=task.received,
             payload_bytes=sum(sent.sizes),
             attempt=sent.attempt,
-            started=answer.started,
-            seconds=answer.seconds,
+            started=task.started,
+            seconds=task.seconds,
             calls=len(calls),
             failed=sum(not each.fine for each in calls),
             cold=len(cold),
@@ -234,7 +234,7 @@ class Accounts:
             hits=sum(each.hits for each in calls),
             call_seconds=sum(each.seconds for each in calls),
             build_seconds=sum(each.build_seconds for each in cold),
-            result_bytes=sum(len(each.value) for each in calls) if answer.packed else 0,
+            result_bytes=sum(len(each.value) for each in calls) if task.packed else 0,
             builds=tuple((*build, each.offset) for each in cold for build in each.builds),
             slowest=tuple(slowest),
         )

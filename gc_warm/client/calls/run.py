@@ -243,12 +243,12 @@ class Run:
         self.watcher.show(self._returned + len(self._outcomes), self._failed)
 
     def _learn(self, outcomes: list[Outcome], sent: Sent) -> None:
-        answer = outcomes[0].answer if outcomes else None
-        if answer is None:
+        task = outcomes[0].task if outcomes else None
+        if task is None:
             return
         calls = [each.call for each in outcomes if each.call is not None]
-        worker = answer.worker["host"], answer.worker["pid"]
-        ended = answer.started + answer.seconds
+        worker = task.worker["host"], task.worker["pid"]
+        ended = task.started + task.seconds
         # Until then it waited for another task of ours.
         free = max(sent.submitted, self._ended.get(worker, 0.0))
         self._ended[worker] = ended
@@ -257,7 +257,7 @@ class Run:
             len(calls),
             sum(each.seconds for each in calls),
             sum(each.build_seconds for each in calls),
-            max(0.0, answer.started - free) + max(0.0, answer.received - ended),
+            max(0.0, task.started - free) + max(0.0, task.received - ended),
         )
 
     def _lose(self, chunk: Chunk, sent: Sent, error: BaseException) -> None:
