@@ -1,6 +1,6 @@
 """The demonstration: what is in your files, by a model that each worker loads once.
 
-Everything is measured, nothing printed: ``gc-warm demo`` shows the `Report`.
+Everything is measured, nothing printed: ``gc-warm demo`` shows the `Demonstration`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gc_warm.functions.filetype import identify, model
 from gc_warm.local.executor import LocalExecutor
 
 if TYPE_CHECKING:
-    from gc_warm.client.report.report import Report as Costs
+    from gc_warm.client.report.report import Report
     from gc_warm.worker.receipt import Receipted
 
 WORKERS = 2
@@ -28,7 +28,7 @@ _NOT_STANDARD = {"site-packages", "dist-packages", "__pycache__"}
 
 
 @dataclass
-class Report:
+class Demonstration:
     """What the demonstration found and measured.
 
     Attributes:
@@ -43,7 +43,7 @@ class Report:
 
     types: Counter[str] = field(default_factory=Counter)
     skipped: list[tuple[str, str]] = field(default_factory=list)
-    costs: Costs | None = None
+    costs: Report | None = None
     warm_seconds: list[float] = field(default_factory=list)
     cold_seconds: list[float] = field(default_factory=list)
     calls: int = 0
@@ -87,7 +87,7 @@ class Report:
             self.sample = self.sample or path
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the report as plain data, ready for JSON."""
+        """Return it all as plain data, ready for JSON."""
         return {
             "files": self.files,
             "types": dict(self.types.most_common()),
@@ -109,36 +109,36 @@ def standard_library() -> Path:
     return Path(sysconfig.get_path("stdlib"))
 
 
-def find_files(root: Path, report: Report) -> list[str]:
+def find_files(root: Path, found: Demonstration) -> list[str]:
     """Return every path under a folder that is not a folder itself, sorted.
 
     Links to folders are not followed. What is installed beside the standard library, and
-    compiled copies of it, are not part of it. Folders that cannot be read are noted in the report.
+    compiled copies of it, are not part of it. Folders that cannot be read are noted.
 
     Args:
         root: A folder, or one file; absolute, because workers have another working directory.
-        report: Where to note what is skipped.
+        found: Where to note what is skipped.
     """
     if not root.is_dir():
         return [str(root)]
 
     def note(error: OSError) -> None:
-        report.skipped.append((str(error.filename), error.strerror or str(error)))
+        found.skipped.append((str(error.filename), error.strerror or str(error)))
 
     ignored = _NOT_STANDARD if root == standard_library() else set()
-    found: list[str] = []
+    paths: list[str] = []
     for folder, folders, names in os.walk(root, onerror=note):
         folders[:] = sorted(set(folders) - ignored)
-        found.extend(os.path.join(folder, name) for name in sorted(names))  # noqa: PTH118  (faster)
-    return found
+        paths.extend(os.path.join(folder, name) for name in sorted(names))  # noqa: PTH118  (faster)
+    return paths
 
 
-def identify_files(paths: list[str], report: Report, save: Path) -> None:
-    """Identify files in real worker processes, one call each, and fill the report.
+def identify_files(paths: list[str], found: Demonstration, save: Path) -> None:
+    """Identify files in real worker processes, one call each, and note what they are.
 
     Args:
         paths: What to identify.
-        report: Filled as results arrive, so that it is right also after an interruption.
+        found: Filled as results arrive, so that it is right also after an interruption.
         save: Where to save what the calls have cost.
     """
     with WarmExecutor(LocalExecutor(workers=WORKERS, output=False)) as executor:
@@ -148,17 +148,17 @@ def identify_files(paths: list[str], report: Report, save: Path) -> None:
         try:
             for path, result in zip(paths, results, strict=True):
                 if isinstance(result, BaseException):
-                    report.skipped.append((path, f"Call failed: {result}"))
+                    found.skipped.append((path, f"Call failed: {result}"))
                 else:
-                    report.add(path, result)
+                    found.add(path, result)
         finally:
-            report.costs = executor.report()
-            report.costs.save(save, title="gc-warm demo")
+            found.costs = executor.report()
+            found.costs.save(save, title="gc-warm demo")
 
 
-def measure_cold_calls(report: Report) -> None:
-    """Identify a file of the report again in several fresh workers, one after the other."""
-    for _ in range(COLD_CALLS if report.sample else 0):
+def measure_cold_calls(found: Demonstration) -> None:
+    """Identify a file again in several fresh workers, one after the other."""
+    for _ in range(COLD_CALLS if found.sample else 0):
         with LocalExecutor(workers=1, output=False) as executor:
-            receipted = executor.submit(identify.receipted, [report.sample]).result()
-        report.cold_seconds.append(receipted.receipt.seconds)
+            receipted = executor.submit(identify.receipted, [found.sample]).result()
+        found.cold_seconds.append(receipted.receipt.seconds)

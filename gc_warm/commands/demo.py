@@ -15,7 +15,7 @@ from gc_warm.commands.shared.show import printable, show_table
 from gc_warm.units import counted, duration
 
 if TYPE_CHECKING:
-    from gc_warm.demo import Report
+    from gc_warm.demo import Demonstration
 
 SHOWN_TYPES = 20
 SHOWN_SKIPPED = 10
@@ -43,75 +43,75 @@ def demo(path: Path | None, saved: Path, *, as_json: bool) -> int:
         raise click.ClickException("the demo needs its model: pip install 'gc-warm[demo]'")
     from gc_warm import demo as demonstration
 
-    report = demonstration.Report()
+    found = demonstration.Demonstration()
     root = path.absolute() if path else demonstration.standard_library()
     interrupted = False
     try:
-        _identify(root, report, saved)
+        _identify(root, found, saved)
     except KeyboardInterrupt:
         interrupted = True
     if as_json:
-        click.echo(json.dumps({**report.as_dict(), "interrupted": interrupted}, indent=2))
+        click.echo(json.dumps({**found.as_dict(), "interrupted": interrupted}, indent=2))
     else:
-        _show_report(root, report)
-        if report.figures.workers:
+        _show_report(root, found)
+        if found.figures.workers:
             click.echo(f"What each worker did when: {printable(str(saved))}")
     if interrupted:
         raise KeyboardInterrupt
-    return Exit.FAILED if report.skipped and not report.figures.workers else Exit.OK
+    return Exit.FAILED if found.skipped and not found.figures.workers else Exit.OK
 
 
-def _identify(root: Path, report: Report, saved: Path) -> None:
+def _identify(root: Path, found: Demonstration, saved: Path) -> None:
     from gc_warm import demo as demonstration
 
-    paths = demonstration.find_files(root, report)
+    paths = demonstration.find_files(root, found)
     if not paths:
         return
-    demonstration.identify_files(paths, report, saved)
-    demonstration.measure_cold_calls(report)
+    demonstration.identify_files(paths, found, saved)
+    demonstration.measure_cold_calls(found)
 
 
-def _show_report(root: Path, report: Report) -> None:
-    click.echo(f"{counted(report.files, 'file')} under {root}")
-    if report.types:
-        _show_types(report)
-    _show_skipped(report)
-    if report.costs and report.figures.workers:
+def _show_report(root: Path, found: Demonstration) -> None:
+    click.echo(f"{counted(found.files, 'file')} under {root}")
+    if found.types:
+        _show_types(found)
+    _show_skipped(found)
+    if found.costs and found.figures.workers:
         from rich.console import Console
 
         click.echo("\nWhat the calls have cost")
-        Console().print(report.costs)
-        _show_gain(report)
+        Console().print(found.costs)
+        _show_gain(found)
 
 
-def _show_types(report: Report) -> None:
-    shown = report.types.most_common(SHOWN_TYPES)
-    if others := len(report.types) - len(shown):
-        rest = report.files - sum(count for _, count in shown)
+def _show_types(found: Demonstration) -> None:
+    shown = found.types.most_common(SHOWN_TYPES)
+    if others := len(found.types) - len(shown):
+        rest = found.files - sum(count for _, count in shown)
         shown.append((f"{others} other types", rest))
-    rows = ((name, f"{count:,}", f"{count / report.files:.1%}") for name, count in shown)
+    rows = ((name, f"{count:,}", f"{count / found.files:.1%}") for name, count in shown)
     show_table(("type", "files", "share"), rows, left=("type",))
 
 
-def _show_skipped(report: Report) -> None:
-    if not report.skipped:
+def _show_skipped(found: Demonstration) -> None:
+    if not found.skipped:
         return
-    click.echo(f"{len(report.skipped):,} skipped:")
-    for path, reason in report.skipped[:SHOWN_SKIPPED]:
+    click.echo(f"{len(found.skipped):,} skipped:")
+    for path, reason in found.skipped[:SHOWN_SKIPPED]:
         click.echo(f"  {printable(str(path))}: {reason}")
-    if len(report.skipped) > SHOWN_SKIPPED:
-        click.echo(f"  ... and {len(report.skipped) - SHOWN_SKIPPED:,} more; --json lists all.")
+    if len(found.skipped) > SHOWN_SKIPPED:
+        click.echo(f"  ... and {len(found.skipped) - SHOWN_SKIPPED:,} more; --json lists all.")
 
 
-def _show_gain(report: Report) -> None:
+def _show_gain(found: Demonstration) -> None:
     from gc_warm.demo import median
 
-    cold, spent = median(report.cold_seconds), report.figures.call_seconds
-    if cold is None or report.speedup is None:
+    cold, spent = median(found.cold_seconds), found.figures.call_seconds
+    if cold is None or found.speedup is None:
         return
     click.echo(
-        f"A warm call takes {duration(median(report.warm_seconds))}, a cold one {duration(cold)} "
-        f"(median of {len(report.cold_seconds)}, each in a fresh worker).\n"
-        f"{counted(report.calls, 'call')} took {duration(spent)} of worker time. If each had been "
-        f"cold: {duration(report.cold_estimate)}, {report.speedup:.1f} times as long."
+        f"A warm call takes {duration(median(found.warm_seconds))}, a cold one {duration(cold)} "
+        f"(median of {len(found.cold_seconds)}, each in a fresh worker).\n"
+        f"{counted(found.calls, 'call')} took {duration(spent)} of worker time. If each had been "
+        f"cold: {duration(found.cold_estimate)}, {found.speedup:.1f} times as long."
     )
