@@ -121,7 +121,7 @@ def _record_of(line: bytes, *, first: bool) -> TaskRecord | None:
     Raises:
         ValueError: It is something else.
     """
-    if not line.endswith(b"\n"):
+    if not line.endswith(b"\n") and line.startswith(b"{"):
         return None
     try:
         return _reader().validate_json(line, strict=True)
