@@ -208,6 +208,17 @@ def test_the_reference_has_every_public_name():
     assert len(listed) == len({*listed})
 
 
+def test_modules_that_pages_name_are_there():
+    named = {
+        name.removeprefix("gc_warm/")
+        for path in DOCUMENTS
+        for name in re.findall(r"`([\w/]+/\w+\.py)`", path.read_text(encoding="utf-8"))
+    }
+    places = (REPOSITORY / "gc_warm", REPOSITORY)
+    missing = {name for name in named if not any((place / name).exists() for place in places)}
+    assert set() == missing
+
+
 PAGE = """\
 <!-- example: one.py -->
 ```python
