@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -84,7 +85,9 @@ exec(compile(request["program"], "<string>", "exec"), vars(sys.modules["__main__
 def forking(endpoint_python):
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     command = [endpoint_python, "-c", FORKING]
-    with subprocess.Popen(command, cwd="/", start_new_session=True, **pipes) as process:
+    # As in any worker, coverage.py does not count here: where it does, threads cannot import codecs.
+    env = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    with subprocess.Popen(command, cwd="/", env=env, start_new_session=True, **pipes) as process:
         yield process
         process.stdin.close()
 
