@@ -197,6 +197,7 @@ def test_run_that_fails_ends_with_what_the_worker_printed(tmp_path):
     assert done.stderr.endswith("The last lines that the task printed:\nhello from the worker\n")
 
 
+@pytest.mark.slow("starts workers")
 def test_run_finds_a_module_of_the_current_folder(tmp_path):
     (tmp_path / "mine.py").write_text(
         "from gc_warm import self_contained, warm\n\n@warm\ndef model(name):\n    return [name]\n\n"

@@ -157,6 +157,7 @@ def loaded_by() -> dict[str, set[str]]:
     return load(strict) | load(others, SLOW_TO_IMPORT)
 
 
+@pytest.mark.slow("imports each module in a fresh interpreter")
 @pytest.mark.parametrize("module", LOADABLE)
 def test_loads_only_what_it_may(loaded_by, module):
     loaded = loaded_by[module]

@@ -79,6 +79,7 @@ ASKING = """
 """
 
 
+@pytest.mark.slow("runs whole sessions of tests")
 # Each test gets an engine of its own, which takes seconds.
 @pytest.mark.quick(1)
 @pytest.mark.parametrize("engine", ["pool", "thread", "process"])

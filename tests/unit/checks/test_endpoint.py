@@ -71,6 +71,7 @@ def test_options_that_the_schema_refuses(template):
     assert ["GW005"] == [code for code, *_ in codes(template, options={"workers": 99})]
 
 
+@pytest.mark.slow("loads many configs")
 def test_without_the_options_that_it_demands_the_rest_is_checked(template):
     schema = {**SCHEMA, "properties": {"account": {"enum": ["m1"]}}, "required": ["account"]}
     template.with_name("user_config_schema.json").write_text(json.dumps(schema))
@@ -80,6 +81,7 @@ def test_without_the_options_that_it_demands_the_rest_is_checked(template):
     assert "GW101" in [code for code, *_ in codes(template, options={"account": "m1"})]
 
 
+@pytest.mark.slow("starts a loader")
 def test_a_single_user_folder_is_checked_as_it_is(tmp_path):
     (tmp_path / "config.yaml").write_text("engine:\n  type: ThreadPoolEngine\n  max_workers: 2\n")
     expected = [("GW009", "config.yaml", 1), ("GW202", "config.yaml", 2)]

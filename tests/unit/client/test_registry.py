@@ -495,6 +495,7 @@ def test_a_folder_that_is_not_there(tmp_path):
         pass
 
 
+@pytest.mark.slow("starts an executor")
 def test_local_executors_ids_differ_from_the_manifests(registry):
     """The id is the service's: an executor of this process runs it only if it registered it."""
     done = registry.register(increase_count)

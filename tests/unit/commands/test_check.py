@@ -19,6 +19,7 @@ def test_a_warm_folder(gc_warm):
     )
 
 
+@pytest.mark.slow("starts workers")
 def test_a_cold_file(gc_warm, tmp_path):
     (tmp_path / "t.yaml").write_text(COLD)
     done = gc_warm("check", "t.yaml")
@@ -36,6 +37,7 @@ def test_a_cold_file_as_json(gc_warm, tmp_path):
     )
 
 
+@pytest.mark.slow("starts workers")
 def test_options_and_needs(gc_warm):
     done = gc_warm("check", TEMPLATE, "--state-gb", 14, "--build-seconds", 9000)
     assert 1 == done.code
@@ -128,6 +130,7 @@ def fail(how):
 """
 
 
+@pytest.mark.slow("starts workers")
 @pytest.mark.quick(1)
 @pytest.mark.parametrize(
     ("how", "reason"),

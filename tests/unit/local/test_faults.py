@@ -88,6 +88,7 @@ def test_shutdown_waits_for_a_delayed_result(make_executor):
     assert late.result(timeout=0) == 3
 
 
+@pytest.mark.slow("waits")
 def test_walltime(make_executor, tasks, tmp_path):
     executor = make_executor(workers=1)
     path = tmp_path / "teardown"

@@ -120,6 +120,7 @@ def test_teardown_runs(tasks, tmp_path):
     assert path.read_text() == "torn down"
 
 
+@pytest.mark.slow("waits")
 def test_worker_that_ignores_sigterm(tasks):
     with LocalExecutor(workers=1) as executor:
         worker = psutil.Process(executor.submit(tasks.ignore_sigterm).result())
@@ -142,6 +143,7 @@ def test_programs_that_tasks_left_running(tasks):
     assert_end([program])
 
 
+@pytest.mark.slow("starts a client")
 def test_executor_that_is_forgotten(tasks):
     executor = LocalExecutor(workers=1)
     worker = psutil.Process(executor.submit(tasks.where).result()["pid"])

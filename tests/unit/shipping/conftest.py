@@ -85,7 +85,7 @@ exec(compile(request["program"], "<string>", "exec"), vars(sys.modules["__main__
 def forking(endpoint_python):
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     command = [endpoint_python, "-c", FORKING]
-    # As in any worker, coverage.py does not count here: where it does, threads cannot import codecs.
+    # As in any worker, coverage.py counts nothing: where it does, threads cannot import codecs.
     env = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     with subprocess.Popen(command, cwd="/", env=env, start_new_session=True, **pipes) as process:
         yield process
