@@ -85,7 +85,7 @@ class Services:
             if not known.knows(endpoint.id):
                 said = Registration(name=endpoint.name)
                 known.register(Endpoint(id=endpoint.id, owner=self._user.id, registration=said))
-            known.beat(endpoint.id, _ALIVE)
+            known.note_heartbeat(endpoint.id, _ALIVE)
             self._endpoints.add(endpoint)
             self._state.tasks.start_over()
         self._deliver()
@@ -206,7 +206,7 @@ class Services:
             task.endpoint = endpoint
         user = self._state.endpoints.user(record.user_endpoint)
         if not self._state.endpoints.report(record.user_endpoint):
-            self._state.endpoints.beat(record.user_endpoint, _ALIVE)
+            self._state.endpoints.note_heartbeat(record.user_endpoint, _ALIVE)
         request = TaskRequest(
             task_id=record.id,
             endpoint_id=record.endpoint,

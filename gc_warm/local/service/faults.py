@@ -41,7 +41,7 @@ class Trouble:
         """Delay the next requests by these times, one request each."""
         self._delays.extend(seconds)
 
-    async def strike(self) -> JSONResponse | None:
+    async def apply(self) -> JSONResponse | None:
         """Delay a request if asked to; return its answer if it must fail."""
         if self._delays:
             await asyncio.sleep(self._delays.pop(0))

@@ -85,7 +85,7 @@ class Subscription(Consumer):
 
     def queue_deleted(self) -> None:
         """Tell the peer that no more messages will come."""
-        self.channel.lose(self)
+        self.channel.queue_deleted(self)
 
 
 class Channel:
@@ -195,7 +195,7 @@ class Channel:
         for subscription in list(self._subscriptions.values()):
             subscription.queue.serve()
 
-    def lose(self, subscription: Subscription) -> None:
+    def queue_deleted(self, subscription: Subscription) -> None:
         """Remove a consumer whose queue was deleted; tell the peer if it wants to be told."""
         self._subscriptions.pop(subscription.tag, None)
         if self._link.notify_of_deleted and not self.closing:
@@ -206,7 +206,7 @@ class Channel:
         self._arriving = None
         subscriptions, self._subscriptions = self._subscriptions, {}
         for subscription in subscriptions.values():
-            self._host.leave(subscription.queue, subscription)
+            self._host.remove_consumer(subscription.queue, subscription)
         self._sent.put_back(self._sent.tags())
 
     def _require(self, action: Action, name: str, key: str = "") -> None:
@@ -324,7 +324,7 @@ class Channel:
 
     def _cancel(self, method: commands.Basic.Cancel) -> base.Frame:
         if subscription := self._subscriptions.pop(method.consumer_tag or "", None):
-            self._host.leave(subscription.queue, subscription)
+            self._host.remove_consumer(subscription.queue, subscription)
         return Basic.CancelOk(method.consumer_tag)
 
     def _publish(self, method: commands.Basic.Publish) -> None:

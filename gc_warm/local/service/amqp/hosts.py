@@ -175,7 +175,7 @@ class VirtualHost:
             consumer.queue_deleted()
         return queue.purge()
 
-    def leave(self, queue: Queue, consumer: Consumer) -> None:
+    def remove_consumer(self, queue: Queue, consumer: Consumer) -> None:
         """Remove a consumer from its queue; delete an auto-delete queue with its last consumer."""
         if queue.deleted:
             return
@@ -183,7 +183,7 @@ class VirtualHost:
         if queue.auto_delete and not queue.consumers:
             self.delete_queue(queue)
 
-    def forget(self, owner: object) -> None:
+    def delete_queues_of(self, owner: object) -> None:
         """Delete the queues that belong to an owner."""
         for queue in [each for each in self.queues.values() if each.owner is owner]:
             self.delete_queue(queue)

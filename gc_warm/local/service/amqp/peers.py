@@ -324,7 +324,7 @@ class Peer(Stream, Link):
         for channel in channels.values():
             channel.closing = True
             channel.close()
-        self.host.forget(self)
+        self.host.delete_queues_of(self)
 
 
 def _expect(method: base.Frame, kind: type[_Expected]) -> _Expected:

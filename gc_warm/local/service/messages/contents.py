@@ -41,7 +41,7 @@ def task_in(headers: Mapping[str, Any]) -> UUID | None:
     return UUID(headers["task_uuid"]) if "task_uuid" in headers else None
 
 
-def news(task: Task, *, secret: bool) -> tuple[bytes, dict[str, Any]]:
+def pack_result(task: Task, *, secret: bool) -> tuple[bytes, dict[str, Any]]:
     """Return the message that tells a group how a task ended, and its properties.
 
     Args:

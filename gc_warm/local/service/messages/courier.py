@@ -90,11 +90,11 @@ class Courier:
 
     # What must happen before a request is answered
 
-    async def welcome(self, endpoint: Endpoint) -> None:
+    async def prepare_queues(self, endpoint: Endpoint) -> None:
         """Declare the queues of an endpoint that registers, and remove old commands."""
-        await self._persist(lambda: self._welcome(endpoint))
+        await self._persist(lambda: self._prepare_queues(endpoint))
 
-    async def _welcome(self, endpoint: Endpoint) -> None:
+    async def _prepare_queues(self, endpoint: Endpoint) -> None:
         await self._have_endpoint_queues(endpoint.id)
         await self._have_queue(queues.commands(endpoint.id))
         await self._open_connection.purge(queues.commands(endpoint.id))
@@ -103,7 +103,7 @@ class Courier:
         """Declare the queue of a group."""
         await self._persist(lambda: self._have_queue(queues.group(group_id)))
 
-    async def dismiss(self, endpoint_id: UUID, user_endpoint_ids: list[UUID]) -> None:
+    async def delete_queues(self, endpoint_id: UUID, user_endpoint_ids: list[UUID]) -> None:
         """Delete the queues of an endpoint, which tells those who read from them."""
         names = [queues.commands(endpoint_id), queues.tasks(endpoint_id)]
         names += [queues.tasks(each) for each in user_endpoint_ids]
@@ -155,7 +155,7 @@ class Courier:
         await connection.open(self.url(queues.SERVICE))
         self._connection = connection
         await connection.declare_exchange(queues.EXCHANGE)
-        names, bindings = queues.standing(self._state)
+        names, bindings = queues.expected(self._state)
         for name in names:
             await self._have_queue(name)
         for name, key in bindings:
@@ -245,7 +245,7 @@ class Courier:
     def _announce(self, connection: Connection) -> None:
         for task in self._state.tasks.take_unannounced():
             secret = self._state.endpoints.is_high_assurance(task.endpoint)
-            body, properties = contents.news(task, secret=secret)
+            body, properties = contents.pack_result(task, secret=secret)
             queue = queues.group(task.group)
             if self.duplicates:
                 self.duplicates -= 1
@@ -298,27 +298,27 @@ class Courier:
 
     def _receive(self, tag: int, key: str, body: bytes) -> None:
         if not self._inbox:
-            asyncio.get_running_loop().call_soon(self._open_mail)
+            asyncio.get_running_loop().call_soon(self._handle_inbox)
         self._inbox.append((tag, key, body))
 
-    def _open_mail(self) -> None:
-        mail, self._inbox = self._inbox, []
-        if not mail or self._connection is None:
+    def _handle_inbox(self) -> None:
+        messages, self._inbox = self._inbox, []
+        if not messages or self._connection is None:
             return
         endings: list[Ended] = []
-        for _, key, body in mail:
+        for _, key, body in messages:
             sender, message = contents.read(key, body)
             if isinstance(message, Result):
                 endings.append(Ended(message.task_id, body.decode(), message.is_error, sender))
             elif message and message.endpoint_id == sender:
-                self._hear(message)
+                self._note_heartbeat(message)
         self._state.tasks.finish(endings)
-        self._connection.acknowledge(max(tag for tag, _, _ in mail))
+        self._connection.acknowledge(max(tag for tag, _, _ in messages))
         self.wake()
 
-    def _hear(self, report: Any) -> None:
+    def _note_heartbeat(self, report: Any) -> None:
         said = report.global_state
-        self._state.endpoints.beat(report.endpoint_id, said)
+        self._state.endpoints.note_heartbeat(report.endpoint_id, said)
         if error := said.get("error"):
             self.fail_all(report.endpoint_id, str(error))
 

@@ -73,7 +73,7 @@ class EmbeddedBroker(Broker):
         host = self.topology
         exchange = Exchange(queues.EXCHANGE)
         host.declare_exchange(exchange)
-        names, bindings = queues.standing(self._state)
+        names, bindings = queues.expected(self._state)
         for name in names:
             host.declare_queue(name, user=self, durable=True, auto_delete=False, exclusive=False)
         for name, key in bindings:

@@ -50,7 +50,7 @@ def is_from(user: str, routing_key: str) -> bool:
     return routing_key in {f"{user}.{queue}" for queue in (RESULTS, HEARTBEATS)}
 
 
-def standing(state: State) -> tuple[list[str], list[tuple[str, str]]]:
+def expected(state: State) -> tuple[list[str], list[tuple[str, str]]]:
     """Return the queues for everything in the state, and their bindings: queue, routing key."""
     endpoints = [each.id for each in state.endpoints.every()]
     users = [user.id for each in endpoints for user in state.endpoints.users_of(each)]

@@ -53,25 +53,25 @@ def function(function: Function) -> dict[str, Any]:
 
 def endpoint_line(endpoint: Endpoint) -> dict[str, Any]:
     """Describe an endpoint briefly, for a list."""
-    said = endpoint.registration
+    registration = endpoint.registration
     return {
         "uuid": endpoint.id,
-        "name": said.name,
-        "display_name": said.display_name,
+        "name": registration.name,
+        "display_name": registration.display_name,
         "owner": endpoint.owner,
     }
 
 
 def endpoint(endpoint: Endpoint) -> dict[str, Any]:
     """Describe an endpoint."""
-    said = endpoint.registration
+    registration = endpoint.registration
     return {
         **endpoint_line(endpoint),
-        "multi_user": said.multi_user,
-        "public": said.public,
-        "high_assurance": said.high_assurance,
-        "subscription_uuid": said.subscription_uuid,
-        **{name: said.metadata.get(name) for name in (*_DESCRIBED, *_MEASURED)},
+        "multi_user": registration.multi_user,
+        "public": registration.public,
+        "high_assurance": registration.high_assurance,
+        "subscription_uuid": registration.subscription_uuid,
+        **{name: registration.metadata.get(name) for name in (*_DESCRIBED, *_MEASURED)},
     }
 
 

@@ -90,7 +90,7 @@ class Auth:
         if not scopes:
             raise Malformed("unknown_scope", "The request names no scope.")
         tokens = [
-            _given(*self._state.identities.issue(identity, server, names))
+            _token_response(*self._state.identities.issue(identity, server, names))
             for server, names in scopes.items()
         ]
         return JSONResponse({**tokens[0], "other_tokens": tokens[1:]})
@@ -154,7 +154,7 @@ class Auth:
         return JSONResponse({"identities": found})
 
 
-def _given(text: str, token: Token) -> dict[str, Any]:
+def _token_response(text: str, token: Token) -> dict[str, Any]:
     return {
         "access_token": text,
         "scope": " ".join(token.scopes),

@@ -146,7 +146,7 @@ class Compute:
             asker = bearer(request, self._state, COMPUTE)
             if self._limits is not None:
                 self._limits.count(asker.id)
-            if (failure := await self._trouble.strike()) is not None:
+            if (failure := await self._trouble.apply()) is not None:
                 return failure
             # Pydantic's encoder takes UUIDs, and writes NaN and infinity as null.
             text = to_json(await answer(request, asker), inf_nan_mode="null")
@@ -191,7 +191,7 @@ class Compute:
             registration=body,
         )
         self._state.endpoints.register(endpoint)
-        return await self._welcome(endpoint)
+        return await self._answer_registration(endpoint)
 
     async def _update(self, request: Request, asker: Identity) -> Any:
         endpoint_id = uuid_in_path(request)
@@ -199,16 +199,16 @@ class Compute:
 
     async def _update_to(self, endpoint_id: UUID, body: EndpointBody, asker: Identity) -> Any:
         endpoint = self._state.endpoints.update(asker, endpoint_id, body)
-        return await self._welcome(endpoint)
+        return await self._answer_registration(endpoint)
 
-    async def _welcome(self, endpoint: Endpoint) -> Any:
-        await self._courier.welcome(endpoint)
+    async def _answer_registration(self, endpoint: Endpoint) -> Any:
+        await self._courier.prepare_queues(endpoint)
         told = contents.credentials(endpoint.id, self._courier.url(str(endpoint.id)))
         return {**told, "warnings": []}
 
     async def _endpoints(self, request: Request, asker: Identity) -> Any:
-        everyones = request.query_params.get("role", "owner") == "any"
-        listed = self._state.endpoints.listed(asker, everyones=everyones)
+        include_shared = request.query_params.get("role", "owner") == "any"
+        listed = self._state.endpoints.listed(asker, include_shared=include_shared)
         return [answers.endpoint_line(each) for each in listed]
 
     async def _endpoint(self, request: Request, asker: Identity) -> Any:
@@ -223,13 +223,13 @@ class Compute:
         users = self._state.endpoints.delete(asker, endpoint_id)
         for each in (endpoint_id, *users):
             self._courier.fail_all(each, f"Endpoint {endpoint_id} was deleted.")
-        await self._courier.dismiss(endpoint_id, users)
+        await self._courier.delete_queues(endpoint_id, users)
         return answers.DELETED
 
     async def _lock(self, request: Request, asker: Identity) -> Any:
         endpoint_id = uuid_in_path(request)
         until = self._state.endpoints.lock(asker, endpoint_id)
-        await self._courier.dismiss(endpoint_id, [])
+        await self._courier.delete_queues(endpoint_id, [])
         return {"endpoint_id": endpoint_id, "lock_expiration_timestamp": answers.iso(until)}
 
     async def _allowlist(self, request: Request, asker: Identity) -> Any:

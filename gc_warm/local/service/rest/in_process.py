@@ -72,7 +72,7 @@ class NoCourier:
     async def open_group(self, group_id: UUID) -> None:
         """Do nothing: there are no queues."""
 
-    async def dismiss(self, endpoint_id: UUID, user_endpoint_ids: list[UUID]) -> None:
+    async def delete_queues(self, endpoint_id: UUID, user_endpoint_ids: list[UUID]) -> None:
         """Do nothing: there are no queues."""
 
     def fail_all(self, endpoint_id: UUID, reason: str) -> None:

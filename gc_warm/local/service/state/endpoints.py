@@ -124,9 +124,9 @@ class Endpoints:
             raise _forbidden(endpoint_id)
         return endpoint
 
-    def listed(self, asker: Identity, *, everyones: bool) -> list[Endpoint]:
+    def listed(self, asker: Identity, *, include_shared: bool) -> list[Endpoint]:
         """Return the asker's endpoints, or all that the asker may find."""
-        may = _may_find if everyones else _is_owner
+        may = _may_find if include_shared else _is_owner
         return [each for each in self._endpoints.values() if may(asker, each)]
 
     def knows(self, endpoint_id: UUID) -> bool:
@@ -184,7 +184,7 @@ class Endpoints:
 
     # Heartbeats
 
-    def beat(self, endpoint_id: UUID, report: Mapping[str, Any]) -> None:
+    def note_heartbeat(self, endpoint_id: UUID, report: Mapping[str, Any]) -> None:
         """Note a heartbeat, which may say that the endpoint stops."""
         if endpoint_id not in self._endpoints and endpoint_id not in self._users:
             return
@@ -253,8 +253,8 @@ class Endpoints:
 def _key(
     endpoint_id: UUID, owner: UUID, config: Mapping[str, Any], runtime: Mapping[str, Any]
 ) -> tuple[UUID, UUID, str]:
-    said = json.dumps([config, runtime], sort_keys=True) if config or runtime else ""
-    return endpoint_id, owner, said
+    text = json.dumps([config, runtime], sort_keys=True) if config or runtime else ""
+    return endpoint_id, owner, text
 
 
 def _is_owner(asker: Identity, endpoint: Endpoint) -> bool:
@@ -266,8 +266,8 @@ def _may_change(asker: Identity, endpoint: Endpoint) -> bool:
 
 
 def _may_see(asker: Identity, endpoint: Endpoint) -> bool:
-    said = endpoint.registration
-    return said.public or said.multi_user or _may_change(asker, endpoint)
+    registration = endpoint.registration
+    return registration.public or registration.multi_user or _may_change(asker, endpoint)
 
 
 def _may_find(asker: Identity, endpoint: Endpoint) -> bool:
