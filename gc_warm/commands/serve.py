@@ -47,7 +47,7 @@ _ELSEWHERE = "Set TMPDIR to a folder of your own, here and where you use the ser
     "--limits",
     type=click.Choice(["real", "off"]),
     default="off",
-    help="With real, refuse more than 20 requests in 10 seconds.",
+    help="real refuses more than 20 requests in 10 seconds.",
 )
 @click.option(
     "--identity",
@@ -57,7 +57,7 @@ _ELSEWHERE = "Set TMPDIR to a folder of your own, here and where you use the ser
     default=("user",),
     help="A user of the service; can be given again.",
 )
-@click.option("--env", "only_env", is_flag=True, help="Print the running service's variables.")
+@click.option("--env", "only_env", is_flag=True, help="Print export commands for a running service.")
 def serve(
     port: int,
     amqp: str | None,

@@ -70,11 +70,11 @@ class Journal:
     """Keeps the messages of durable queues for the next broker. This base class keeps nothing."""
 
     def keep(self, queue: str, message: Message) -> int:  # noqa: ARG002 - subclasses use them
-        """Keep a message until it is forgotten, and return its number."""
+        """Keep a message until `forget` deletes it, and return its number."""
         return 0
 
     def forget(self, number: int) -> None:
-        """Keep a message no longer."""
+        """Delete a kept message."""
 
     def commit(self) -> None:
         """Save all changes."""

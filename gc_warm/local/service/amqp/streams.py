@@ -136,7 +136,7 @@ class Stream(asyncio.Protocol, ABC):
             self._timer.cancel()
 
     def give_up_in(self, seconds: float) -> None:
-        """Drop the connection after some time, unless the timer is set anew or cancelled."""
+        """Drop the connection after some time, unless the timer is reset or cancelled."""
         self.call_later(seconds, self._give_up)
 
     def _give_up(self) -> None:

@@ -119,14 +119,14 @@ class SqliteJournal(Journal):
         self._gone: list[int] = []
 
     def keep(self, queue: str, message: Message) -> int:
-        """Keep a message until it is forgotten, and return its number."""
+        """Keep a message until `forget` deletes it, and return its number."""
         number = next(self._numbers)
         place = (number, queue, message.exchange, message.routing_key)
         self._new[number] = (*place, message.header, message.body)
         return number
 
     def forget(self, number: int) -> None:
-        """Keep a message no longer."""
+        """Delete a kept message."""
         if self._new.pop(number, None) is None:
             self._gone.append(number)
 
