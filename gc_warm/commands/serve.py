@@ -37,17 +37,17 @@ _ELSEWHERE = "Set TMPDIR to a folder of your own, here and where you use the ser
     ],
 )
 @click.option("--port", default=5000, type=click.IntRange(0, 65535))
-@click.option("--amqp", metavar="URL", help="Use this RabbitMQ.  [default: an embedded broker]")
+@click.option("--amqp", metavar="URL", help="A RabbitMQ to use.  [default: an embedded broker]")
 @click.option(
     "--state",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Remember everything in this file.  [default: in memory]",
+    help="A file that keeps the service's state.  [default: in memory]",
 )
 @click.option(
     "--limits",
     type=click.Choice(["real", "off"]),
     default="off",
-    help="Whether to refuse more than 20 requests in 10 seconds.",
+    help="real refuses more than 20 requests in 10 seconds.",
 )
 @click.option(
     "--identity",
@@ -55,9 +55,9 @@ _ELSEWHERE = "Set TMPDIR to a folder of your own, here and where you use the ser
     metavar="NAME",
     multiple=True,
     default=("user",),
-    help="Who may use it; give it again for more.",
+    help="A user of the service; can be given again.",
 )
-@click.option("--env", "only_env", is_flag=True, help="Print what a running one wants exported.")
+@click.option("--env", "only_env", is_flag=True, help="Print export commands for a running service.")
 def serve(
     port: int,
     amqp: str | None,
@@ -69,7 +69,7 @@ def serve(
 ) -> int:
     """Run the web services of Globus Compute on this machine.
 
-    A stand-in, until Ctrl-C: it listens on this machine only, and needs no account.
+    This stand-in listens on this machine only, needs no account, and runs until Ctrl-C.
     """
     if only_env:
         click.echo(_exports(_running(port)[0]))
@@ -92,7 +92,7 @@ def serve(
 
 
 def _introduce(service: LocalService, identities: tuple[str, ...]) -> None:
-    click.echo(f"The services of Globus Compute, at {service.url}. Ctrl-C stops them.\n")
+    click.echo(f"The services of Globus Compute run at {service.url}. Ctrl-C stops them.\n")
     for name in identities:
         if len(identities) > 1:
             click.echo(f"# as {printable(name)}")
@@ -110,13 +110,13 @@ def _colour(status: int) -> str:
 
 
 def _exports(environment: dict[str, str]) -> str:
-    # What the shell has of this one stays.
+    # The shell that evaluates this keeps its own no_proxy.
     shown = {key: shlex.quote(value) for key, value in environment.items()}
     shown["no_proxy"] = '"127.0.0.1,localhost,${no_proxy:-$NO_PROXY}"'
     return "\n".join(f"export {key}={value}" for key, value in shown.items())
 
 
-# What `--env` finds: each running service notes its environments in a file, and holds a lock on it.
+# For `--env`: each running service writes its environments to a file, and holds a lock on it.
 
 
 def _note(port: int) -> Path:
@@ -135,7 +135,7 @@ def _open_note(path: Path, flags: int = 0) -> TextIO:
         raise GcWarmError(f"{path}: {error.strerror}. {_ELSEWHERE}") from error
     if os.fstat(note.fileno()).st_uid != os.getuid():
         note.close()
-        raise GcWarmError(f"{path} is someone else's. {_ELSEWHERE}")
+        raise GcWarmError(f"{path} belongs to another user. {_ELSEWHERE}")
     return note
 
 
@@ -162,5 +162,5 @@ def _running(port: int) -> list[dict[str, str]]:
             found: list[dict[str, str]] = json.load(note)
             return found
     raise GcWarmError(
-        f"No service runs on port {port}. Start one in another terminal: gc-warm serve."
+        f"No service runs on port {port}. Start one in another terminal: gc-warm serve"
     )

@@ -1,6 +1,6 @@
-"""The services of Globus Compute, in this process: the local service's own state.
+"""The services of Globus Compute in this process, on the local service's own state.
 
-They use no socket and no thread: whoever asks has the answer when the call returns.
+They use no sockets and no threads: each call returns with its answer.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ if TYPE_CHECKING:
     from gc_warm.local.submission import Finish
 
 KEPT = Kept(tasks=4096, size=64 * 2**20)
-"""The cloud has finished tasks for two weeks; memory is shorter."""
+"""The cloud keeps finished tasks for two weeks; memory holds fewer."""
 
 _ALIVE = {"heartbeat_period": float("inf")}
 
 
 class SentTask(Task):
-    """A task that is not done. It keeps two endpoints alive, and so their workers.
+    """An unfinished task. It keeps its sender and its endpoint alive, and so their workers.
 
     Args:
-        key: Its id.
-        note: Notes how it ended.
-        serializer: Deserializes the result; None if nobody has the future.
-        sender: The endpoint of the executor that sent it; None for a client.
+        key: The task's id.
+        note: Called with how the task ended.
+        serializer: Deserializes the result; None if nobody holds the future.
+        sender: The endpoint of the executor that sent the task; None for a client.
 
     Attributes:
-        endpoint: The endpoint that runs it.
+        endpoint: The endpoint that runs the task.
     """
 
     __slots__ = ("endpoint", "sender")
@@ -62,9 +62,9 @@ class SentTask(Task):
 
 
 class Services:
-    """What the executors and clients of this process talk to, and the endpoints that run tasks.
+    """Connects the executors and clients of this process with the endpoints that run tasks.
 
-    An executor is an endpoint, too, until it is shut down.
+    An executor is also an endpoint, until it is shut down.
     """
 
     def __init__(self) -> None:
@@ -79,25 +79,23 @@ class Services:
     # Endpoints
 
     def connect(self, endpoint: LocalEndpoint) -> None:
-        """Let an endpoint be online, and run the tasks that wait for it."""
+        """Set an endpoint online, and run the tasks that wait for it."""
         with self._lock:
             known = self._state.endpoints
             if not known.knows(endpoint.id):
                 said = Registration(name=endpoint.name)
                 known.register(Endpoint(id=endpoint.id, owner=self._user.id, registration=said))
-            known.beat(endpoint.id, _ALIVE)
+            known.note_heartbeat(endpoint.id, _ALIVE)
             self._endpoints.add(endpoint)
             self._state.tasks.start_over()
         self._deliver()
 
     def disconnect(self, endpoint: LocalEndpoint) -> None:
-        """Let an endpoint be offline: further tasks wait."""
+        """Set an endpoint offline: further tasks wait."""
         with self._lock:
             self._endpoints.discard(endpoint)
             if self._endpoint(endpoint.id) is None:
-                for user in self._state.endpoints.users_of(endpoint.id):
-                    self._state.endpoints.stop(user.id)
-                self._state.endpoints.stop(endpoint.id)
+                self._state.endpoints.stop_all(endpoint.id)
 
     def _endpoint(self, endpoint_id: uuid.UUID) -> LocalEndpoint | None:
         return next((each for each in self._endpoints if each.id == endpoint_id), None)
@@ -114,7 +112,7 @@ class Services:
         return True
 
     def register(self, function_id: uuid.UUID, name: str, code: str) -> None:
-        """Register a function that the cloud may know, and this process does not."""
+        """Register a function that the cloud may know and this process does not."""
         function = Function(id=function_id, owner=self._user.id, name=name, code=code)
         with self._lock:
             self._state.functions.register(function)
@@ -131,16 +129,16 @@ class Services:
         """Send one task.
 
         Args:
-            endpoint_id: The endpoint that is to run it.
+            endpoint_id: The endpoint that must run the task.
             submission: The task.
-            serializer: Deserializes its result.
-            sender: The endpoint of the executor that sends it.
+            serializer: Deserializes the result.
+            sender: The endpoint of the executor that sends the task.
 
         Returns:
-            Its future, and its group's id.
+            The task's future, and its group's id.
 
         Raises:
-            ComputeAPIError: The services refuse it.
+            ComputeAPIError: The services refuse the task.
         """
         with self._lock:
             try:
@@ -153,7 +151,7 @@ class Services:
         return task.future, group.id
 
     def ask(self, request: requests.PreparedRequest) -> requests.Response:
-        """Answer a request of a client."""
+        """Answer a client's request."""
         with self._lock:
             response = self._web.answer(request)
         self._deliver()
@@ -163,7 +161,7 @@ class Services:
         return ComputeAPIError(self._web.refuse(refusal))
 
     def reload(self, group_id: uuid.UUID, serializer: ComputeSerializer) -> list[ComputeFuture]:
-        """Return a future for each task of a group that nobody has one of.
+        """Return futures for those of a group's tasks whose futures nobody holds.
 
         Raises:
             ComputeAPIError: There is no such group.
@@ -185,13 +183,13 @@ class Services:
         return task
 
     def sent_elsewhere(self, sender: LocalEndpoint) -> list[ComputeFuture]:
-        """Return the futures of an executor's tasks that the endpoints of others are to run."""
+        """Return the futures of an executor's tasks that other executors' endpoints run."""
         with self._lock:
             sent = [each for each in self._open.values() if each.sender is sender]
         return [each.future for each in sent if each.endpoint is not sender]
 
     def _deliver(self) -> None:
-        """Give the tasks that wait to the endpoints that are to run them."""
+        """Give waiting tasks to their endpoints."""
         with self._lock:
             ready = [self._prepare(each) for each in self._state.tasks.take_waiting()]
         for each in ready:
@@ -208,7 +206,7 @@ class Services:
             task.endpoint = endpoint
         user = self._state.endpoints.user(record.user_endpoint)
         if not self._state.endpoints.report(record.user_endpoint):
-            self._state.endpoints.beat(record.user_endpoint, _ALIVE)
+            self._state.endpoints.note_heartbeat(record.user_endpoint, _ALIVE)
         request = TaskRequest(
             task_id=record.id,
             endpoint_id=record.endpoint,
@@ -222,7 +220,6 @@ class Services:
         return task.endpoint, task, request
 
     def _finish(self, task: Task, message: str, *, is_error: bool) -> None:
-        """Note how a task ended."""
         with self._lock:
             self._state.tasks.finish([Ended(task.key, message, is_error)])
             if told := self._state.tasks.take_unannounced():
@@ -230,11 +227,11 @@ class Services:
             self._open.pop(task.key, None)
 
     def _after_fork(self) -> None:
-        """In a fork of the client: all tasks and endpoints are the parent's."""
+        """Forget all tasks and endpoints: they belong to the parent."""
         self._lock = threading.RLock()  # another thread of the parent may have held it
         self._open = {}
         self._endpoints = weakref.WeakSet()
 
 
 SERVICES = Services()
-"""Those of this process: what one executor registers, another may run, as in the cloud."""
+"""This process's services: what one executor registers, another may run, as in the cloud."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def executor_on_service(
     config: str, options: dict[str, Any], *, amqp: str | None = None
 ) -> Iterator[Executor]:
-    """Give the SDK's executor, whose tasks a real endpoint runs.
+    """Yield an SDK executor whose tasks a real endpoint runs.
 
     Args:
         config: The endpoint's folder, or the name of a sample.
@@ -34,7 +34,7 @@ def executor_on_service(
     from gc_warm.client.abandoning import abandon
 
     service = local_service(amqp=amqp)
-    from gc_warm.local.service.agent import find_config  # it needs what a service needs
+    from gc_warm.local.service.agent import find_config  # needs what gc-warm[service] installs
 
     folder = find_config(config, Path.cwd())
     with service:
@@ -47,7 +47,7 @@ def executor_on_service(
 
 
 def local_service(**options: Any) -> LocalService:
-    """Return a service that is not started yet.
+    """Return a service that has not been started.
 
     Raises:
         GcWarmError: What it needs is not installed.
@@ -56,6 +56,6 @@ def local_service(**options: Any) -> LocalService:
         from gc_warm.local.service.service import LocalService
     except ImportError as error:
         raise GcWarmError(
-            f"{error.name} is missing. The service needs more: pip install 'gc-warm[service]'"
+            f"{error.name} is missing. The service needs it: pip install 'gc-warm[service]'"
         ) from error
     return LocalService(**options)

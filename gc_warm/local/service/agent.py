@@ -1,4 +1,4 @@
-"""The real endpoint agent, started in a private home and stopped without leaving anything."""
+"""The real endpoint agent, started in a private home and stopped without leaving a trace."""
 
 from __future__ import annotations
 
@@ -28,23 +28,25 @@ LOOK_SECONDS = 0.05
 STOP_SECONDS = 30.0
 _PREFIX = "gc-warm-agent-"
 _FILES = ("user_config_template.yaml.j2", "user_config_schema.json")
-# The sample configs: where gc-warm is installed, and in its own checkout.
+# The sample configs, in an installed gc-warm and in its checkout.
 _SAMPLES = [Path(__file__).parents[above] / "endpoint_configs" for above in (2, 3)]
 
 
 class Agent:
     """A running ``globus-compute-endpoint``.
 
-    Its home, where it and its user endpoints keep their files, is a temporary folder, also as
-    root: what it would look up in the passwd file stands in its ``user_environment.yaml``.
+    Its home, where it and its user endpoints keep their files, is a temporary folder. This holds
+    for root, too: ``user_environment.yaml`` names the home that the agent would otherwise take
+    from the passwd file.
 
     Args:
-        config_dir: A folder with ``config.yaml`` and what belongs to it.
-        environment: The variables that make it use a service.
-        stopped: Called with it when it was stopped.
+        config_dir: A folder with ``config.yaml`` and the files that belong to it.
+        environment: The variables that make the agent use a service.
+        stopped: Called with the agent once it is stopped.
 
     Attributes:
         id: The endpoint's id.
+        home: The temporary folder.
     """
 
     def __init__(
@@ -71,11 +73,11 @@ class Agent:
         }
 
     def start(self, *, is_online: Callable[[UUID], bool], timeout: float) -> None:
-        """Start it, and wait until it is online.
+        """Start the agent, and wait until it is online.
 
         Raises:
-            UsageError: Its folder is not a config.
-            GcWarmError: It ended, or is not online in time.
+            UsageError: The folder is not a config.
+            GcWarmError: The agent ended, or was not online in time.
         """
         try:
             self._configure()
@@ -88,7 +90,7 @@ class Agent:
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
-                    start_new_session=True,  # it ends its whole process group
+                    start_new_session=True,  # the agent kills its whole process group
                 )
             self._wait(is_online, timeout)
         except BaseException:
@@ -102,14 +104,14 @@ class Agent:
             raise UsageError(f"{self._source} has no {_FILES[0]}: is it an endpoint's folder?")
         if "engine" in config:
             raise UsageError(
-                f"{self._source}/config.yaml has an engine. It belongs into {_FILES[0]}: "
-                "globus-compute-endpoint migrate-to-template-capable moves it there."
+                f"{self._source}/config.yaml has an engine, which belongs in {_FILES[0]}. "
+                "To move it there, run: globus-compute-endpoint migrate-to-template-capable"
             )
         self._folder.mkdir(parents=True, mode=0o700)
         for name in _FILES:
             if (self._source / name).exists():
                 shutil.copy(self._source / name, self._folder)
-        # A privileged agent insists on an address.
+        # A privileged agent insists on an e-mail address.
         config = {"email": "nobody@localhost", **config, "environment": "local"}
         variables = {**self._private(), **variables}
         (self._folder / "config.yaml").write_text(yaml.safe_dump(config))
@@ -129,18 +131,18 @@ class Agent:
             except subprocess.TimeoutExpired:
                 code = None
             if code is not None:
-                raise GcWarmError(f"The endpoint ended with {code}.\n{self.log()}")
+                raise GcWarmError(f"The endpoint ended with exit code {code}.\n{self.log()}")
             if time.monotonic() > deadline:
-                text = f"The endpoint is not online after {timeout:g} s.\n{self.log()}"
+                text = f"The endpoint was not online after {timeout:g} s.\n{self.log()}"
                 raise GcWarmError(text)
 
     def log(self) -> str:
-        """Return the end of what the endpoint and its user endpoints wrote."""
+        """Return the last lines of the endpoint's and its user endpoints' logs."""
         paths = [self.home / "output.txt", *sorted(self.home.glob(".globus_compute/*/*.log"))]
         return "\n".join(f"--- {path.name} ({path.parent.name})\n{tail(path)}" for path in paths)
 
     def stop(self) -> None:
-        """Stop it and all that it started, and remove its files."""
+        """Stop the agent and all that it started, and remove its files."""
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             try:
@@ -148,7 +150,7 @@ class Agent:
             except subprocess.TimeoutExpired:
                 os.killpg(self._process.pid, signal.SIGKILL)
                 self._process.wait()
-        # Where the agent was killed, what it started is still there.
+        # If the agent was killed, what it started still runs.
         end_all(self.home)
         if self._guard is not None:
             self._guard.communicate(b"stopped")
@@ -162,12 +164,12 @@ def find_config(config: str | os.PathLike[str], root: Path) -> Path:
     """Return the folder of an endpoint's config.
 
     Args:
-        config: The folder; or the name of one in the project's ``endpoint_configs``, or of one of
+        config: The folder, or the name of one in the project's ``endpoint_configs`` or among
             gc-warm's samples.
-        root: Where the project is.
+        root: The project's folder.
 
     Raises:
-        UsageError: There is none.
+        UsageError: There is no such folder.
     """
     samples = [root / "endpoint_configs", *_SAMPLES]
     for folder in (Path(config), root / config, *(each / config for each in samples)):
@@ -183,7 +185,7 @@ def _find_program() -> Path:
     found = beside if beside.exists() else shutil.which("globus-compute-endpoint")
     if not found:
         raise UsageError(
-            "There is no globus-compute-endpoint here. Install it: pip install 'gc-warm[endpoint]'."
+            "globus-compute-endpoint is not installed. Run: pip install 'gc-warm[endpoint]'"
         )
     return Path(found)
 

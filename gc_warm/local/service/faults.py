@@ -1,4 +1,4 @@
-"""What can go wrong, on request: so that users can test how they take it."""
+"""Faults on request, so that users can test how their programs react."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ if TYPE_CHECKING:
 
 
 class Trouble:
-    """What is to go wrong with the next requests."""
+    """The faults that the next requests meet."""
 
     def __init__(self) -> None:
         self._refusals: list[int] = []
         self._delays: list[float] = []
 
     def answer_with(self, statuses: list[int]) -> None:
-        """Answer one request with each of these statuses, before any other is answered."""
+        """Answer the next requests with these statuses, one request each."""
         self._refusals.extend(statuses)
 
     def wait(self, seconds: list[float]) -> None:
-        """Answer one request each so late."""
+        """Delay the next requests by these times, one request each."""
         self._delays.extend(seconds)
 
-    async def strike(self) -> JSONResponse | None:
-        """Wait if the next request is to wait; return its answer if it is to fail."""
+    async def apply(self) -> JSONResponse | None:
+        """Delay a request if asked to; return its answer if it must fail."""
         if self._delays:
             await asyncio.sleep(self._delays.pop(0))
         if self._refusals:
             status = self._refusals.pop(0)
-            return JSONResponse(error(status, "FAULT", "This was asked to go wrong."), status)
+            return JSONResponse(error(status, "FAULT", "This fault was requested."), status)
         return None
 
 
@@ -60,7 +60,7 @@ class _Next(_Always):
 
 
 class _Fail(_Next):
-    # What is not said is not passed on: each method has a default of its own.
+    # Unset fields are not passed on: each method has a default of its own.
     status: int = Field(default=500, ge=400, le=599)
 
 
@@ -69,7 +69,7 @@ class _Delay(_Next):
 
 
 class Wanted(_Always):
-    """What is to go wrong: methods of `Faults`, with their arguments."""
+    """The faults that a request asks for: methods of `Faults`, with their arguments."""
 
     refuse: _Fail | None = None
     server_error: _Fail | None = None
@@ -80,16 +80,16 @@ class Wanted(_Always):
 
 
 class Faults:
-    """What can go wrong, on request.
+    """Faults on request.
 
-    They raise a `UsageError` for what cannot be asked for, such as a refusal with status 200.
+    The methods raise `UsageError` for impossible faults, such as a refusal with status 200.
 
     Args:
-        call: Runs a function where the state is used, and returns what it returns.
-        state: What the services know.
-        trouble: What is to go wrong with requests.
-        courier: What carries messages.
-        broker: The broker, if it is the embedded one.
+        call: Runs a function in the service's thread, and returns its value.
+        state: The services' state.
+        trouble: The faults that the next requests meet.
+        courier: Carries the messages.
+        broker: The embedded broker, if it is used.
     """
 
     def __init__(
@@ -112,12 +112,12 @@ class Faults:
         self.server_error(n, status=status)
 
     def server_error(self, n: int = 1, *, status: int = 500) -> None:
-        """Fail at the next requests; the SDK asks again a few times."""
+        """Fail the next requests; the SDK tries each a few times."""
         _check(_Fail, n=n, status=status)
         self._call(lambda: self._trouble.answer_with([status] * n))
 
     def delay(self, seconds: float, n: int = 1) -> None:
-        """Answer the next requests late."""
+        """Delay the next requests."""
         _check(_Delay, seconds=seconds, n=n)
         self._call(lambda: self._trouble.wait([seconds] * n))
 
@@ -126,17 +126,17 @@ class Faults:
         self._call(self._state.identities.expire_all)
 
     def drop_connections(self) -> None:
-        """Drop all AMQP connections; endpoints and clients connect anew.
+        """Drop all AMQP connections; endpoints and clients reconnect.
 
         Raises:
             UsageError: The broker is not the embedded one.
         """
         if self._broker is None:
-            raise UsageError("Only the embedded broker's connections can be dropped.")
+            raise UsageError("Only the embedded broker can drop connections.")
         self._call(self._broker.drop_connections)
 
     def apply(self, wanted: Mapping[str, Mapping[str, Any]]) -> None:
-        """Call several of these methods with arguments; where the state is used already."""
+        """Call several of these methods with arguments; call this in the service's thread."""
         here = copy.copy(self)
         here._call = lambda function: function()  # noqa: SLF001 - it is one of us
         for name, arguments in wanted.items():
@@ -153,7 +153,7 @@ class Faults:
 
     @contextmanager
     def endpoint_offline(self, endpoint_id: UUID) -> Iterator[None]:
-        """Meanwhile take an endpoint for offline: its tasks wait."""
+        """Treat an endpoint as offline within the block: its tasks wait."""
 
         def release() -> None:
             self._state.endpoints.held_offline.discard(endpoint_id)
@@ -175,7 +175,7 @@ def _check(model: type[BaseModel], **arguments: Any) -> None:
 
 
 def control(state: State, faults: Faults) -> Route:
-    """Return the route by which faults are asked for, with a client's id and secret."""
+    """Return the route that causes faults; it needs a client's id and secret."""
 
     async def ask(request: Request) -> JSONResponse:
         basic(request, state)

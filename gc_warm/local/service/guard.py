@@ -1,6 +1,7 @@
-"""What ends an endpoint when the program that started it is gone and could not stop it.
+"""Ends an endpoint when the program that started it has died and could not stop it.
 
-It runs as a process of its own, by its path, and waits at a pipe for that program's word, or end.
+The guard is a process of its own, started by this file's path. It reads from a pipe, which tells it
+that the program has stopped the endpoint or has died.
 """
 
 from __future__ import annotations
@@ -24,15 +25,15 @@ END_SECONDS = 10.0
 
 
 def user_dir(home: Path) -> Path:
-    """Return where an endpoint keeps its files: its processes' environment says so, too."""
+    """Return the folder where an endpoint keeps its files; `USER_DIR` names it."""
     return home / ".globus_compute"
 
 
 def start_guard(home: Path) -> subprocess.Popen[bytes]:
-    """Have the processes of an endpoint ended, and its files removed, when this program has gone.
+    """Start a guard: if this program dies, it ends the endpoint and removes its files.
 
     Returns:
-        The guard. It ends without doing anything when it gets a word.
+        The guard. It ends without doing anything when something is written to it.
     """
     return subprocess.Popen(  # noqa: S603 - it is this file
         [sys.executable, __file__, home],
@@ -59,10 +60,10 @@ def _end(home: Path, end: Callable[[psutil.Process], None]) -> None:
 
 
 def _left(home: Path) -> Iterator[psutil.Process]:
-    """Find what belongs to an endpoint, wherever its parents went.
+    """Find the processes of an endpoint, whoever their parents are now.
 
-    All have its folder in their environment; those that changed their titles have lost that, but
-    write to files there.
+    All of them have the endpoint's folder in their environment. Those that changed their titles
+    have lost their environment, but write to files in that folder.
     """
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
@@ -72,7 +73,7 @@ def _left(home: Path) -> Iterator[psutil.Process]:
 
 
 def guard(home: Path) -> None:
-    """Wait until the program has stopped the endpoint, or has gone; then end what is left."""
+    """Wait until the program has stopped the endpoint or has died; if it died, end the rest."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     if not os.read(sys.stdin.fileno(), 1):

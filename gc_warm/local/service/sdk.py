@@ -1,4 +1,4 @@
-"""The SDK's clients, pointed at a local service: the SDK's private names are here."""
+"""The SDK's clients, pointed at a local service. This module uses the SDK's private names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def environment(url: str, identity: Identity) -> dict[str, str]:
-    """Return the variables that make the SDK and the agent use a local service, without a proxy."""
+    """Return the variables that make the SDK and the agent use a local service, not a proxy."""
     others = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
     return {
         "GLOBUS_SDK_ENVIRONMENT": "local",
@@ -30,12 +30,12 @@ def environment(url: str, identity: Identity) -> dict[str, str]:
 
 
 def client(url: str, identity: Identity) -> Client:
-    """Return an unmodified SDK client of a service that may be anywhere."""
+    """Return an unmodified SDK client of the service at a URL."""
     auth = ConfidentialAppAuthClient(identity.id, identity.secret, base_url=url)
     auth.transport.session.trust_env = False  # no proxy leads to this machine
     authorizer = ClientCredentialsAuthorizer(auth, COMPUTE_SCOPE)
     made = Client(authorizer=authorizer, do_version_check=False)
-    # Its constructor takes no address, only the names of environments.
+    # The constructor takes no URL, only the name of an environment.
     made.web_service_address = url
     web_client: Any = _ComputeWebClient
     compute = made._compute_web_client = web_client(base_url=url, authorizer=authorizer)  # noqa: SLF001
@@ -46,7 +46,7 @@ def client(url: str, identity: Identity) -> Client:
 
 
 def end_executors(url: str) -> None:
-    """Shut this process's executors of a service down, with what they still wait for."""
+    """Shut down this process's executors of a service, and cancel their tasks."""
     executors: list[Any] = list(_REGISTERED_EXECUTORS.values())
     for executor in executors:
         if executor.client.web_service_address == url:
@@ -55,7 +55,7 @@ def end_executors(url: str) -> None:
 
 
 def stop_watching(url: str) -> None:
-    """End the threads that wait for results of a service, which outlive their executors."""
+    """Stop the threads that wait for a service's results: they outlive their executors."""
     watchers: list[Any] = list(_RESULT_WATCHERS.values())
     for watcher in watchers:
         if watcher.client.web_service_address == url:

@@ -48,22 +48,22 @@ HOST = "127.0.0.1"
 class LocalService:
     """The services of Globus Compute on this machine: REST, Auth and AMQP, on loopback.
 
-    The unmodified SDK and the unmodified endpoint agent use it when they are started with its
-    `environment`; in this process, `client` and `executor` do without.
+    The unmodified SDK and the unmodified endpoint agent use the service when they are started with
+    its `environment`. In this process, `client` and `executor` need no environment.
 
     Args:
-        port: Where REST and Auth listen. The SDK's environment ``local`` is port 5000; on another
-            one, 0 for any that is free, only `client` and `executor` can be used.
+        port: The port of REST and Auth; 0 is any free port. The SDK's environment ``local`` means
+            port 5000: with another port, only `client` and `executor` can be used.
         limits: Whether more than 20 requests in 10 seconds are refused.
-        state: A file that remembers everything when the service is gone.
-        amqp: The URL of a RabbitMQ to use instead of the embedded broker. Everyone who may use it
-            there may read everything.
-        identities: Names of those who may use the service. The first is who `environment`,
-            `client`, `executor` and `start_endpoint` are, unless told otherwise.
+        state: A file that keeps the service's state, for the next service.
+        amqp: The URL of a RabbitMQ to use instead of the embedded broker. Everyone who can log in
+            there can read everything.
+        identities: Names of the service's users. `environment`, `client`, `executor` and
+            `start_endpoint` act for the first one by default.
         show: Called with each request's method, path and status, in the service's thread.
 
     Attributes:
-        port: Where REST and Auth listen.
+        port: The port of REST and Auth.
 
     Raises:
         UsageError: `port` is not a port, `amqp` is not the URL of a broker, or a name is missing.
@@ -80,7 +80,7 @@ class LocalService:
         show: Callable[[str, str, int], None] | None = None,
     ) -> None:
         if isinstance(identities, str) or not identities or not all(identities):
-            raise UsageError(f"identities is {identities!r}: it must be one name or more.")
+            raise UsageError(f"identities is {identities!r}: it must be one or more names.")
         if not isinstance(port, int) or port not in range(2**16):
             raise UsageError(f"port is {port!r}: it must be a number from 0 to 65535.")
         if amqp is not None:
@@ -115,10 +115,11 @@ class LocalService:
         """Start the service, and wait until it answers.
 
         Raises:
-            GcWarmError: A port is taken, the state file cannot be used, or RabbitMQ is not there.
+            GcWarmError: A port is taken, the state file cannot be used, or RabbitMQ does not
+                answer.
         """
         if self._thread is not None:
-            raise UsageError("This service is running already.")
+            raise UsageError("This service is already running.")
         started: Future[None] = Future()
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._serve(started)), name="gc-warm service", daemon=True
@@ -132,21 +133,21 @@ class LocalService:
         self._serving = True
 
     def stop(self) -> None:
-        """Stop the endpoints that were started here, then the service.
+        """Stop the endpoints that this service started, then the service.
 
-        What this process's executors still wait for is cancelled.
+        Tasks for which this process's executors still wait are cancelled.
         """
         if self._pid != os.getpid():
-            return  # in a fork, all of it is the parent's
+            return  # in a fork, everything belongs to the parent
         for agent in list(self._agents):
             agent.stop()
-        if self._serving:  # or else they may wait for another service on this port
+        if self._serving:  # otherwise they may wait for the next service on this port
             sdk.end_executors(self.url)
             self._serving = False
         if self._thread is None:
             return
         if self._loop is not None and self._stop is not None:
-            with contextlib.suppress(RuntimeError):  # it is closed already
+            with contextlib.suppress(RuntimeError):  # it is already closed
                 self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
         self._thread = None
@@ -186,7 +187,7 @@ class LocalService:
     def _explain(self, error: Exception) -> Exception:
         if isinstance(error, Lost):
             why = f" ({error})" if str(error) else ""
-            return GcWarmError(f"The message broker does not answer{why}: is the URL right?")
+            return GcWarmError(f"The message broker does not answer{why}. Is the URL right?")
         if self._path is not None and isinstance(error, sqlite3.Error | ValidationError):
             return unusable(self._path, error)
         return error
@@ -227,8 +228,8 @@ class LocalService:
     # Using it
 
     def call(self, function: Callable[[], T]) -> T:
-        """Run a function in the service's thread, where all that it knows is used."""
-        if self._demand_running() is threading.current_thread():
+        """Run a function in the service's thread, which alone uses the state."""
+        if self._require_running() is threading.current_thread():
             return function()
 
         async def run() -> T:
@@ -237,8 +238,8 @@ class LocalService:
         assert self._loop is not None
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
 
-    def _demand_running(self) -> threading.Thread:
-        # In a fork, threads of the parent are not alive.
+    def _require_running(self) -> threading.Thread:
+        # In a fork, the parent's threads are not alive.
         if self._thread is None or not self._thread.is_alive():
             raise UsageError(
                 "This service is not running. Start it, or use it in a with statement."
@@ -247,23 +248,23 @@ class LocalService:
 
     @property
     def url(self) -> str:
-        """Where REST and Auth are."""
+        """The URL of REST and Auth."""
         return f"http://{HOST}:{self.port}"
 
     @property
     def faults(self) -> Faults:
-        """What can go wrong, on request."""
-        self._demand_running()
+        """The faults that a test can cause."""
+        self._require_running()
         return self._faults
 
     def identity(
         self, name: str | None = None, *, groups: Iterable[UUID] = (), linked: Iterable[UUID] = ()
     ) -> Identity:
-        """Return who has a name, made now if nobody has; by default the service's first user.
+        """Return the identity with a name; make it if there is none.
 
         Args:
-            name: The name.
-            groups: The Globus groups that it is a member of, besides those that it was before.
+            name: The name; by default that of the service's first user.
+            groups: Globus groups to add the identity to.
             linked: Ids of other identities of the same person.
         """
         wanted = name or self._names[0]
@@ -275,7 +276,7 @@ class LocalService:
         return self.environment_of(self.identity())
 
     def environment_of(self, identity: Identity) -> dict[str, str]:
-        """Return the environment variables for someone else."""
+        """Return the environment variables for an identity."""
         return sdk.environment(self.url, identity)
 
     def client(self, identity: Identity | None = None) -> Client:
@@ -293,8 +294,8 @@ class LocalService:
 
         Args:
             endpoint_id: The endpoint.
-            user_endpoint_config: What its user endpoint is started with.
-            identity: Whose tasks it submits.
+            user_endpoint_config: The options with which its user endpoint is started.
+            identity: Who submits; by default the service's first user.
         """
         from globus_compute_sdk import Executor
 
@@ -306,7 +307,7 @@ class LocalService:
         )
 
     def is_online(self, endpoint_id: UUID) -> bool:
-        """Return whether an endpoint, or a user endpoint, has been heard lately."""
+        """Return whether an endpoint, or a user endpoint, has sent a heartbeat recently."""
         return self.call(lambda: self._state.endpoints.is_online(endpoint_id))
 
     def start_endpoint(
@@ -316,16 +317,16 @@ class LocalService:
         identity: Identity | None = None,
         timeout: float = 60.0,
     ) -> Agent:
-        """Start the real endpoint agent with a folder of configuration; wait until it is online.
+        """Start the real endpoint agent with a config, and wait until it is online.
 
         Args:
-            config_dir: The folder, as ``globus-compute-endpoint configure`` makes it.
-            identity: Whose endpoint it is.
-            timeout: How many seconds it may take.
+            config_dir: The config's folder, as ``globus-compute-endpoint configure`` makes it.
+            identity: Who owns the endpoint; by default the service's first user.
+            timeout: How many seconds to wait.
 
         Raises:
-            UsageError: The service is not where agents look for it, or the folder is not a config.
-            GcWarmError: The agent ended, or is not online in time.
+            UsageError: The service's port is not 5000, or the folder is not a config.
+            GcWarmError: The agent ended, or was not online in time.
         """
         from gc_warm.local.service.agent import Agent
 
@@ -339,8 +340,8 @@ class LocalService:
 
     def _forget(self, agent: Agent) -> None:
         self._agents.remove(agent)
-        if hasattr(agent, "id"):  # or else it never registered
-            # One that was killed has not said that it stops.
+        if hasattr(agent, "id"):  # otherwise it never registered
+            # A killed agent has sent no last heartbeat.
             self.call(lambda: self._state.endpoints.stop_all(agent.id))
 
 
@@ -354,11 +355,11 @@ def _listen(port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((HOST, port))
-        listener.listen()  # which fails if another has only bound it so far
+        listener.listen()  # fails if another process has bound the port, but does not yet listen
     except OSError as error:
         listener.close()
         hint = " On macOS, AirPlay Receiver uses 5000." if port == PORT else ""
         raise GcWarmError(
-            f"Port {port} cannot be used ({error.strerror}): does another service run there?{hint}"
+            f"Port {port} cannot be used ({error.strerror}). Does another service run there?{hint}"
         ) from error
     return listener

@@ -1,8 +1,8 @@
-"""A message broker for AMQP 0-9-1, embedded: on loopback, in an event loop.
+"""An embedded message broker for AMQP 0-9-1, on loopback, in an event loop.
 
-It does what Globus Compute's clients and endpoints ask of RabbitMQ, and answers as that does. What
-it does not do (transactions, exchanges that are not direct, bindings between exchanges, recovery,
-flow control, arguments such as ``x-message-ttl``) it refuses.
+It does what Globus Compute's clients and endpoints ask of RabbitMQ, and answers as RabbitMQ does.
+It refuses everything else: transactions, exchanges that are not direct, bindings between exchanges,
+recovery, flow control, and arguments such as ``x-message-ttl``.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from gc_warm.local.service.amqp.peers import Peer
 
 
 class Broker(Site):
-    """A message broker. All methods are called in the thread of the loop that started it."""
+    """A message broker. Call its methods only in the thread of the loop that started it."""
 
     _server: asyncio.Server | None = None
 
     async def start(self) -> None:
-        """Listen. From now on, `port` is the port.
+        """Start to listen, and set `port` to the actual port.
 
         Raises:
             BrokerStartError: The address cannot be used.
@@ -39,7 +39,7 @@ class Broker(Site):
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """Stop listening, and close all connections. What is in the queues stays."""
+        """Stop listening, and close all connections. Messages stay in their queues."""
         if self._server is None:
             return
         server, self._server = self._server, None
@@ -52,25 +52,25 @@ class Broker(Site):
     async def _wait_until_empty(self) -> None:
         empty = asyncio.Event()
         self.on_empty = empty.set
-        # Each ends by itself after closing_seconds at most.
+        # Each connection ends after closing_seconds at most.
         while self.peers:
             await empty.wait()
             empty.clear()
 
     def drop_connections(self) -> None:
-        """Abort all connections without a word, as a failing network does."""
+        """Abort all connections without notice, as a failing network does."""
         for peer in list(self.peers):
             peer.drop()
 
     def url(self, user: str) -> str:
-        """Return the address for a user, with the password, as `pika.URLParameters` takes it."""
+        """Return a user's URL, password included, for `pika.URLParameters`."""
         login = f"{quote(user, safe='')}:{quote(self.credentials[user], safe='')}"
         name = quote(self.virtual_host, safe="")
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"amqp://{login}@{host}:{self.port}/{name}"
 
     def depth(self, queue: str) -> int:
-        """Return how many messages wait in a queue, besides those that consumers have.
+        """Return how many messages wait in a queue, without those that consumers have.
 
         Raises:
             AmqpError: There is no such queue.

@@ -1,4 +1,4 @@
-"""Channels: what a peer asks of exchanges and queues."""
+"""Channels, on which a peer uses exchanges and queues."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ Basic = commands.Basic
 
 
 class Link(ABC):
-    """What a channel needs of its connection."""
+    """What a channel needs from its connection."""
 
     host: VirtualHost
     user: str
     largest_message: int
     notify_of_deleted: bool
-    """Whether the peer wants to hear of consumers that lost their queues."""
+    """Whether the peer wants to be told when a consumer's queue is deleted."""
 
     @abstractmethod
     def send(self, channel: int, *methods: base.Frame) -> None:
@@ -36,11 +36,11 @@ class Link(ABC):
 
     @abstractmethod
     def send_content(self, channel: int, method: base.Frame, message: Message) -> None:
-        """Send a method, and the message that belongs to it."""
+        """Send a method and the message that belongs to it."""
 
     @abstractmethod
     def can_send(self) -> bool:
-        """Return whether the peer keeps up with what it is sent."""
+        """Return whether the peer reads fast enough to be sent more."""
 
     @abstractmethod
     def may(self, action: Action, name: str, key: str = "") -> bool:
@@ -59,9 +59,9 @@ class Subscription(Consumer):
 
     Args:
         channel: The channel.
-        queue: What it takes from.
-        method: What it asked for.
-        prefetch: How many messages it may have that are not acknowledged; 0 is any number.
+        queue: The queue it reads from.
+        method: The request that made it.
+        prefetch: How many unacknowledged messages it may have; 0 is any number.
     """
 
     def __init__(
@@ -85,21 +85,21 @@ class Subscription(Consumer):
 
     def queue_deleted(self) -> None:
         """Tell the peer that no more messages will come."""
-        self.channel.lose(self)
+        self.channel.queue_deleted(self)
 
 
 class Channel:
     """One channel of a connection.
 
     Args:
-        number: Its number.
-        link: Its connection.
+        number: The channel's number.
+        link: The connection.
     """
 
     def __init__(self, number: int, link: Link) -> None:
         self.number = number
         self.closing = False
-        """Whether the peer was told to close it, and has not confirmed that."""
+        """Whether the peer was told to close the channel, and has not confirmed that."""
         self._link = link
         self._host = link.host
         self._arriving: _Arriving | None = None
@@ -111,16 +111,16 @@ class Channel:
         self._published = 0
         self._queue_name = ""
 
-    # What comes in
+    # Receiving
 
     def take_method(self, method: base.Frame) -> None:
-        """Do what a peer asks.
+        """Do what a method asks.
 
         Raises:
-            AmqpError: It may not be done, or not now.
+            AmqpError: It is not allowed, or not now.
         """
         if self._arriving:
-            raise AmqpError(505, f"content is expected, and not {method.name}")
+            raise AmqpError(505, f"content is expected, not {method.name}")
         handler = self._handlers.get(type(method))
         if handler is None:
             raise AmqpError(540, f"{method.name} is not implemented")
@@ -150,7 +150,7 @@ class Channel:
         """Take a part of the body of a message that is being published.
 
         Raises:
-            AmqpError: It is not expected, or more than was announced.
+            AmqpError: It is not expected, or is longer than announced.
         """
         if not self._arriving or not self._arriving.header:
             raise AmqpError(505, "content is not expected")
@@ -174,15 +174,15 @@ class Channel:
             self._published += 1
             self._link.send(self.number, Basic.Ack(self._published))
 
-    # What goes out
+    # Sending
 
     def is_ready(self, subscription: Subscription) -> bool:
-        """Return whether one of its consumers may be sent another message now."""
+        """Return whether one of the channel's consumers may be sent another message now."""
         full = self._shared_prefetch and len(self._sent) >= self._shared_prefetch
         return (subscription.no_ack or not full) and self._link.can_send()
 
     def deliver(self, subscription: Subscription, entry: Entry) -> None:
-        """Send a message to one of its consumers."""
+        """Send a message to one of the channel's consumers."""
         tag = self._sent.add(subscription.queue, entry, subscription, keep=not subscription.no_ack)
         message = entry.message
         method = Basic.Deliver(
@@ -195,21 +195,21 @@ class Channel:
         for subscription in list(self._subscriptions.values()):
             subscription.queue.serve()
 
-    def lose(self, subscription: Subscription) -> None:
-        """Forget a consumer whose queue was deleted, and tell the peer if it wants to know."""
+    def queue_deleted(self, subscription: Subscription) -> None:
+        """Remove a consumer whose queue was deleted; tell the peer if it wants to be told."""
         self._subscriptions.pop(subscription.tag, None)
         if self._link.notify_of_deleted and not self.closing:
             self._link.send(self.number, Basic.Cancel(subscription.tag, nowait=True))
 
     def close(self) -> None:
-        """End its consumers, and return what they have not acknowledged to its queues."""
+        """Remove the consumers, and return what they have not acknowledged to the queues."""
         self._arriving = None
         subscriptions, self._subscriptions = self._subscriptions, {}
         for subscription in subscriptions.values():
-            self._host.leave(subscription.queue, subscription)
+            self._host.remove_consumer(subscription.queue, subscription)
         self._sent.put_back(self._sent.tags())
 
-    def _demand(self, action: Action, name: str, key: str = "") -> None:
+    def _require(self, action: Action, name: str, key: str = "") -> None:
         if not self._link.may(action, name, key):
             text = f"{action} access to '{name}' refused for user '{self._link.user}'"
             raise AmqpError(403, text)
@@ -221,7 +221,7 @@ class Channel:
         if method.passive:
             self._host.find_exchange(method.exchange)
         else:
-            self._demand("configure", method.exchange)
+            self._require("configure", method.exchange)
             hosts.refuse_arguments(method.arguments)
             if method.exchange_type != "direct" or method.internal:
                 raise AmqpError(503, f"there are no '{method.exchange_type}' exchanges here")
@@ -233,7 +233,7 @@ class Channel:
 
     def _delete_exchange(self, method: commands.Exchange.Delete) -> base.Frame:
         hosts.refuse_default(method.exchange)
-        self._demand("configure", method.exchange)
+        self._require("configure", method.exchange)
         self._host.delete_exchange(method.exchange, if_unused=method.if_unused)
         return commands.Exchange.DeleteOk()
 
@@ -246,14 +246,14 @@ class Channel:
 
     def _readable(self, name: str) -> Queue:
         queue = self._find_queue(name)
-        self._demand("read", queue.name)
+        self._require("read", queue.name)
         return queue
 
     def _declare_queue(self, method: commands.Queue.Declare) -> base.Frame:
         if method.passive:
             queue = self._host.find_queue(method.queue, self._link)
         else:
-            self._demand("configure", method.queue)
+            self._require("configure", method.queue)
             hosts.refuse_arguments(method.arguments)
             queue = self._host.declare_queue(
                 method.queue,
@@ -278,9 +278,9 @@ class Channel:
     ) -> tuple[Queue, Exchange, str]:
         queue = self._find_queue(method.queue)
         hosts.refuse_default(method.exchange)
-        self._demand("write", queue.name)
-        self._demand("read", method.exchange)
-        # Without any name, it is the last declared queue, and its name the key.
+        self._require("write", queue.name)
+        self._require("read", method.exchange)
+        # Without a queue's name, the last declared queue is meant, and its name is the key.
         key = method.routing_key or ("" if method.queue else queue.name)
         return queue, self._host.find_exchange(method.exchange), key
 
@@ -291,7 +291,7 @@ class Channel:
         if method.queue and method.queue not in self._host.queues:
             return commands.Queue.DeleteOk(0)
         queue = self._find_queue(method.queue)
-        self._demand("configure", queue.name)
+        self._require("configure", queue.name)
         if method.if_unused and queue.consumers:
             raise AmqpError(406, f"queue '{queue.name}' in use")
         if method.if_empty and len(queue):
@@ -324,13 +324,13 @@ class Channel:
 
     def _cancel(self, method: commands.Basic.Cancel) -> base.Frame:
         if subscription := self._subscriptions.pop(method.consumer_tag or "", None):
-            self._host.leave(subscription.queue, subscription)
+            self._host.remove_consumer(subscription.queue, subscription)
         return Basic.CancelOk(method.consumer_tag)
 
     def _publish(self, method: commands.Basic.Publish) -> None:
         if method.immediate:
             raise AmqpError(540, "immediate=true is not implemented")
-        self._demand("write", method.exchange, method.routing_key)
+        self._require("write", method.exchange, method.routing_key)
         self._arriving = _Arriving(method)
 
     def _get(self, method: commands.Basic.Get) -> base.Frame | None:
@@ -359,7 +359,7 @@ class Channel:
         self._confirming = True
         return commands.Confirm.SelectOk()
 
-    # What does each of the methods that a peer may send on a channel.
+    # What handles each method that a peer may send on a channel.
     _handlers: ClassVar[dict[type[base.Frame], Callable[[Channel, Any], base.Frame | None]]] = {
         commands.Exchange.Declare: _declare_exchange,
         commands.Exchange.Delete: _delete_exchange,

@@ -1,4 +1,4 @@
-"""What all peers of a broker share: exchanges, queues, their rules, and what peers may take."""
+"""What all peers of a broker share: exchanges, queues, their rules, and the limits for peers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _RESERVED = "amq."
 _IGNORED_ARGUMENTS = {"x-queue-mode", "x-queue-version"}
 
 Action = Literal["configure", "write", "read"]
-"""What one may or may not do with queues and exchanges: the brokers' own three words."""
+"""What a user may do with queues and exchanges, in RabbitMQ's own words."""
 
 
 class VirtualHost:
@@ -36,7 +36,7 @@ class VirtualHost:
         self.exchanges = {name: Exchange(name) for name in ("", f"{_RESERVED}direct")}
 
     def restore(self) -> list[Message]:
-        """Fill the queues that there are with what was kept, and return that; forget the rest."""
+        """Fill the existing queues from the journal, and return their messages; drop the rest."""
         restored = []
         for number, name, message in self._journal.load():
             if name in self.queues:
@@ -48,11 +48,11 @@ class VirtualHost:
         return restored
 
     def commit(self) -> None:
-        """Make sure that what happened to durable queues outlives the process."""
+        """Save what happened to durable queues."""
         self._journal.commit()
 
     def publish(self, message: Message) -> bool:
-        """Put a message into the queues it is for, and return whether there were any."""
+        """Put a message into the queues that it is routed to; return whether there are any."""
         exchange = self.find_exchange(message.exchange)
         if exchange.name:
             queues = list(exchange.bindings.get(message.routing_key, ()))
@@ -68,17 +68,17 @@ class VirtualHost:
         """Return an exchange.
 
         Raises:
-            AmqpError: There is none of that name.
+            AmqpError: There is no exchange of that name.
         """
         if name not in self.exchanges:
             raise AmqpError(404, f"no exchange '{name}'")
         return self.exchanges[name]
 
     def declare_exchange(self, wanted: Exchange) -> None:
-        """Add an exchange, unless there is the same already.
+        """Add an exchange, unless it exists.
 
         Raises:
-            AmqpError: There is a different one of that name, or it may not or cannot be made.
+            AmqpError: A different exchange has that name, or the name is reserved.
         """
         if found := self.exchanges.get(wanted.name):
             for name in ("durable", "auto_delete"):
@@ -89,10 +89,10 @@ class VirtualHost:
             self.exchanges[wanted.name] = wanted
 
     def delete_exchange(self, name: str, *, if_unused: bool) -> None:
-        """Remove an exchange and its bindings, if there is one.
+        """Remove an exchange and its bindings, if it exists.
 
         Raises:
-            AmqpError: It always exists, or is in use.
+            AmqpError: The exchange cannot be deleted, or is in use.
         """
         if name.startswith(_RESERVED):
             raise AmqpError(403, f"exchange '{name}' cannot be deleted")
@@ -112,11 +112,11 @@ class VirtualHost:
         """Return a queue.
 
         Args:
-            name: Its name.
-            user: Who wants to use it.
+            name: The queue's name.
+            user: Who wants to use the queue.
 
         Raises:
-            AmqpError: There is none of that name, or it belongs to someone else.
+            AmqpError: There is no queue of that name, or it belongs to someone else.
         """
         if name not in self.queues:
             raise AmqpError(404, f"no queue '{name}'")
@@ -128,21 +128,21 @@ class VirtualHost:
     def declare_queue(
         self, name: str, *, user: object, durable: bool, auto_delete: bool, exclusive: bool
     ) -> Queue:
-        """Return a queue; make it, if there is none of that name.
+        """Return a queue; make it if there is none of that name.
 
         Args:
-            name: Its name; without one it gets one that nothing else has.
-            user: Who declares it.
-            durable: Whether its persistent messages are kept.
-            auto_delete: Whether it goes with its last consumer.
-            exclusive: Whether it is for this user only, and goes with it.
+            name: The queue's name; an empty one is replaced by a unique one.
+            user: Who declares the queue.
+            durable: Whether persistent messages in it are kept.
+            auto_delete: Whether the queue is deleted with its last consumer.
+            exclusive: Whether only this user may use the queue, which is deleted with the user.
 
         Raises:
-            AmqpError: There is a different one of that name, or someone else's, or the name is
+            AmqpError: A different queue, or someone else's, has that name, or the name is
                 reserved.
         """
         owner = user if exclusive else None
-        # An exclusive queue outlives nothing.
+        # An exclusive queue is deleted with its connection, so its messages are not kept.
         durable = durable and not exclusive
         wanted = Queue(
             name or unique_name("amq.gen-"),
@@ -164,7 +164,7 @@ class VirtualHost:
         return wanted
 
     def delete_queue(self, queue: Queue) -> int:
-        """Remove a queue with its bindings and messages, tell its consumers, return its length."""
+        """Remove a queue and its bindings, tell its consumers; return how many messages it had."""
         queue.deleted = True
         del self.queues[queue.name]
         for exchange, key in list(queue.bindings):
@@ -175,28 +175,28 @@ class VirtualHost:
             consumer.queue_deleted()
         return queue.purge()
 
-    def leave(self, queue: Queue, consumer: Consumer) -> None:
-        """Remove a consumer from its queue, which goes if it was to go with its last one."""
+    def remove_consumer(self, queue: Queue, consumer: Consumer) -> None:
+        """Remove a consumer from its queue; delete an auto-delete queue with its last consumer."""
         if queue.deleted:
             return
         queue.consumers.remove(consumer)
         if queue.auto_delete and not queue.consumers:
             self.delete_queue(queue)
 
-    def forget(self, owner: object) -> None:
-        """Remove the queues that belong to someone."""
+    def delete_queues_of(self, owner: object) -> None:
+        """Delete the queues that belong to an owner."""
         for queue in [each for each in self.queues.values() if each.owner is owner]:
             self.delete_queue(queue)
 
     # Bindings
 
     def bind(self, queue: Queue, exchange: Exchange, key: str) -> None:
-        """Let an exchange give a queue the messages for a routing key."""
+        """Route an exchange's messages for a routing key to a queue."""
         exchange.bindings.setdefault(key, {})[queue] = None
         queue.bindings[exchange, key] = None
 
     def unbind(self, queue: Queue, exchange: Exchange, key: str) -> None:
-        """Undo `bind`, if it was done; an exchange may go with its last binding."""
+        """Undo `bind`; delete an auto-delete exchange with its last binding."""
         if (exchange, key) not in queue.bindings:
             return
         del queue.bindings[exchange, key]
@@ -209,14 +209,14 @@ class VirtualHost:
 
 @dataclass(frozen=True)
 class Limits:
-    """What peers may take.
+    """The limits for peers.
 
     Args:
         connections: Connections at a time; further ones are dropped.
         channels: Channels of a connection.
         frame_bytes: Size of a frame.
         message_bytes: Size of a message's body.
-        handshake_seconds: Time to say who one is.
+        handshake_seconds: Time to log in.
         closing_seconds: Time to confirm that a connection is closed.
     """
 
@@ -232,20 +232,21 @@ class Site:
     """What all peers of a broker share.
 
     Args:
-        credentials: Passwords of users. It is looked at for each login, so it may change.
-        host: Where to listen.
-        port: The port; with 0, a free one.
-        heartbeat: Seconds between signs of life that peers are asked for; 0 for none.
+        credentials: The users' passwords. It is read at each login, so it may change.
+        host: The address to listen on.
+        port: The port; 0 is any free port.
+        heartbeat: Seconds between the heartbeats that peers are asked for; 0 for none.
         virtual_host: The name of the virtual host, which is also known as ``/``.
-        limits: What peers may take.
-        journal: Keeps the messages of durable queues; by default they go with the broker.
-        may: Whether a user may do something (``"configure"``, ``"write"`` or ``"read"``) with the
-            queue or exchange of a name, for a routing key; by default anyone may do anything.
+        limits: The limits for peers.
+        journal: Keeps the messages of durable queues; by default nothing does.
+        may: Return whether a user may do something (``"configure"``, ``"write"`` or ``"read"``)
+            with the queue or exchange of a name, for a routing key; by default, anyone may do
+            anything.
 
     Attributes:
         topology: All exchanges, queues and messages.
-        peers: Those that are connected.
-        on_empty: Called when the last of them has gone.
+        peers: The connected peers.
+        on_empty: Called when the last peer has disconnected.
     """
 
     def __init__(
@@ -273,7 +274,7 @@ class Site:
 
 
 def unique_name(prefix: str) -> str:
-    """Return a name that nothing else has."""
+    """Return a unique name."""
     return prefix + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
 
 
@@ -286,7 +287,7 @@ def _compare(what: str, name: str, found: object, wanted: object) -> None:
 
 
 def refuse_arguments(arguments: dict[str, Any]) -> None:
-    """Refuse what would silently not be done. Others, brokers ignore."""
+    """Refuse arguments that the broker would not obey. It ignores unknown ones, as brokers do."""
     for name, value in arguments.items():
         known = name in _IGNORED_ARGUMENTS or (name, value) == ("x-queue-type", "classic")
         if name == "alternate-exchange" or (name.startswith("x-") and not known):
@@ -294,6 +295,6 @@ def refuse_arguments(arguments: dict[str, Any]) -> None:
 
 
 def refuse_default(exchange: str) -> None:
-    """Refuse what cannot be done to the default exchange."""
+    """Refuse the default exchange: it cannot be declared, deleted or bound."""
     if not exchange:
         raise AmqpError(403, "operation not permitted on the default exchange")

@@ -1,4 +1,4 @@
-"""Peers: one connection each, from the greeting to the close, and what it may cost."""
+"""Peers: one connection each, from the greeting to the close, and its limits."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Peer(Stream, Link):
     """The connection of one client.
 
     Args:
-        site: What it shares with others.
+        site: What it shares with the other peers.
     """
 
     def __init__(self, site: Site) -> None:
@@ -51,7 +51,7 @@ class Peer(Stream, Link):
         self.notify_of_deleted = False
         self._site = site
         self._limits = site.limits
-        # The next method for the connection itself is for this.
+        # What handles the next method on channel 0.
         self._next_step: Callable[[base.Frame], None] = self._on_start_ok
         self._greeted = False
         self._open = False
@@ -62,19 +62,19 @@ class Peer(Stream, Link):
         self._largest_frame = wire.SMALLEST_FRAME
         self._heartbeat = 0
 
-    # From and to the network
+    # asyncio's callbacks
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection, or drop it if there are too many."""
         super().connection_made(transport)
         self._site.peers.add(self)
         if len(self._site.peers) > self._limits.connections:
-            log.warning("dropped a connection: there are %d already", self._limits.connections)
+            log.warning("dropped a connection: %d are open already", self._limits.connections)
             self.drop()
         self.give_up_in(self._limits.handshake_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Return what the peer has not acknowledged."""
+        """Return to the queues what the peer has not acknowledged."""
         log.debug("connection of %s lost: %s", self.user or "nobody", exc)
         self._release()
         super().connection_lost(exc)
@@ -90,7 +90,7 @@ class Peer(Stream, Link):
     # Sending
 
     def can_send(self) -> bool:
-        """Return whether the peer keeps up with what it is sent."""
+        """Return whether the peer reads fast enough to be sent more."""
         return self.keeps_up() and not self._closing
 
     def may(self, action: Action, name: str, key: str = "") -> bool:
@@ -102,7 +102,7 @@ class Peer(Stream, Link):
         self.write(wire.encode(channel, *methods))
 
     def send_content(self, channel: int, method: base.Frame, message: Message) -> None:
-        """Send a method, and the message that belongs to it."""
+        """Send a method and the message that belongs to it."""
         for part in wire.encode_content(
             channel, method, message.header, message.body, self._largest_frame
         ):
@@ -111,7 +111,7 @@ class Peer(Stream, Link):
     # Receiving
 
     def read(self) -> None:
-        """Do what can be done with what has come."""
+        """Handle all complete frames that have arrived."""
         if self._lost_track:
             self.inbox.clear()
             return
@@ -126,14 +126,14 @@ class Peer(Stream, Link):
                 place += wire.frame_size(piece)
                 self._take(piece)
         except AmqpError as error:
-            # Where one frame is wrong, the next cannot be found.
+            # If one frame is malformed, the next cannot be found.
             self._lost_track = error.code == 501  # noqa: PLR2004 - FRAME_ERROR
             self._refuse(error)
         del self.inbox[: len(self.inbox) if self._lost_track else place]
-        # Before anything is confirmed: what is sent goes out in the loop's next turn.
+        # Save before anything is confirmed: the replies go out in the loop's next turn.
         self.host.commit()
-        # No more than is answered.
-        self.heed_pace(read=self.can_send() or self._closing)
+        # Read no more than can be answered.
+        self.set_reading(on=self.can_send() or self._closing)
 
     def _greet(self) -> int:
         size = len(wire.GREETING)
@@ -142,7 +142,7 @@ class Peer(Stream, Link):
             self.send(0, commands.Connection.Start(0, 9, _PRODUCT, "PLAIN", "en_US"))
             return size
         if len(self.inbox) >= size or not wire.GREETING.startswith(self.inbox):
-            # The answer that the specification prescribes: the greeting that would be right.
+            # The specification prescribes this answer: the correct greeting.
             self.write(wire.GREETING)
             self._lost_track = True
             self._end()
@@ -170,7 +170,7 @@ class Peer(Stream, Link):
         if isinstance(method, (commands.Connection.Close, commands.Connection.CloseOk)):
             self._end()
 
-    # The connection itself
+    # Methods on channel 0
 
     def _on_start_ok(self, method: base.Frame) -> None:
         start = _expect(method, commands.Connection.StartOk)
@@ -222,13 +222,13 @@ class Peer(Stream, Link):
         self._end()
 
     def _watch(self) -> None:
-        """See that the peer lives, and show that this side does."""
+        """Drop a silent peer, and send it heartbeats."""
         if not self._heartbeat:
             self.cancel_timer()
             return
         now = self.loop.time()
         if now - self.heard > 2 * self._heartbeat:
-            log.warning("dropped the connection of %s, silent for two heartbeats", self.user)
+            log.warning("dropped the connection of %s: silent for two heartbeats", self.user)
             self.drop()
             return
         if now - self.sent >= self._heartbeat / 2 and not self.full:
@@ -241,7 +241,7 @@ class Peer(Stream, Link):
         if not self._open:
             raise AmqpError(504, "the connection is not open")
         if piece.channel > self._largest_channel:
-            raise AmqpError(530, f"channel {piece.channel} is more than {self._largest_channel}")
+            raise AmqpError(530, f"channel {piece.channel} is above {self._largest_channel}")
         method = wire.decode_method(piece.payload) if piece.kind == constants.FRAME_METHOD else None
         channel = self._channels.get(piece.channel)
         if channel is None:
@@ -251,7 +251,7 @@ class Peer(Stream, Link):
         elif isinstance(method, commands.Channel.Close):
             self._close_channel(channel)
         elif not channel.closing:
-            self._pass_on(channel, piece, method)
+            self._take_on(channel, piece, method)
 
     def _take_without_channel(self, number: int, method: base.Frame | None) -> None:
         if isinstance(method, commands.Channel.Open):
@@ -262,14 +262,14 @@ class Peer(Stream, Link):
 
     def _close_channel(self, channel: Channel) -> None:
         channel.close()
-        # If both sides close it, the peer's confirmation is still to come.
+        # If both sides close it, the peer's confirmation has yet to arrive.
         if not channel.closing:
             del self._channels[channel.number]
         self.send(channel.number, commands.Channel.CloseOk())
 
-    def _pass_on(self, channel: Channel, piece: Piece, method: base.Frame | None) -> None:
+    def _take_on(self, channel: Channel, piece: Piece, method: base.Frame | None) -> None:
         if isinstance(method, commands.Channel.Open):
-            raise AmqpError(504, f"channel {channel.number} is open already")
+            raise AmqpError(504, f"channel {channel.number} is already open")
         try:
             if method is not None:
                 channel.take_method(method)
@@ -292,10 +292,10 @@ class Peer(Stream, Link):
         )
         self.send(channel.number, close)
 
-    # The end
+    # Closing
 
     def close(self, error: AmqpError) -> None:
-        """End the connection, saying why; who does not yet know whom it talks to hears nothing."""
+        """Close the connection with a reason; a peer that is not logged in is just dropped."""
         if not self._open:
             self.drop()
         elif not self._closing:
@@ -309,8 +309,8 @@ class Peer(Stream, Link):
         self._release()
         self.send(0, commands.Connection.Close(error.code, wire.reply_text(error), 0, 0))
         self.flush()
-        # The peer confirms, and ends the connection. It is read until then: with something unread,
-        # the system would reset the connection, and the peer might not see why.
+        # The peer confirms, and ends the connection. Reading goes on until then: if something were
+        # unread, the system would reset the connection, and the peer might not see the reason.
         self.give_up_in(self._limits.closing_seconds)
 
     def _end(self) -> None:
@@ -324,7 +324,7 @@ class Peer(Stream, Link):
         for channel in channels.values():
             channel.closing = True
             channel.close()
-        self.host.forget(self)
+        self.host.delete_queues_of(self)
 
 
 def _expect(method: base.Frame, kind: type[_Expected]) -> _Expected:

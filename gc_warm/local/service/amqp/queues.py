@@ -1,6 +1,7 @@
-"""Messages, the queues they wait in, and the exchanges that choose the queues.
+"""Messages, the queues in which they wait, and the exchanges that choose the queues.
 
-Nothing here knows of connections: a consumer is whatever takes messages, an owner any object.
+This module knows nothing of connections: a consumer is whatever takes messages, and an owner is any
+object.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Message:
-    """What was published.
+    """A published message.
 
     Args:
-        exchange: Name of the exchange it was published to.
-        routing_key: What exchanges choose queues by.
+        exchange: The name of the exchange it was published to.
+        routing_key: The key by which exchanges choose queues.
         header: The content header's payload, which holds the properties.
         body: The body.
     """
@@ -39,12 +40,12 @@ class Message:
 
     @property
     def properties(self) -> commands.Basic.Properties:
-        """The message's properties, decoded anew each time."""
+        """The message's properties; they are decoded at each access."""
         return decode_properties(self.header)
 
     @property
     def persistent(self) -> bool:
-        """Whether it is to outlive the broker."""
+        """Whether the message must survive the broker."""
         return is_persistent(self.header)
 
 
@@ -53,10 +54,10 @@ class Entry:
     """A message in a queue, or on its way from there to a consumer.
 
     Args:
-        position: Where it stands in the queue, and will again if it comes back.
+        position: Its place in the queue, also if it is returned.
         message: The message.
         redelivered: Whether it may have been delivered before.
-        number: What the journal knows it by; None if it is not kept.
+        number: Its number in the journal; None if it is not kept.
     """
 
     position: int
@@ -66,29 +67,29 @@ class Entry:
 
 
 class Journal:
-    """Keeps the messages of durable queues for the next broker; this one keeps nothing."""
+    """Keeps the messages of durable queues for the next broker. This base class keeps nothing."""
 
-    def keep(self, queue: str, message: Message) -> int:  # noqa: ARG002 - for those that do
-        """Keep a message until it is forgotten, and return its number."""
+    def keep(self, queue: str, message: Message) -> int:  # noqa: ARG002 - subclasses use them
+        """Keep a message until `forget` deletes it, and return its number."""
         return 0
 
     def forget(self, number: int) -> None:
-        """Keep a message no longer."""
+        """Delete a kept message."""
 
     def commit(self) -> None:
-        """Make sure that all this outlives the process."""
+        """Save all changes."""
 
     def load(self) -> Iterable[tuple[int, str, Message]]:
-        """Return the number, the queue and the message of all that is kept, oldest first."""
+        """Return the number, queue and message of each entry, oldest first."""
         return ()
 
 
 class Consumer(ABC):
-    """What takes messages from a queue."""
+    """Takes messages from a queue."""
 
     exclusive: bool
     unsettled = 0
-    """How many messages it has that it has not acknowledged."""
+    """How many messages it has and has not acknowledged."""
 
     @abstractmethod
     def is_ready(self) -> bool:
@@ -100,18 +101,18 @@ class Consumer(ABC):
 
     @abstractmethod
     def queue_deleted(self) -> None:
-        """Take note that no more messages will come."""
+        """Learn that no more messages will come."""
 
 
 class Queue:
-    """Messages in order, and who takes them, in turn.
+    """Messages in order, and the consumers that take them in turn.
 
     Args:
-        name: Its name.
-        durable: Whether its persistent messages are kept.
-        auto_delete: Whether it goes with its last consumer.
-        owner: Who alone may use it, and with whom it goes; None is everybody.
-        journal: Keeps its persistent messages if it is durable.
+        name: The queue's name.
+        durable: Whether persistent messages in it are kept.
+        auto_delete: Whether the queue is deleted with its last consumer.
+        owner: Who alone may use the queue, which is deleted with its owner; None is everybody.
+        journal: Keeps a durable queue's persistent messages.
     """
 
     def __init__(
@@ -132,7 +133,7 @@ class Queue:
         self.consumers: deque[Consumer] = deque()
         self.bindings: dict[tuple[Exchange, str], None] = {}
         self._fresh: deque[Entry] = deque()
-        # All of these were taken before any of the fresh ones, so they come first.
+        # These were taken before any of the fresh ones, so they come first.
         self._returned: list[Entry] = []
         self._next_position = 0
 
@@ -140,7 +141,7 @@ class Queue:
         return len(self._fresh) + len(self._returned)
 
     def put(self, message: Message) -> None:
-        """Add a message at the end, and deliver what can be."""
+        """Add a message at the end, and deliver what can be delivered."""
         number = self._journal.keep(self.name, message) if message.persistent else None
         self._append(Entry(self._next_position, message, number=number))
         self.serve()
@@ -154,13 +155,13 @@ class Queue:
         self._next_position += 1
 
     def settle(self, entries: Iterable[Entry]) -> None:
-        """Forget messages that were taken for good."""
+        """Forget messages that need not be delivered again."""
         for entry in entries:
             if entry.number is not None:
                 self._journal.forget(entry.number)
 
     def put_back(self, entries: Iterable[Entry]) -> None:
-        """Return messages to where they stood, and deliver what can be."""
+        """Return messages to their places, and deliver what can be delivered."""
         if self.deleted:
             self.settle(entries)
             return
@@ -176,7 +177,7 @@ class Queue:
         return self._fresh.popleft() if self._fresh else None
 
     def purge(self) -> int:
-        """Remove all messages that wait, and return how many."""
+        """Remove all waiting messages, and return how many there were."""
         number = len(self)
         self.settle([*self._fresh, *self._returned])
         self._fresh.clear()
@@ -184,10 +185,10 @@ class Queue:
         return number
 
     def add(self, consumer: Consumer) -> None:
-        """Let a consumer take its turns.
+        """Add a consumer.
 
         Raises:
-            AmqpError: It wants to be the only one and is not, or another one does.
+            AmqpError: This consumer or another one is exclusive.
         """
         exclusive = consumer.exclusive or any(each.exclusive for each in self.consumers)
         if self.consumers and exclusive:
@@ -195,7 +196,7 @@ class Queue:
         self.consumers.append(consumer)
 
     def serve(self) -> None:
-        """Deliver messages, as long as there are some and somebody is ready for them."""
+        """Deliver messages while there are any and a consumer is ready."""
         while len(self) and (consumer := self._next_ready()):
             if entry := self.take():
                 consumer.deliver(entry)
@@ -226,7 +227,7 @@ class Deliveries:
         return len(self._unsettled)
 
     def add(self, queue: Queue, entry: Entry, consumer: Consumer | None, *, keep: bool) -> int:
-        """Return the tag of a new delivery, which counts as acknowledged unless it is kept."""
+        """Return a new delivery's tag; the delivery is acknowledged at once unless it is kept."""
         self._last_tag += 1
         if keep:
             self._unsettled[self._last_tag] = _Delivery(queue, entry, consumer)
@@ -237,10 +238,10 @@ class Deliveries:
         return self._last_tag
 
     def tags(self, tag: int = 0, *, multiple: bool = True) -> list[int]:
-        """Return which deliveries a peer names: by default all.
+        """Return the tags of the deliveries that a peer means; by default all.
 
         Raises:
-            AmqpError: There is none of this tag.
+            AmqpError: No delivery has this tag.
         """
         if multiple and tag == 0:
             return list(self._unsettled)
@@ -249,7 +250,7 @@ class Deliveries:
         return [*takewhile(lambda each: each <= tag, self._unsettled)] if multiple else [tag]
 
     def settle(self, tags: list[int]) -> None:
-        """Forget messages that were taken for good."""
+        """Forget messages that need not be delivered again."""
         for queue, entries in self._take(tags):
             queue.settle(entries)
 
@@ -270,12 +271,12 @@ class Deliveries:
 
 @dataclass(eq=False)
 class Exchange:
-    """A rule by which messages find queues: those that are bound by their routing key.
+    """Routes messages to the queues that are bound by their routing key.
 
     Args:
-        name: Its name.
-        durable: Kept to be compared when it is declared again.
-        auto_delete: Whether it goes with its last binding.
+        name: The exchange's name.
+        durable: Kept only to compare it with further declarations.
+        auto_delete: Whether the exchange is deleted with its last binding.
     """
 
     name: str

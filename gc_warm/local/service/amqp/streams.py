@@ -1,4 +1,4 @@
-"""Bytes from and to one peer, at the pace at which it takes them."""
+"""Bytes from and to one peer, no faster than it reads them."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# More than this is not collected for one peer in one turn of the loop: the others have theirs.
+# No more than this is collected for one peer in one turn of the loop, so that others get a turn.
 _ENOUGH = 64 * 1024
 
 
 class Stream(asyncio.Protocol, ABC):
-    """One connection: what has come and is not read yet, and what is to be sent.
+    """One connection: what has arrived and is not handled, and what must be sent.
 
     Attributes:
-        inbox: What has come.
-        full: Whether the peer does not take what it is sent.
-        heard: When something came last, by the loop's clock.
-        sent: When something was sent last.
+        inbox: What has arrived.
+        full: Whether the peer does not read what it is sent.
+        heard: When something last arrived, by the loop's clock.
+        sent: When something was last sent.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class Stream(asyncio.Protocol, ABC):
 
     @abstractmethod
     def read(self) -> None:
-        """Do what can be done with what has come."""
+        """Handle what has arrived."""
 
     @abstractmethod
     def serve(self) -> None:
@@ -49,7 +49,7 @@ class Stream(asyncio.Protocol, ABC):
 
     @abstractmethod
     def close(self, error: AmqpError) -> None:
-        """End the connection, saying why."""
+        """Close the connection with a reason."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection."""
@@ -57,18 +57,18 @@ class Stream(asyncio.Protocol, ABC):
         self._transport = transport
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
-        """Forget what was to be sent."""
+        """Drop what has not been sent."""
         self._outbox.clear()
         self.cancel_timer()
 
     def data_received(self, data: bytes) -> None:
-        """Read what has come."""
+        """Handle what has arrived."""
         self.heard = self.loop.time()
         self.inbox += data
         self.read()
 
     def pause_writing(self) -> None:
-        """Deliver nothing, and do nothing that would be answered, until the peer has caught up."""
+        """Deliver nothing and handle nothing that needs an answer until the peer has caught up."""
         self.full = True
 
     def resume_writing(self) -> None:
@@ -78,20 +78,20 @@ class Stream(asyncio.Protocol, ABC):
         self._go_on()
 
     def keeps_up(self) -> bool:
-        """Return whether the peer takes what it is sent; if not, it is served again when it has."""
+        """Return whether the peer reads what it is sent; if not, `serve` is called once it has."""
         ready = not self.full and self._outbox_size < _ENOUGH
         self._held_back = self._held_back or not ready
         return ready
 
-    def heed_pace(self, *, read: bool) -> None:
-        """Read on, or not: the network then holds back the peer."""
-        if read:
+    def set_reading(self, *, on: bool) -> None:
+        """Read from the network, or stop, which slows the peer down."""
+        if on:
             self._transport.resume_reading()
         else:
             self._transport.pause_reading()
 
     def write(self, data: bytes) -> None:
-        """Send something; what is sent in one turn of the loop goes out in one piece."""
+        """Send bytes; all that is sent in one turn of the loop goes out together."""
         if not self._outbox:
             self.loop.call_soon(self.flush)
         self._outbox.append(data)
@@ -115,28 +115,28 @@ class Stream(asyncio.Protocol, ABC):
             self.serve()
 
     def finish(self) -> None:
-        """End the connection when everything is sent."""
+        """Close the connection once everything is sent."""
         self.flush()
         self._transport.close()
 
     def drop(self) -> None:
-        """End the connection without a word."""
+        """Abort the connection."""
         self._transport.abort()
 
-    # A connection waits for one thing at a time.
+    # A connection has one timer: it waits for one thing at a time.
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> None:
-        """Call a function after some time, unless another one is to be called before."""
+        """Call a function after some time, instead of the one that waits to be called."""
         self.cancel_timer()
         self._timer = self.loop.call_later(seconds, callback)
 
     def cancel_timer(self) -> None:
-        """Call nothing later."""
+        """Cancel the call that `call_later` scheduled."""
         if self._timer:
             self._timer.cancel()
 
     def give_up_in(self, seconds: float) -> None:
-        """End the connection, unless it has got further by then."""
+        """Drop the connection after some time, unless the timer is reset or cancelled."""
         self.call_later(seconds, self._give_up)
 
     def _give_up(self) -> None:

@@ -1,8 +1,8 @@
-"""AMQP 0-9-1 on the wire: bytes become frames, are checked, and only then decoded; and back.
+"""AMQP 0-9-1 on the wire: split bytes into frames, check them, decode them, and encode them.
 
-`pamqp` decodes and encodes. It trusts lengths, though: what is cut short comes out shorter, a table
-may read what stands behind it, and some releases never return from a field array that is longer
-than its frame. So the lengths of what peers send are checked first.
+`pamqp` decodes and encodes, but it trusts lengths. It accepts truncated values, a table may read
+past its end, and some releases never return from a field array that is longer than its frame. So
+this module checks the lengths of what peers send before it decodes anything.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 GREETING = header.ProtocolHeader().marshal()
 HEARTBEAT = heartbeat.Heartbeat().marshal()
 SMALLEST_FRAME = 4096
-"""The frame size that everybody must take, and the only one until another is agreed upon."""
+"""The frame size that every peer must accept, and the largest until another is agreed on."""
 
 _OVERHEAD = constants.FRAME_HEADER_SIZE + len(constants.FRAME_END_CHAR)
 _KINDS = {
@@ -32,9 +32,9 @@ _KINDS = {
     constants.FRAME_BODY,
     constants.FRAME_HEARTBEAT,
 }
-# pamqp's time for a table grows with the square of its size: this much is 25 ms.
 _FLAGS = slice(12, 14)
 _PERSISTENT = 2
+# pamqp's time for a table grows with the square of its size: this size takes 25 ms.
 _LARGEST_METHOD = 16 * 1024
 _DEEPEST_TABLE = 32
 _SIZES = {"bit": 1, "octet": 1, "short": 2, "long": 4, "longlong": 8, "timestamp": 8}
@@ -44,12 +44,12 @@ _FIELD_SIZES = {
     for kind in kinds
 }
 
-# What pamqp's decoding runs into where lengths are right, such as times after the year 9999.
+# What pamqp may raise even if all lengths are correct, such as for times after the year 9999.
 _UNDECODABLE = (ValueError, TypeError, LookupError, ArithmeticError, OSError, struct.error)
 
 
 class Piece(NamedTuple):
-    """One frame as it came, not decoded."""
+    """One frame, not decoded."""
 
     kind: int
     channel: int
@@ -57,7 +57,7 @@ class Piece(NamedTuple):
 
 
 class ContentHeader(NamedTuple):
-    """What precedes a body: its size, the properties as they came, and if they name a user."""
+    """What precedes a body: its size, the encoded properties, and whether they name a user."""
 
     body_size: int
     payload: bytes
@@ -65,30 +65,30 @@ class ContentHeader(NamedTuple):
 
 
 def take_frame(buffer: bytearray, start: int, largest: int) -> Piece | None:
-    """Return the frame that starts at a place of a buffer, or None if more has to come.
+    """Return the frame that starts at a position in a buffer; None if it is not complete.
 
     Raises:
-        AmqpError: This is not a frame, so it cannot be known where the next one starts.
+        AmqpError: This is not a frame, so the start of the next one is unknown.
     """
     head = bytes(buffer[start : start + constants.FRAME_HEADER_SIZE])
     if len(head) < constants.FRAME_HEADER_SIZE:
         return None
     kind, channel, size = frame.frame_parts(head)
     if kind not in _KINDS or size is None:
-        raise AmqpError(501, f"there are no frames of type {kind}")
+        raise AmqpError(501, f"there is no frame type {kind}")
     if size + _OVERHEAD > largest:
         raise AmqpError(501, f"a frame of {size + _OVERHEAD} bytes is larger than {largest}")
     end = start + constants.FRAME_HEADER_SIZE + size
     if len(buffer) <= end:
         return None
     if buffer[end] != constants.FRAME_END:
-        raise AmqpError(501, "a frame does not end where it says")
+        raise AmqpError(501, "a frame has no end mark where its size says")
     with memoryview(buffer) as view:
         return Piece(kind, channel, bytes(view[end - size : end]))
 
 
 def frame_size(piece: Piece) -> int:
-    """Return how many bytes a frame took."""
+    """Return the size of a whole frame, in bytes."""
     return len(piece.payload) + _OVERHEAD
 
 
@@ -116,7 +116,7 @@ def decode_method(payload: bytes) -> base.Frame:
 def decode_content_header(payload: bytes) -> ContentHeader:
     """Check the payload of a content header frame, and return it.
 
-    The properties go on to consumers as they are: decoded and encoded again, numbers would lose
+    Consumers get the properties unchanged: if they were decoded and encoded, numbers would lose
     digits.
 
     Raises:
@@ -139,7 +139,7 @@ def decode_properties(payload: bytes) -> commands.Basic.Properties:
     """Decode the properties of a content header that has been checked.
 
     Raises:
-        AmqpError: They hold something for which Python has no type.
+        AmqpError: They hold a value for which Python has no type.
     """
     decoded = header.ContentHeader()
     try:
@@ -150,9 +150,9 @@ def decode_properties(payload: bytes) -> commands.Basic.Properties:
 
 
 def is_persistent(payload: bytes) -> bool:
-    """Return whether the properties in a checked content header ask for what outlives the broker.
+    """Return whether a checked content header marks its message as persistent.
 
-    They are not decoded: that takes longer than all else that is done to a message.
+    The header is not decoded: that would take longer than everything else done to a message.
     """
     flags = int.from_bytes(payload[_FLAGS], "big")
     known = commands.Basic.Properties.flags
@@ -168,12 +168,12 @@ def is_persistent(payload: bytes) -> bool:
 
 
 def closes_connection(error: AmqpError) -> bool:
-    """Return whether the whole connection closes, not only the channel."""
+    """Return whether an error closes the connection, not only the channel."""
     return issubclass(_family(error), exceptions.AMQPHardError)
 
 
 def reply_text(error: AmqpError) -> str:
-    """Return what the peer is told: no longer than AMQP's short strings may be."""
+    """Return the text for the peer, cut to the length of AMQP's short strings."""
     name: str = getattr(_family(error), "name", "INTERNAL-ERROR")
     text = f"{name.replace('-', '_')} - {error.text}"
     return text.encode()[:255].decode(errors="ignore")
@@ -184,14 +184,14 @@ def _family(error: AmqpError) -> type[exceptions.PAMQPException]:
 
 
 def encode(channel: int, *methods: base.Frame) -> bytes:
-    """Return methods as they are sent."""
+    """Return the frames of methods."""
     return b"".join(frame.marshal(method, channel) for method in methods)
 
 
 def encode_content(
     channel: int, method: base.Frame, head: bytes, content: bytes, largest: int
 ) -> Iterator[bytes]:
-    """Yield a method and the content that belongs to it, in frames that are not too large."""
+    """Yield the frames of a method and its content, none above the largest size."""
     yield frame.marshal(method, channel) + frame.marshal(_Checked(head), channel)
     step = largest - _OVERHEAD
     for start in range(0, len(content), step):
@@ -199,7 +199,7 @@ def encode_content(
 
 
 class _Checked(header.ContentHeader):
-    """A content header that is sent on as it came."""
+    """A content header that is forwarded unchanged."""
 
     def __init__(self, payload: bytes) -> None:
         super().__init__()
@@ -228,7 +228,7 @@ def _check(types: Iterable[str], data: bytes) -> None:
     place, bits = 0, 0
     try:
         for kind in types:
-            # Eight bits that follow each other share an octet.
+            # Up to eight consecutive bits share an octet.
             bits = bits + 1 if kind == "bit" else 0
             if bits % 8 == bool(bits):
                 place = _after(kind, data, place)
@@ -252,7 +252,7 @@ def _after_name(data: bytes, place: int) -> int:
     end = place + 1 + data[place]
     if end > len(data):
         raise IndexError
-    # Consumers' libraries fail where it is not UTF-8.
+    # Consumers' libraries fail if it is not UTF-8.
     data[place + 1 : end].decode()
     return end
 

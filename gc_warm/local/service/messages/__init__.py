@@ -1,1 +1,1 @@
-"""What goes through the message broker, whichever it is: tasks, commands, results, heartbeats."""
+"""What goes through any message broker: tasks, commands, results, heartbeats."""

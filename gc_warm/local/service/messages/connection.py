@@ -1,6 +1,6 @@
-"""An AMQP connection with awaitable calls: pika's, on the event loop that is running.
+"""An AMQP connection with awaitable calls: pika's, on the running event loop.
 
-It works with any broker: the embedded one and RabbitMQ alike.
+It works with the embedded broker and with RabbitMQ.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PREFETCHED = 2000
-"""How many messages may be on their way to a consumer that has not acknowledged any."""
+"""How many unacknowledged messages a consumer may have."""
 
 
-class Lost(ConnectionError):  # noqa: N818 - it is what happened to the connection
+class Lost(ConnectionError):  # noqa: N818 - it says what happened to the connection
     """The connection is gone."""
 
 
 def parameters(url: str) -> Any:
-    """Return what the URL of a broker says.
+    """Return pika's parameters for a broker's URL.
 
     Raises:
-        UsageError: It is not one. The error does not repeat it, for it may hold a password.
+        UsageError: It is not such a URL. The error omits it, because it may hold a password.
     """
-    if url.startswith(("amqp://", "amqps://")):  # pika takes http, too
-        with contextlib.suppress(Exception):  # whatever it stumbles over
+    if url.startswith(("amqp://", "amqps://")):  # pika also accepts http
+        with contextlib.suppress(Exception):  # pika raises many types for a malformed URL
             return pika.URLParameters(url)
     raise UsageError(
-        "amqp (--amqp) is not the URL of a broker, such as amqp://guest:guest@localhost:5672/%2F."
+        "amqp (--amqp) is not a broker's URL, such as amqp://guest:guest@localhost:5672/%2F."
     )
 
 
 class Connection:
-    """One connection with one channel, whose messages are confirmed.
+    """One connection with one channel; the broker confirms each message.
 
     Attributes:
         lost: Done when the connection is gone.
@@ -62,7 +62,7 @@ class Connection:
         """Connect.
 
         Raises:
-            Lost: Nobody answers, or the broker refuses.
+            Lost: The broker does not answer, or refuses the connection.
         """
         opened: asyncio.Future[Any] = self._loop.create_future()
         self._connection = AsyncioConnection(
@@ -81,32 +81,32 @@ class Connection:
         await self._call("basic_qos", prefetch_count=PREFETCHED)
 
     async def declare_exchange(self, name: str) -> None:
-        """Have an exchange that routes by equal keys."""
+        """Declare a direct exchange."""
         await self._call("exchange_declare", exchange=name, exchange_type="direct", durable=True)
 
     async def declare_queue(self, name: str) -> None:
-        """Have a queue."""
+        """Declare a durable queue."""
         await self._call("queue_declare", queue=name, durable=True)
 
     async def bind(self, queue: str, exchange: str, key: str) -> None:
-        """Route messages that carry a key to a queue."""
+        """Route messages with a key to a queue."""
         await self._call("queue_bind", queue=queue, exchange=exchange, routing_key=key)
 
     async def purge(self, queue: str) -> None:
-        """Forget what a queue holds."""
+        """Remove all messages of a queue."""
         await self._call("queue_purge", queue=queue)
 
     def purge_soon(self, queue: str) -> None:
-        """Forget what a queue holds, without waiting until it is forgotten."""
+        """Remove all messages of a queue; do not wait until they are removed."""
         if self._channel.is_open:
             self._channel.queue_purge(queue)
 
     async def delete_queue(self, queue: str) -> None:
-        """Delete a queue, and cancel who consumes it."""
+        """Delete a queue, and cancel its consumers."""
         await self._call("queue_delete", queue=queue)
 
     async def consume(self, queue: str, receive: Callable[[int, str, bytes], None]) -> None:
-        """Call a function with each message: its delivery tag, its routing key and its body."""
+        """Call a function with each message's delivery tag, routing key and body."""
         await self._call(
             "basic_consume",
             queue=queue,
@@ -136,7 +136,7 @@ class Connection:
         return confirmed
 
     async def close(self) -> None:
-        """Close the connection, if it is not closed."""
+        """Close the connection if it is open."""
         if self._connection is not None and not self.lost.done():
             if self._connection.is_open:
                 self._connection.close()
@@ -166,7 +166,7 @@ class Connection:
                 break
             self._unconfirmed.popleft()
             if refused:
-                _fail(confirmed, "The broker did not take a message.")
+                _fail(confirmed, "The broker refused a message.")
             else:
                 _settle(confirmed, None)
 
@@ -187,4 +187,4 @@ def _settle(future: asyncio.Future[Any], value: Any) -> None:
 def _fail(future: asyncio.Future[Any], reason: object) -> None:
     if not future.done():
         future.set_exception(Lost(str(reason)))
-        future.exception()  # whoever waits for it sees it; nobody else need
+        future.exception()  # otherwise asyncio warns if nobody waits for the future

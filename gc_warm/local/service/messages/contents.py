@@ -1,4 +1,4 @@
-"""What messages say: of tasks, of results, and to endpoints."""
+"""The contents of messages: tasks, results, commands, and credentials for endpoints."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ log = logging.getLogger(__name__)
 
 
 def pack_task(task: Task, code: str) -> bytes:
-    """Return the message that takes a task, with its function's code, to its user endpoint."""
+    """Return a task's message to its user endpoint; it contains the function's code."""
     message: bytes = messagepack.pack(types.Task(task_id=task.id, task_buffer=code + task.payload))
     return message
 
 
 def task_headers(task: Task) -> dict[str, Any]:
-    """Return the headers of the message that takes a task to its user endpoint."""
+    """Return the headers of a task's message to its user endpoint."""
     headers: dict[str, Any] = {"task_uuid": str(task.id), "function_uuid": str(task.function)}
     if task.resource_specification is not None:
         headers["resource_specification"] = json.dumps(task.resource_specification)
@@ -37,16 +37,16 @@ def task_headers(task: Task) -> dict[str, Any]:
 
 
 def task_in(headers: Mapping[str, Any]) -> UUID | None:
-    """Return the task that a message with these headers takes there, if any."""
+    """Return the id of the task in a message with these headers, if any."""
     return UUID(headers["task_uuid"]) if "task_uuid" in headers else None
 
 
-def news(task: Task, *, secret: bool) -> tuple[bytes, dict[str, Any]]:
+def pack_result(task: Task, *, secret: bool) -> tuple[bytes, dict[str, Any]]:
     """Return the message that tells a group how a task ended, and its properties.
 
     Args:
         task: The task.
-        secret: Whether it says only that it ended: whoever may know the result asks for it.
+        secret: Whether to omit the result: whoever may see it must ask the service.
     """
     assert task.outcome is not None
     when = {"timestamp": int(task.outcome.completed)}
@@ -63,9 +63,9 @@ def start_command(
 
     Args:
         user: The user endpoint.
-        owner: Whose tasks it runs.
-        everyone: The identities of the same person.
-        url: How it connects to the broker.
+        owner: Whose tasks the user endpoint runs.
+        everyone: All identities of the owner.
+        url: The broker's URL for the user endpoint.
     """
     return {
         "command": "cmd_start_endpoint",
@@ -82,11 +82,11 @@ def start_command(
 
 
 def credentials(endpoint_id: UUID, url: str) -> dict[str, Any]:
-    """Return what an endpoint has to know of all queues.
+    """Return what an endpoint must know about its queues.
 
     Args:
         endpoint_id: The endpoint, or user endpoint.
-        url: How it connects to the broker.
+        url: The broker's URL for the endpoint.
     """
     return {
         "endpoint_id": str(endpoint_id),
@@ -112,20 +112,20 @@ def _to_write(url: str, endpoint_id: UUID, queue: str) -> dict[str, Any]:
 
 
 def read(key: str, body: bytes) -> tuple[UUID | None, Any]:
-    """Return who sent a message, and what it is: a result, a heartbeat, or None for no message."""
+    """Return a message's sender, and the message: a result or a heartbeat; else None twice."""
     try:
         message, sender = messagepack.unpack(body), queues.sender(key)
-    except Exception as error:  # noqa: BLE001 - whatever somebody sent, others' messages count
-        log.warning("a message of %s could not be read: %s", key, error)
+    except Exception as error:  # noqa: BLE001 - one bad message must not lose the others
+        log.warning("a message from %s could not be read: %s", key, error)
         return None, None
     if isinstance(message, types.Result | types.EPStatusReport):
         return sender, message
-    log.warning("a message of %s is neither a result nor a heartbeat", key)
+    log.warning("a message from %s is neither a result nor a heartbeat", key)
     return None, None
 
 
 def failure(task_id: UUID, reason: str) -> str:
-    """Return the message that a task failed because nothing can run it."""
+    """Return the result message of a task that failed because nothing can run it."""
     details = types.ResultErrorDetails(code="ENDPOINT_START_FAILURE", user_message=reason)
     message = messagepack.pack(types.Result(task_id=task_id, data=reason, error_details=details))
     text: str = message.decode()

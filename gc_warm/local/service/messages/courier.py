@@ -1,7 +1,7 @@
 """Carries tasks, commands and results between the state and the broker.
 
-It does what the state says is still to be done, and notes it there once the broker has confirmed
-it. So after a lost connection, or a restart of the service, it simply goes on.
+It sends what the state says has not been sent, and notes it in the state once the broker has
+confirmed it. So after a lost connection, or a restart of the service, it simply goes on.
 """
 
 from __future__ import annotations
@@ -30,28 +30,28 @@ log = logging.getLogger(__name__)
 
 RECONNECT_SECONDS = 0.2
 LOOK_SECONDS = 1.0
-"""How often it looks for user endpoints that have gone silent."""
+"""How often the courier looks for user endpoints that have gone silent."""
 
 AT_ONCE = 100
 """How many tasks are sent in one turn of the loop."""
 
 PATIENCE_SECONDS = 30.0
-"""How long a request waits for a broker that is away."""
+"""How long a request waits for a broker that cannot be reached."""
 
 COMMAND_MILLISECONDS = 120_000
-"""A command that is older than this is useless: endpoints refuse old ones."""
+"""How long the broker keeps a command: endpoints refuse older ones."""
 
 
 class Courier:
     """Carries messages until it is closed.
 
     Args:
-        state: What is to be done, and where what was done is noted.
-        url: How each of the broker's users connects.
+        state: The services' state.
+        url: Returns the broker's URL for one of its users.
 
     Attributes:
-        url: How each of the broker's users connects.
-        duplicates: How many results are to be announced twice.
+        url: Returns the broker's URL for one of its users.
+        duplicates: How many of the next results are announced twice.
     """
 
     def __init__(self, state: State, url: Callable[[str], str]) -> None:
@@ -68,7 +68,7 @@ class Courier:
         self.duplicates = 0
 
     async def open(self) -> None:
-        """Connect, and start to carry.
+        """Connect, and start to carry messages.
 
         Raises:
             Lost: There is no broker.
@@ -77,7 +77,7 @@ class Courier:
         self._running = asyncio.create_task(self._run())
 
     async def close(self) -> None:
-        """Stop carrying, and disconnect."""
+        """Stop carrying messages, and disconnect."""
         if self._running is not None:
             self._running.cancel()
             await asyncio.wait([self._running])
@@ -85,26 +85,26 @@ class Courier:
             await self._connection.close()
 
     def wake(self) -> None:
-        """Look at what is to be done."""
+        """Look for messages to send now."""
         self._work.set()
 
-    # What must have happened before a request is answered
+    # What must happen before a request is answered
 
-    async def welcome(self, endpoint: Endpoint) -> None:
-        """Have the queues of an endpoint that registers, and no old commands in them."""
-        await self._persist(lambda: self._welcome(endpoint))
+    async def prepare_queues(self, endpoint: Endpoint) -> None:
+        """Declare the queues of an endpoint that registers, and remove old commands."""
+        await self._persist(lambda: self._prepare_queues(endpoint))
 
-    async def _welcome(self, endpoint: Endpoint) -> None:
+    async def _prepare_queues(self, endpoint: Endpoint) -> None:
         await self._have_endpoint_queues(endpoint.id)
         await self._have_queue(queues.commands(endpoint.id))
         await self._open_connection.purge(queues.commands(endpoint.id))
 
     async def open_group(self, group_id: UUID) -> None:
-        """Have the queue of a group."""
+        """Declare the queue of a group."""
         await self._persist(lambda: self._have_queue(queues.group(group_id)))
 
-    async def dismiss(self, endpoint_id: UUID, user_endpoint_ids: list[UUID]) -> None:
-        """Delete the queues of an endpoint: who reads from them notices."""
+    async def delete_queues(self, endpoint_id: UUID, user_endpoint_ids: list[UUID]) -> None:
+        """Delete the queues of an endpoint, which tells those who read from them."""
         names = [queues.commands(endpoint_id), queues.tasks(endpoint_id)]
         names += [queues.tasks(each) for each in user_endpoint_ids]
 
@@ -116,15 +116,16 @@ class Courier:
         await self._persist(delete)
 
     async def _persist(self, do: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Do something, again after a lost connection.
+        """Do something; try again if the connection is lost.
 
         Raises:
-            Unavailable: The broker stays away.
+            Unavailable: The broker cannot be reached for too long.
         """
         try:
             await asyncio.wait_for(self._keep_trying(do), PATIENCE_SECONDS)
         except asyncio.TimeoutError as error:
-            raise Unavailable("BROKER_UNAVAILABLE", "The message broker is away.") from error
+            text = "The message broker cannot be reached."
+            raise Unavailable("BROKER_UNAVAILABLE", text) from error
 
     async def _keep_trying(self, do: Callable[[], Coroutine[Any, Any, None]]) -> None:
         while True:
@@ -154,7 +155,7 @@ class Courier:
         await connection.open(self.url(queues.SERVICE))
         self._connection = connection
         await connection.declare_exchange(queues.EXCHANGE)
-        names, bindings = queues.standing(self._state)
+        names, bindings = queues.expected(self._state)
         for name in names:
             await self._have_queue(name)
         for name, key in bindings:
@@ -183,9 +184,9 @@ class Courier:
             try:
                 await self._carry()
             except Lost:
-                log.info("the broker is gone; connecting again")
+                log.info("lost the broker; reconnecting")
             except Exception:
-                log.exception("the courier failed; it starts again")
+                log.exception("the courier failed; restarting it")
                 await self._open_connection.close()
             await self._reconnect()
 
@@ -228,7 +229,7 @@ class Courier:
         tasks, self._held = [*self._held, *state.tasks.take_waiting()], []
         for number, task in enumerate(tasks, start=1):
             if number % AT_ONCE == 0:
-                await asyncio.sleep(0)  # what arrives meanwhile does not wait for all of them
+                await asyncio.sleep(0)  # let the loop handle what has arrived
             if task.outcome is not None:
                 continue  # its user endpoint could not be started
             if task.endpoint in state.endpoints.held_offline:
@@ -244,7 +245,7 @@ class Courier:
     def _announce(self, connection: Connection) -> None:
         for task in self._state.tasks.take_unannounced():
             secret = self._state.endpoints.is_high_assurance(task.endpoint)
-            body, properties = contents.news(task, secret=secret)
+            body, properties = contents.pack_result(task, secret=secret)
             queue = queues.group(task.group)
             if self.duplicates:
                 self.duplicates -= 1
@@ -255,7 +256,7 @@ class Courier:
     def _note(
         self, confirmed: asyncio.Future[None], note: Callable[[list[UUID]], None], task: Task
     ) -> None:
-        """Once a message is confirmed, note so; many at once, for each time costs a write."""
+        """Note when a message is confirmed; note many at once, because each note is a write."""
 
         def settle(future: asyncio.Future[None]) -> None:
             if future.exception() is not None:
@@ -287,47 +288,47 @@ class Courier:
                 "",
                 queues.commands(user.parent),
                 json.dumps(command).encode(),
-                delivery_mode=1,  # if the broker loses it, there will be another
+                delivery_mode=1,  # if the broker loses it, another is sent
                 content_type="application/json",
                 timestamp=int(time.time()),
                 expiration=str(COMMAND_MILLISECONDS),
             )
 
-    # What comes
+    # Receiving
 
     def _receive(self, tag: int, key: str, body: bytes) -> None:
         if not self._inbox:
-            asyncio.get_running_loop().call_soon(self._open_mail)
+            asyncio.get_running_loop().call_soon(self._handle_inbox)
         self._inbox.append((tag, key, body))
 
-    def _open_mail(self) -> None:
-        mail, self._inbox = self._inbox, []
-        if not mail or self._connection is None:
+    def _handle_inbox(self) -> None:
+        messages, self._inbox = self._inbox, []
+        if not messages or self._connection is None:
             return
         endings: list[Ended] = []
-        for _, key, body in mail:
+        for _, key, body in messages:
             sender, message = contents.read(key, body)
             if isinstance(message, Result):
                 endings.append(Ended(message.task_id, body.decode(), message.is_error, sender))
             elif message and message.endpoint_id == sender:
-                self._hear(message)
+                self._note_heartbeat(message)
         self._state.tasks.finish(endings)
-        self._connection.acknowledge(max(tag for tag, _, _ in mail))
+        self._connection.acknowledge(max(tag for tag, _, _ in messages))
         self.wake()
 
-    def _hear(self, report: Any) -> None:
+    def _note_heartbeat(self, report: Any) -> None:
         said = report.global_state
-        self._state.endpoints.beat(report.endpoint_id, said)
+        self._state.endpoints.note_heartbeat(report.endpoint_id, said)
         if error := said.get("error"):
             self.fail_all(report.endpoint_id, str(error))
 
     def fail_all(self, endpoint_id: UUID, reason: str) -> None:
-        """End the tasks of a user endpoint that cannot be started."""
+        """Fail the tasks of a user endpoint that cannot be started."""
         endings = [
             Ended(each, contents.failure(each, reason), is_error=True)
             for each in self._state.tasks.open_at(endpoint_id)
         ]
         self._state.tasks.finish(endings)
         if endings and self._connection is not None:
-            # Or else they would run once it is started for other tasks.
+            # Otherwise they would run once it is started for other tasks.
             self._connection.purge_soon(queues.tasks(endpoint_id))

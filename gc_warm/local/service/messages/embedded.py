@@ -1,4 +1,4 @@
-"""The embedded broker of a service: its users, what each may do, and what it kept."""
+"""The embedded broker of a service: its users, what each may do, and what it keeps."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ _Row = tuple[int, str, str, str, bytes, bytes]
 
 
 class EmbeddedBroker(Broker):
-    """A broker for the clients and endpoints that a service knows.
+    """A broker for the clients and endpoints of a service.
 
-    Its port, passwords and messages are kept where the service keeps everything. So clients and
-    endpoints that outlive it find the next one.
+    Its port, passwords and messages are kept in the service's state. So clients and endpoints that
+    outlive this broker find the next one.
 
     Args:
-        state: What the service knows.
+        state: The service's state.
     """
 
     def __init__(self, state: State) -> None:
@@ -52,10 +52,10 @@ class EmbeddedBroker(Broker):
         super().__init__(self._passwords, journal=journal, may=self._allows)
 
     async def open(self) -> None:
-        """Listen, once everything is as it was: who connects publishes at once.
+        """Restore the queues, then listen: whoever connects may publish at once.
 
         Raises:
-            BrokerStartError: It cannot listen.
+            BrokerStartError: The broker cannot listen.
         """
         self._restore()
         self.port = known = self._state.setting(_PORT, 0)
@@ -64,7 +64,7 @@ class EmbeddedBroker(Broker):
         except BrokerStartError:
             if not known:
                 raise
-            log.warning("port %s is taken: endpoints that run will not find the broker", known)
+            log.warning("port %s is taken: running endpoints will not find the broker", known)
             self.port = 0
             await self.start()
         self._state.set(_PORT, self.port)
@@ -73,17 +73,17 @@ class EmbeddedBroker(Broker):
         host = self.topology
         exchange = Exchange(queues.EXCHANGE)
         host.declare_exchange(exchange)
-        names, bindings = queues.standing(self._state)
+        names, bindings = queues.expected(self._state)
         for name in names:
             host.declare_queue(name, user=self, durable=True, auto_delete=False, exclusive=False)
         for name, key in bindings:
             host.bind(host.queues[name], exchange, key)
-        # The broker may have taken a task without the service having had the time to note it.
+        # The broker may have taken a task before the service could note that.
         taken = [contents.task_in(message.properties.headers or {}) for message in host.restore()]
         self._state.tasks.delivered(each for each in taken if each)
 
     def url(self, user: str) -> str:
-        """Return how a user connects: the service, someone who submits, or an endpoint."""
+        """Return the URL for a user: the service, an identity that submits, or an endpoint."""
         if user not in self._passwords:
             self._passwords[user] = secrets.token_urlsafe(24)
             self._state.set(_PASSWORDS, self._passwords)
@@ -104,7 +104,7 @@ class EmbeddedBroker(Broker):
 
 
 class SqliteJournal(Journal):
-    """Keeps messages in the state file, all of a moment in one transaction.
+    """Keeps messages in the state file; `commit` writes all changes in one transaction.
 
     Args:
         store: The file.
@@ -119,19 +119,19 @@ class SqliteJournal(Journal):
         self._gone: list[int] = []
 
     def keep(self, queue: str, message: Message) -> int:
-        """Keep a message until it is forgotten, and return its number."""
+        """Keep a message until `forget` deletes it, and return its number."""
         number = next(self._numbers)
         place = (number, queue, message.exchange, message.routing_key)
         self._new[number] = (*place, message.header, message.body)
         return number
 
     def forget(self, number: int) -> None:
-        """Keep a message no longer."""
+        """Delete a kept message."""
         if self._new.pop(number, None) is None:
             self._gone.append(number)
 
     def commit(self) -> None:
-        """Make sure that all this outlives the process."""
+        """Save all changes."""
         if not self._new and not self._gone:
             return
         with self._store.together():
@@ -145,7 +145,7 @@ class SqliteJournal(Journal):
         self._gone.clear()
 
     def load(self) -> Iterator[tuple[int, str, Message]]:
-        """Return the number, the queue and the message of all that is kept, oldest first."""
+        """Yield the number, queue and message of each entry, oldest first."""
         rows: list[_Row] = self._store.database.execute(
             "SELECT * FROM messages ORDER BY number"
         ).fetchall()

@@ -1,4 +1,4 @@
-"""What the queues are called, who reads from them, and by which keys they are reached."""
+"""The names of the queues, who reads from them, and their routing keys."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ HEARTBEATS = "gc-warm.heartbeats"
 PREFIX = "gc-warm.group."
 
 SERVICE = "service"
-"""The broker's user that the service itself is; all others are named by ids."""
+"""The name of the service itself as a user of the broker; all others are named by ids."""
 
 
 def commands(endpoint_id: UUID) -> str:
-    """Return the queue of an endpoint's commands."""
+    """Return the name of the queue of an endpoint's commands."""
     return f"gc-warm.{endpoint_id}.commands"
 
 
 def tasks(user_endpoint_id: UUID) -> str:
-    """Return the queue of a user endpoint's tasks."""
+    """Return the name of the queue of a user endpoint's tasks."""
     return f"gc-warm.{user_endpoint_id}.tasks"
 
 
 def group(group_id: UUID) -> str:
-    """Return the queue of a task group's results."""
+    """Return the name of the queue of a task group's results."""
     return f"{PREFIX}{group_id}"
 
 
 def group_of(queue: str) -> UUID | None:
-    """Return the task group whose queue this is; None if it is no group's."""
+    """Return the task group that a queue belongs to; None if it belongs to no group."""
     try:
         return UUID(queue.removeprefix(PREFIX)) if queue.startswith(PREFIX) else None
     except ValueError:
@@ -41,7 +41,7 @@ def group_of(queue: str) -> UUID | None:
 
 
 def is_read_by(user: str, queue: str) -> bool:
-    """Return whether a queue is one that an endpoint reads from."""
+    """Return whether an endpoint reads from a queue."""
     return queue in {f"gc-warm.{user}.commands", f"gc-warm.{user}.tasks"}
 
 
@@ -50,8 +50,8 @@ def is_from(user: str, routing_key: str) -> bool:
     return routing_key in {f"{user}.{queue}" for queue in (RESULTS, HEARTBEATS)}
 
 
-def standing(state: State) -> tuple[list[str], list[tuple[str, str]]]:
-    """Return the queues for all that is known, and which of them get which routing keys."""
+def expected(state: State) -> tuple[list[str], list[tuple[str, str]]]:
+    """Return the queues for everything in the state, and their bindings: queue, routing key."""
     endpoints = [each.id for each in state.endpoints.every()]
     users = [user.id for each in endpoints for user in state.endpoints.users_of(each)]
     names = [RESULTS, HEARTBEATS]
@@ -71,6 +71,6 @@ def sender(routing_key: str) -> UUID:
     """Return the endpoint that uses a routing key.
 
     Raises:
-        ValueError: None does.
+        ValueError: It is no endpoint's.
     """
     return UUID(routing_key.partition(".")[0])

@@ -1,1 +1,1 @@
-"""The services over HTTP: Globus Compute, and Globus Auth."""
+"""Globus Compute and Globus Auth over HTTP."""

@@ -1,4 +1,4 @@
-"""What the services answer, in the shapes that the SDK expects."""
+"""The services' answers, in the shapes that the SDK expects."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _COUNTED = ("total_workers", "idle_workers", "pending_tasks", "outstanding_tasks
 
 
 def pack_source(source: str, name: str) -> str:
-    """Pack source text as the services hand it to an endpoint."""
+    """Pack source text as the services send it to an endpoint."""
     payload = f"{PureSourceTextInspect.identifier}{name}:{source}"
     packed: str = ComputeSerializer().pack_buffers([payload])
     return packed
 
 
 def iso(seconds: float) -> str:
-    """Return a time as the services write it."""
+    """Return a time in the services' format."""
     return datetime.fromtimestamp(seconds, timezone.utc).replace(tzinfo=None).isoformat()
 
 
@@ -52,31 +52,31 @@ def function(function: Function) -> dict[str, Any]:
 
 
 def endpoint_line(endpoint: Endpoint) -> dict[str, Any]:
-    """Describe an endpoint in a list."""
-    said = endpoint.registration
+    """Describe an endpoint briefly, for a list."""
+    registration = endpoint.registration
     return {
         "uuid": endpoint.id,
-        "name": said.name,
-        "display_name": said.display_name,
+        "name": registration.name,
+        "display_name": registration.display_name,
         "owner": endpoint.owner,
     }
 
 
 def endpoint(endpoint: Endpoint) -> dict[str, Any]:
     """Describe an endpoint."""
-    said = endpoint.registration
+    registration = endpoint.registration
     return {
         **endpoint_line(endpoint),
-        "multi_user": said.multi_user,
-        "public": said.public,
-        "high_assurance": said.high_assurance,
-        "subscription_uuid": said.subscription_uuid,
-        **{name: said.metadata.get(name) for name in (*_DESCRIBED, *_MEASURED)},
+        "multi_user": registration.multi_user,
+        "public": registration.public,
+        "high_assurance": registration.high_assurance,
+        "subscription_uuid": registration.subscription_uuid,
+        **{name: registration.metadata.get(name) for name in (*_DESCRIBED, *_MEASURED)},
     }
 
 
 def endpoint_status(endpoint: Endpoint, endpoints: Endpoints) -> dict[str, Any]:
-    """Describe how an endpoint, with its user endpoints, is."""
+    """Describe the status of an endpoint and its user endpoints."""
     online = endpoints.is_online(endpoint.id)
     users = [each.id for each in endpoints.users_of(endpoint.id) if endpoints.is_online(each.id)]
     reports = [endpoints.report(each) for each in users]
@@ -101,12 +101,12 @@ def allowlist(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def task(task: Task, *, online: bool) -> dict[str, Any]:
-    """Describe a task, and how it ended."""
+    """Describe a task, and its result if it has ended."""
     if task.outcome is None:
         sent = task.phase == "delivered" and online
         status = "waiting-for-nodes" if sent else "waiting-for-ep"
         return {"task_id": task.id, "status": status}
-    # This is JSON after one byte; nothing in it is unpickled.
+    # This is a byte and then JSON; nothing is unpickled.
     result: Any = messagepack.unpack(task.outcome.message.encode())
     failed = task.outcome.is_error
     return {

@@ -1,4 +1,4 @@
-"""The web application: Globus Compute, and Globus Auth."""
+"""The web application: Globus Compute and Globus Auth."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def build(
     """Return the application.
 
     Args:
-        state: What the services know.
+        state: The services' state.
         compute: The routes of Globus Compute.
         more: Further routes.
         show: Called with each request's method, path and status.
@@ -62,11 +62,11 @@ async def _on_http_error(request: Request, found: HTTPException) -> JSONResponse
 
 async def _on_accident(request: Request, found: Exception) -> JSONResponse:
     log.error("%s %s failed", request.method, request.url.path, exc_info=found)
-    return JSONResponse(error(500, "INTERNAL_ERROR", "The stand-in has a bug."), 500)
+    return JSONResponse(error(500, "INTERNAL_ERROR", "The local service has a bug."), 500)
 
 
 class _Shown:
-    """An application whose requests are shown."""
+    """An application that reports each request."""
 
     def __init__(self, app: ASGIApp, show: Callable[[str, str, int], None]) -> None:
         self._app = app
@@ -77,7 +77,7 @@ class _Shown:
             if message["type"] == "http.response.start":
                 try:
                     self._show(scope["method"], scope["path"], message["status"])
-                except Exception as why:  # noqa: BLE001 - the request is answered all the same
+                except Exception as why:  # noqa: BLE001 - the request must be answered anyway
                     log.warning("a request could not be shown: %s", why)
             await send(message)
 

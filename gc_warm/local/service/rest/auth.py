@@ -1,4 +1,4 @@
-"""Globus Auth, as far as the SDK and the agent use it: tokens for clients, and who they are."""
+"""The part of Globus Auth that the SDK and the agent use: tokens and identities."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _URL = "https://auth.globus.org/scopes/"
 
 
 def resource_server(scope: str) -> str | None:
-    """Return which service a scope is for, or None if it is not a scope."""
+    """Return the service that a scope is for; None if it is not a scope."""
     if scope in _OPENID:
         return AUTH
     if scope.startswith(_URN):
@@ -43,14 +43,14 @@ def resource_server(scope: str) -> str | None:
 
 
 def by_server(scopes: Iterable[str]) -> dict[str, list[str]]:
-    """Return the scopes that are for each service.
+    """Group scopes by their service.
 
     Raises:
-        Malformed: One is not a scope.
+        Malformed: One of them is not a scope.
     """
     found: dict[str, list[str]] = {}
     for scope in scopes:
-        # What a scope depends on stands in brackets, and * marks what may be missing.
+        # Brackets hold the scopes that a scope depends on, and * marks an optional one.
         plain = scope.partition("[")[0].lstrip("*")
         server = resource_server(plain)
         if server is None:
@@ -63,7 +63,7 @@ class Auth:
     """The routes of Globus Auth.
 
     Args:
-        state: What knows the identities.
+        state: The services' state.
     """
 
     def __init__(self, state: State) -> None:
@@ -84,13 +84,13 @@ class Auth:
         form = await _form(request)
         identity = basic(request, self._state, form)
         if form.get("grant_type") != "client_credentials":
-            text = "Only client credentials are known here: there are no people to log in."
+            text = "The local service grants tokens for client credentials only."
             raise Malformed("unsupported_grant_type", text)
         scopes = by_server(form.get("scope", "").split())
         if not scopes:
-            raise Malformed("unknown_scope", "No scope was asked for.")
+            raise Malformed("unknown_scope", "The request names no scope.")
         tokens = [
-            _given(*self._state.identities.issue(identity, server, names))
+            _token_response(*self._state.identities.issue(identity, server, names))
             for server, names in scopes.items()
         ]
         return JSONResponse({**tokens[0], "other_tokens": tokens[1:]})
@@ -154,7 +154,7 @@ class Auth:
         return JSONResponse({"identities": found})
 
 
-def _given(text: str, token: Token) -> dict[str, Any]:
+def _token_response(text: str, token: Token) -> dict[str, Any]:
     return {
         "access_token": text,
         "scope": " ".join(token.scopes),

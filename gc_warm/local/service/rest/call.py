@@ -1,4 +1,4 @@
-"""One request: who asks, how often, what it carries, and what a refusal looks like."""
+"""One request: who asks, how often, its body, and what a refusal looks like."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 B = TypeVar("B", bound=BaseModel)
 
 MAX_BODY_BYTES = 32 * 2**20
-"""A submission of the permitted size is less than this, however its text is escaped."""
+"""A submission of the permitted size is smaller than this, however its text is escaped."""
 
 STATUSES: dict[type[Refusal], int] = {
     refusals.Malformed: 400,
@@ -48,16 +48,15 @@ STATUSES: dict[type[Refusal], int] = {
     refusals.Unavailable: 503,
 }
 
-
 REQUESTS = 20
 SECONDS = 10.0
 
 
 async def read(request: Request) -> bytes:
-    """Return what a request carries.
+    """Return a request's body.
 
     Raises:
-        TooLarge: It is more than anything can be.
+        TooLarge: It is larger than any valid request.
     """
     body = bytearray()
     async for chunk in request.stream():
@@ -68,15 +67,15 @@ async def read(request: Request) -> bytes:
 
 
 async def parse(request: Request, model: type[B]) -> B:
-    """Return what a request carries, validated.
+    """Return a request's body, validated.
 
     Raises:
         Malformed: It is not JSON.
-        Invalid: It is not what is expected.
-        TooLarge: It is more than anything can be.
+        Invalid: It does not match the model.
+        TooLarge: It is larger than any valid request.
     """
     try:
-        # Stricter than json: no NaN, no half characters, nothing nested without end.
+        # Stricter than json: no NaN, no lone surrogates, no unlimited nesting.
         document = from_json(await read(request), allow_inf_nan=False)
     except ValueError as error:
         raise Malformed("REQUEST_MALFORMED", f"The request is not JSON: {error}") from error
@@ -87,14 +86,14 @@ async def parse(request: Request, model: type[B]) -> B:
             f"{'.'.join(map(str, each['loc'])) or 'the body'}: {each['msg']}"
             for each in error.errors(include_url=False, include_context=False)[:10]
         )
-        raise Invalid("REQUEST_INVALID", f"The request is not as expected: {found}") from error
+        raise Invalid("REQUEST_INVALID", f"The request is not valid: {found}") from error
 
 
 def uuid_in_path(request: Request) -> UUID:
-    """Return the id that a request's path names.
+    """Return the id in a request's path.
 
     Raises:
-        Malformed: It is none.
+        Malformed: It is not a UUID.
     """
     text = request.path_params["id"]
     try:
@@ -104,22 +103,22 @@ def uuid_in_path(request: Request) -> UUID:
 
 
 def bearer(request: Request, state: State, resource_server: str) -> Identity:
-    """Return who asks, by the token for a service that it shows.
+    """Return who asks, by the request's token for a service.
 
     Raises:
-        Unauthenticated: Nobody knows.
+        Unauthenticated: The token is missing or not valid.
     """
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
-        raise Unauthenticated("USER_UNAUTHENTICATED", "The request carries no token.")
+        raise Unauthenticated("USER_UNAUTHENTICATED", "The request has no token.")
     return state.identities.bearer(token.strip(), resource_server)
 
 
 def basic(request: Request, state: State, form: dict[str, str] | None = None) -> Identity:
-    """Return who asks, by the client id and secret that it shows.
+    """Return who asks, by the request's client id and secret.
 
     Raises:
-        Unauthenticated: Nobody knows.
+        Unauthenticated: They are missing or wrong.
     """
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "basic":
@@ -133,10 +132,10 @@ def basic(request: Request, state: State, form: dict[str, str] | None = None) ->
 
 
 class Limits:
-    """The services' own limit: 20 requests of one identity in any 10 seconds.
+    """The services' own limit: 20 requests by one identity in any 10 seconds.
 
     Args:
-        clock: What time it is, in seconds.
+        clock: Returns the time, in seconds.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -147,7 +146,7 @@ class Limits:
         """Count a request.
 
         Raises:
-            TooMany: It is one too many, and does not count.
+            TooMany: The identity has reached the limit; this request does not count.
         """
         now = self._clock()
         asked = self._asked.setdefault(asker, deque(maxlen=REQUESTS))
@@ -159,11 +158,11 @@ class Limits:
 
 
 def refuse(refusal: Refusal) -> JSONResponse:
-    """Return a refusal as the SDK understands it."""
+    """Return the response for a refusal, as the SDK expects it."""
     status = STATUSES[type(refusal)]
     headers = {}
     if isinstance(refusal, TooLarge):
-        headers["Connection"] = "close"  # what else comes is not read
+        headers["Connection"] = "close"  # the rest of the request is not read
     if isinstance(refusal, refusals.TooMany):
         headers["Retry-After"] = str(math.ceil(refusal.retry_after))
     return JSONResponse(error(status, refusal.code, refusal.message), status, headers)

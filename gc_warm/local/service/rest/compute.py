@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 MAX_TASK_IDS = 10_000
 
 
-# What requests carry; newer clients may send more.
+# The bodies of requests; newer clients may send further fields.
 
 
 class FunctionBody(BaseModel):
-    """A function to be registered."""
+    """A function to register."""
 
     function_name: str = Field(max_length=1024)
     function_code: str
@@ -55,19 +55,19 @@ class FunctionBody(BaseModel):
     @model_validator(mode="after")
     def _is_not_shared(self) -> FunctionBody:
         if self.ha_endpoint_id and (self.public or self.group):
-            raise ValueError("ha_endpoint_id does not go with public and group")
+            raise ValueError("ha_endpoint_id cannot be combined with public or group")
         return self
 
 
 class EndpointBody(Registration):
-    """What an endpoint says of itself."""
+    """What an endpoint registers."""
 
     name: str = Field(max_length=128, validation_alias="endpoint_name")
     endpoint_uuid: UUID | None = None
 
 
 class OptionsBody(Options):
-    """What submissions of both versions have in common."""
+    """The options that submissions of both API versions have."""
 
     create_queue: bool = Field(
         default=False, validation_alias=AliasChoices("create_queue", "create_websocket_queue")
@@ -75,17 +75,17 @@ class OptionsBody(Options):
 
 
 class SubmitBody(OptionsBody, Submission):
-    """Tasks for one endpoint: for each function the packed arguments."""
+    """Tasks for one endpoint: the packed arguments by function."""
 
 
 class OldSubmitBody(OptionsBody):
-    """Tasks for any endpoints: of each the function, the endpoint and the packed arguments."""
+    """Tasks for any endpoints: each one's function, endpoint and packed arguments."""
 
     tasks: list[tuple[UUID, UUID, str]]
 
 
 class BatchBody(BaseModel):
-    """Tasks that someone asks about."""
+    """The tasks that a client asks about."""
 
     task_ids: list[UUID] = Field(max_length=MAX_TASK_IDS)
 
@@ -94,10 +94,10 @@ class Compute:
     """The routes of Globus Compute.
 
     Args:
-        state: What the services know.
-        courier: What carries messages.
-        trouble: What is to go wrong with the next requests.
-        limits: How often an identity may ask; None for any number of times.
+        state: The services' state.
+        courier: Carries the messages.
+        trouble: The faults that the next requests meet.
+        limits: How often an identity may ask; None for no limit.
     """
 
     def __init__(
@@ -146,9 +146,9 @@ class Compute:
             asker = bearer(request, self._state, COMPUTE)
             if self._limits is not None:
                 self._limits.count(asker.id)
-            if (failure := await self._trouble.strike()) is not None:
+            if (failure := await self._trouble.apply()) is not None:
                 return failure
-            # It knows ids; what somebody sent may hold numbers that JSON has no words for.
+            # Pydantic's encoder takes UUIDs, and writes NaN and infinity as null.
             text = to_json(await answer(request, asker), inf_nan_mode="null")
             return Response(text, media_type="application/json")
 
@@ -191,7 +191,7 @@ class Compute:
             registration=body,
         )
         self._state.endpoints.register(endpoint)
-        return await self._welcome(endpoint)
+        return await self._answer_registration(endpoint)
 
     async def _update(self, request: Request, asker: Identity) -> Any:
         endpoint_id = uuid_in_path(request)
@@ -199,16 +199,16 @@ class Compute:
 
     async def _update_to(self, endpoint_id: UUID, body: EndpointBody, asker: Identity) -> Any:
         endpoint = self._state.endpoints.update(asker, endpoint_id, body)
-        return await self._welcome(endpoint)
+        return await self._answer_registration(endpoint)
 
-    async def _welcome(self, endpoint: Endpoint) -> Any:
-        await self._courier.welcome(endpoint)
+    async def _answer_registration(self, endpoint: Endpoint) -> Any:
+        await self._courier.prepare_queues(endpoint)
         told = contents.credentials(endpoint.id, self._courier.url(str(endpoint.id)))
         return {**told, "warnings": []}
 
     async def _endpoints(self, request: Request, asker: Identity) -> Any:
-        everyones = request.query_params.get("role", "owner") == "any"
-        listed = self._state.endpoints.listed(asker, everyones=everyones)
+        include_shared = request.query_params.get("role", "owner") == "any"
+        listed = self._state.endpoints.listed(asker, include_shared=include_shared)
         return [answers.endpoint_line(each) for each in listed]
 
     async def _endpoint(self, request: Request, asker: Identity) -> Any:
@@ -223,13 +223,13 @@ class Compute:
         users = self._state.endpoints.delete(asker, endpoint_id)
         for each in (endpoint_id, *users):
             self._courier.fail_all(each, f"Endpoint {endpoint_id} was deleted.")
-        await self._courier.dismiss(endpoint_id, users)
+        await self._courier.delete_queues(endpoint_id, users)
         return answers.DELETED
 
     async def _lock(self, request: Request, asker: Identity) -> Any:
         endpoint_id = uuid_in_path(request)
         until = self._state.endpoints.lock(asker, endpoint_id)
-        await self._courier.dismiss(endpoint_id, [])
+        await self._courier.delete_queues(endpoint_id, [])
         return {"endpoint_id": endpoint_id, "lock_expiration_timestamp": answers.iso(until)}
 
     async def _allowlist(self, request: Request, asker: Identity) -> Any:
@@ -275,7 +275,7 @@ class Compute:
     ) -> tuple[Group, list[Task]]:
         group, tasks = self._state.submit(asker, endpoint_id, submission)
         if group.queue:
-            # Whoever submitted listens there as soon as this is answered.
+            # The client listens to the queue as soon as it has the answer.
             await self._courier.open_group(group.id)
         self._courier.wake()
         return group, tasks
@@ -289,7 +289,7 @@ class Compute:
         for task_id in body.task_ids:
             try:
                 found[str(task_id)] = self._describe(self._state.tasks.find(asker, task_id))
-            except Unknown:  # noqa: PERF203 - the SDK takes what is missing for pending
+            except Unknown:  # noqa: PERF203 - the SDK treats missing tasks as pending
                 continue
         return {"response": "batch", "results": found}
 

@@ -1,4 +1,4 @@
-"""The local service's routes, called in this process, in the thread of whoever asks."""
+"""The local service's routes, called in this process, in the caller's thread."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Web:
     """Answers the requests of this process's clients, as the local service does.
 
     Args:
-        state: What the services know.
+        state: The services' state.
         user: Who asks.
     """
 
@@ -37,7 +37,7 @@ class Web:
         self._state = state
         self._user = user
         self._token = ""
-        courier: Any = Nobody()
+        courier: Any = NoCourier()
         self._app = app.build(state, Offered(state, courier, trouble=Trouble()))
 
     def answer(self, request: requests.PreparedRequest) -> requests.Response:
@@ -48,12 +48,12 @@ class Web:
         return _ask(self._app, request)
 
     def refuse(self, refusal: Refusal) -> requests.Response:
-        """Return the answer to a submission that is refused."""
+        """Return the response to a refused submission."""
         return _ask(refuse(refusal), requests.Request("POST", _ADDRESS).prepare())
 
 
 class Offered(Compute):
-    """The routes of Globus Compute, without those that lead to a broker."""
+    """The routes of Globus Compute, without those that need a broker."""
 
     async def _register(self, *_: Any, **__: Any) -> NoReturn:
         _refuse("register an endpoint")
@@ -62,33 +62,33 @@ class Offered(Compute):
         _refuse("register an endpoint")
 
 
-class Nobody:
-    """Carries no messages: who has asked for something looks at what there is to do."""
+class NoCourier:
+    """Carries no messages: the services deliver tasks themselves after each request."""
 
     def url(self, user: str) -> NoReturn:
         """Refuse: there is no broker."""
-        _refuse(f"a connection of {user}")
+        _refuse(f"connect {user} to a broker")
 
     async def open_group(self, group_id: UUID) -> None:
-        """Have no queue."""
+        """Do nothing: there are no queues."""
 
-    async def dismiss(self, endpoint_id: UUID, user_endpoint_ids: list[UUID]) -> None:
-        """Have no queues to delete."""
+    async def delete_queues(self, endpoint_id: UUID, user_endpoint_ids: list[UUID]) -> None:
+        """Do nothing: there are no queues."""
 
     def fail_all(self, endpoint_id: UUID, reason: str) -> None:
-        """Let those tasks of a deleted endpoint run that it was given."""
+        """Do nothing: a deleted endpoint runs the tasks that it already has."""
 
     def wake(self) -> None:
         """Do nothing."""
 
 
 def _refuse(what: str) -> NoReturn:
-    text = f"This client is offline ({what}): LocalService has what takes real endpoints."
+    text = f"This offline client cannot {what}. LocalService can: it is for real endpoints."
     raise NotOffered("NOT_IMPLEMENTED", text)
 
 
 def _ask(answering: ASGIApp, request: requests.PreparedRequest) -> requests.Response:
-    """Return what an application that waits for nothing answers."""
+    """Return the response of an application that never waits."""
     url, body = urlsplit(request.url or ""), request.body or b""
     scope = {
         "type": "http",
@@ -116,4 +116,4 @@ def _ask(answering: ASGIApp, request: requests.PreparedRequest) -> requests.Resp
     except StopIteration:
         return cast("requests.Response", response)
     coroutine.close()
-    raise RuntimeError("A route of the local service waits for something.")
+    raise RuntimeError("A route of the local service waited for something.")

@@ -1,1 +1,1 @@
-"""What the services know, and what they do with it: no HTTP here, and no AMQP."""
+"""The services' state and rules, without HTTP and AMQP."""

@@ -1,4 +1,4 @@
-"""The endpoints that the services know: who may use them, and which of them are alive."""
+"""The registered endpoints: who may use them, and which of them are online."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ START_SECONDS = 60.0
 
 @dataclass
 class Pulse:
-    """What an endpoint's last heartbeat said.
+    """An endpoint's last heartbeat.
 
     Attributes:
-        at: When it came.
-        report: What it said of its workers.
+        at: When it arrived.
+        report: What it said about the endpoint's workers.
     """
 
     at: float
@@ -43,14 +43,15 @@ class Pulse:
 class Endpoints:
     """The endpoints, and the user endpoints that they start.
 
-    What there is not is `Unknown`; what is someone else's, and not shared, is `Forbidden`.
+    The methods raise `Unknown` for a missing endpoint, and `Forbidden` for someone else's that is
+    not shared.
 
     Args:
-        store: What keeps them.
-        clock: What time it is, in seconds.
+        store: Keeps the records.
+        clock: Returns the time, in seconds.
 
     Attributes:
-        held_offline: The endpoints that are taken for offline, whatever they say.
+        held_offline: Endpoints that are treated as offline, whatever they report.
     """
 
     def __init__(self, store: Store, clock: Callable[[], float]) -> None:
@@ -69,11 +70,11 @@ class Endpoints:
     # Registering
 
     def register(self, endpoint: Endpoint) -> None:
-        """Remember a new endpoint."""
+        """Add an endpoint."""
         self._endpoints.put(endpoint)
 
     def update(self, asker: Identity, endpoint_id: UUID, registration: Registration) -> Endpoint:
-        """Register an endpoint anew, or for the first time under an id of its own choice.
+        """Register an endpoint again, or for the first time with an id that it has chosen.
 
         Raises:
             Forbidden: It is someone else's.
@@ -89,7 +90,7 @@ class Endpoints:
         return endpoint
 
     def delete(self, asker: Identity, endpoint_id: UUID) -> list[UUID]:
-        """Forget an endpoint; return the ids of its user endpoints, which go with it."""
+        """Delete an endpoint and its user endpoints; return the ids of these."""
         self.owned(asker, endpoint_id)
         users = [each.id for each in self.users_of(endpoint_id)]
         self._by_config = {k: each for k, each in self._by_config.items() if each.id not in users}
@@ -100,7 +101,7 @@ class Endpoints:
         return users
 
     def lock(self, asker: Identity, endpoint_id: UUID) -> float:
-        """Let an endpoint not register for a while; return until when."""
+        """Lock an endpoint, so that it cannot register; return when the lock ends."""
         endpoint = self.owned(asker, endpoint_id)
         endpoint.locked_until = self._clock() + LOCK_SECONDS
         self._endpoints.put(endpoint)
@@ -110,30 +111,30 @@ class Endpoints:
     # Finding
 
     def owned(self, asker: Identity, endpoint_id: UUID) -> Endpoint:
-        """Return an endpoint that someone may change."""
+        """Return an endpoint that the asker may change."""
         endpoint = self._find(endpoint_id)
         if not _may_change(asker, endpoint):
             raise _forbidden(endpoint_id)
         return endpoint
 
     def visible(self, asker: Identity, endpoint_id: UUID) -> Endpoint:
-        """Return an endpoint that someone may look at and submit to."""
+        """Return an endpoint that the asker may see and submit to."""
         endpoint = self._find(endpoint_id)
         if not _may_see(asker, endpoint):
             raise _forbidden(endpoint_id)
         return endpoint
 
-    def listed(self, asker: Identity, *, everyones: bool) -> list[Endpoint]:
-        """Return someone's endpoints, or all that are to be found."""
-        may = _may_find if everyones else _is_owner
+    def listed(self, asker: Identity, *, include_shared: bool) -> list[Endpoint]:
+        """Return the asker's endpoints, or all that the asker may find."""
+        may = _may_find if include_shared else _is_owner
         return [each for each in self._endpoints.values() if may(asker, each)]
 
     def knows(self, endpoint_id: UUID) -> bool:
-        """Return whether there is such an endpoint."""
+        """Return whether an endpoint exists."""
         return endpoint_id in self._endpoints
 
     def is_high_assurance(self, endpoint_id: UUID) -> bool:
-        """Return whether results of an endpoint must not be in queues."""
+        """Return whether an endpoint's results must not be in queues."""
         endpoint = self._endpoints.get(endpoint_id)
         return endpoint is not None and endpoint.registration.high_assurance
 
@@ -156,9 +157,9 @@ class Endpoints:
         config: dict[str, Any] | None,
         runtime: dict[str, Any] | None,
     ) -> UserEndpoint:
-        """Return what runs someone's tasks with a configuration; the same for the same."""
+        """Return the user endpoint for a configuration; make it if there is none."""
         owner, config, runtime = asker.id, config or {}, runtime or {}
-        if endpoint.direct:  # the same process for everyone: the endpoint
+        if endpoint.direct:  # the endpoint itself runs everyone's tasks
             owner, config, runtime = endpoint.owner, {}, {}
         key = _key(endpoint.id, owner, config, runtime)
         user = self._by_config.get(key)
@@ -183,8 +184,8 @@ class Endpoints:
 
     # Heartbeats
 
-    def beat(self, endpoint_id: UUID, report: Mapping[str, Any]) -> None:
-        """Note a heartbeat; one that says so is an endpoint's last."""
+    def note_heartbeat(self, endpoint_id: UUID, report: Mapping[str, Any]) -> None:
+        """Note a heartbeat, which may say that the endpoint stops."""
         if endpoint_id not in self._endpoints and endpoint_id not in self._users:
             return
         period = report.get("heartbeat_period")
@@ -209,7 +210,7 @@ class Endpoints:
             self.stop(each.id)
 
     def is_online(self, endpoint_id: UUID) -> bool:
-        """Return whether an endpoint, or a user endpoint, has been heard lately."""
+        """Return whether an endpoint, or a user endpoint, has sent a heartbeat recently."""
         pulse = self._pulses.get(endpoint_id)
         user = self._users.get(endpoint_id)
         living = user or self._endpoints.get(endpoint_id)
@@ -220,22 +221,22 @@ class Endpoints:
         return self._clock() - pulse.at < MISSED_HEARTBEATS * living.heartbeat_period
 
     def report(self, endpoint_id: UUID) -> Mapping[str, Any]:
-        """Return what the last heartbeat said."""
+        """Return the report of an endpoint's last heartbeat."""
         pulse = self._pulses.get(endpoint_id)
         return pulse.report if pulse else {}
 
     def wants_start(self, user: UserEndpoint) -> bool:
-        """Return whether an endpoint should be asked to start a user endpoint, now."""
+        """Return whether its endpoint must now be asked to start a user endpoint."""
         if user.id == user.parent or self.is_online(user.id) or not self.is_online(user.parent):
             return False
         return self._clock() - self._asked_to_start.get(user.id, -START_SECONDS) >= START_SECONDS
 
     def asked_to_start(self, user: UserEndpoint) -> None:
-        """Note that an endpoint has just been asked."""
+        """Note that its endpoint has just been asked to start a user endpoint."""
         self._asked_to_start[user.id] = self._clock()
 
     def _note(self, endpoint_id: UUID, *, online: bool, period: float | None = None) -> None:
-        # Only changes are kept: a heartbeat costs no write.
+        # Only changes are written: most heartbeats cost no write.
         for table in (self._endpoints, self._users):
             living = table.get(endpoint_id)
             if living is None:
@@ -252,8 +253,8 @@ class Endpoints:
 def _key(
     endpoint_id: UUID, owner: UUID, config: Mapping[str, Any], runtime: Mapping[str, Any]
 ) -> tuple[UUID, UUID, str]:
-    said = json.dumps([config, runtime], sort_keys=True) if config or runtime else ""
-    return endpoint_id, owner, said
+    text = json.dumps([config, runtime], sort_keys=True) if config or runtime else ""
+    return endpoint_id, owner, text
 
 
 def _is_owner(asker: Identity, endpoint: Endpoint) -> bool:
@@ -265,8 +266,8 @@ def _may_change(asker: Identity, endpoint: Endpoint) -> bool:
 
 
 def _may_see(asker: Identity, endpoint: Endpoint) -> bool:
-    said = endpoint.registration
-    return said.public or said.multi_user or _may_change(asker, endpoint)
+    registration = endpoint.registration
+    return registration.public or registration.multi_user or _may_change(asker, endpoint)
 
 
 def _may_find(asker: Identity, endpoint: Endpoint) -> bool:

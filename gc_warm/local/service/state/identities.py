@@ -1,4 +1,4 @@
-"""Who may ask: identities, their secrets, and the tokens that they were given."""
+"""Identities, their secrets, and their tokens."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gc_warm.local.service.state.store import Store
 
 TOKEN_SECONDS = 172_800.0
-"""How long a token is good for."""
+"""How long a token is valid."""
 
 KEPT_TOKENS = 10_000
 
@@ -27,8 +27,8 @@ class Identities:
     """The identities, and their tokens, of which only hashes are kept.
 
     Args:
-        store: What keeps them.
-        clock: What time it is, in seconds.
+        store: Keeps the records.
+        clock: Returns the time, in seconds.
     """
 
     def __init__(self, store: Store, clock: Callable[[], float]) -> None:
@@ -40,12 +40,12 @@ class Identities:
     def named(
         self, username: str, *, groups: Iterable[UUID] = (), linked: Iterable[UUID] = ()
     ) -> Identity:
-        """Return the identity that has a name, made now if there is none.
+        """Return the identity with a name; make it if there is none.
 
         Args:
             username: The name.
-            groups: The Globus groups that it is a member of; more than it was before.
-            linked: Other identities of the same person; they are linked to it, too.
+            groups: Globus groups to add the identity to.
+            linked: Other identities of the same person; the links go both ways.
         """
         known = next((each for each in self._table.values() if each.username == username), None)
         identity = known or Identity(username=username, secret=secrets.token_urlsafe(32))
@@ -61,7 +61,7 @@ class Identities:
         return self._table[identity_id]
 
     def get(self, identity_id: UUID) -> Identity | None:
-        """Return the identity that has an id."""
+        """Return the identity with an id, if there is one."""
         return self._table.get(identity_id)
 
     def all_of(self, identity: Identity) -> list[Identity]:
@@ -69,16 +69,16 @@ class Identities:
         return [identity, *(self._table[each] for each in sorted(identity.linked))]
 
     def log_in(self, client_id: str, secret: str) -> Identity:
-        """Return whose client id and secret these are.
+        """Return the identity with a client id and secret.
 
         Raises:
-            Unauthenticated: Nobody's.
+            Unauthenticated: There is none.
         """
         try:
             identity = self._table.get(UUID(client_id))
         except ValueError:
             identity = None
-        # Compared even where there is nothing to compare with, so that time tells nothing.
+        # Compare in any case, so that the time taken does not tell which ids exist.
         expected = identity.secret if identity else secrets.token_urlsafe(32)
         if not hmac.compare_digest(secret.encode(), expected.encode()) or identity is None:
             raise Unauthenticated("invalid_client", "The client id or its secret is wrong.")
@@ -87,7 +87,7 @@ class Identities:
     def issue(
         self, owner: Identity, resource_server: str, scopes: Iterable[str]
     ) -> tuple[str, Token]:
-        """Give someone a token for a service: the text that is sent, and what it is good for."""
+        """Issue a token for a service; return its text, which is not kept, and its record."""
         now = self._clock()
         text = secrets.token_urlsafe(32)
         token = Token(
@@ -109,15 +109,15 @@ class Identities:
         self._tokens.drop(*(each.id for each in self._tokens.values() if each.expires <= now))
 
     def token(self, text: str) -> Token | None:
-        """Return a token that is still good."""
+        """Return the record of a token, if it is valid."""
         token = self._tokens.get(_hash(text))
         return token if token is not None and token.expires > self._clock() else None
 
     def bearer(self, text: str, resource_server: str) -> Identity:
-        """Return whose token for a service this is.
+        """Return the owner of a token for a service.
 
         Raises:
-            Unauthenticated: It is not a token, or is for another service, or has expired.
+            Unauthenticated: It is not a token, is for another service, or has expired.
         """
         token = self.token(text)
         identity = self._table.get(token.owner) if token else None
@@ -135,5 +135,5 @@ class Identities:
 
 
 def _hash(text: str) -> UUID:
-    """Return half of a token's SHA-256; tokens are random, so 128 bits of it are enough."""
+    """Return half of a token's SHA-256: tokens are random, so 128 bits are enough."""
     return UUID(bytes=hashlib.sha256(text.encode()).digest()[:16])

@@ -1,7 +1,6 @@
-"""What the services remember: plain records that a store can keep as text.
+"""The services' records: plain data that a store can keep as text.
 
-They are made and changed several times a task, so they are not validated, except when a store
-reads them.
+Each task makes and changes several of them, so they are validated only when a store reads them.
 """
 
 from __future__ import annotations
@@ -15,11 +14,11 @@ from pydantic import BaseModel, Field
 
 @dataclass(kw_only=True, slots=True)
 class Record:
-    """Something with an id that is remembered.
+    """Data with an id, kept in a store.
 
     Attributes:
-        kind: What a store calls records of this type.
-        id: Its id.
+        kind: The store's name for records of this type.
+        id: The record's id.
     """
 
     kind: ClassVar[str]
@@ -28,11 +27,11 @@ class Record:
 
 @dataclass(kw_only=True, slots=True)
 class Identity(Record):
-    """Someone who has credentials.
+    """A user of the services.
 
     Attributes:
-        username: What it is called.
-        secret: The secret of its client id, which is its `id`.
+        username: The identity's name.
+        secret: The secret for its client id, which is its `id`.
         groups: The Globus groups that it is a member of.
         linked: Other identities of the same person.
     """
@@ -44,11 +43,11 @@ class Identity(Record):
     linked: frozenset[UUID] = frozenset()
 
     def is_same_as(self, other: UUID) -> bool:
-        """Return whether an id is this identity's, or another one's of the same person."""
+        """Return whether an id belongs to this identity or a linked one."""
         return other == self.id or other in self.linked
 
     def profile(self) -> dict[str, Any]:
-        """Return what the SDK (``sub``) and an agent's identity mapping (``id``) are told of it."""
+        """Return the profile that the SDK (``sub``) and identity mappings (``id``) read."""
         return {
             "sub": str(self.id),
             "id": str(self.id),
@@ -65,14 +64,14 @@ class Identity(Record):
 
 @dataclass(kw_only=True, slots=True)
 class Token(Record):
-    """What says who is asking: all of it but the token, which its `id` is a hash of.
+    """A token, without its text, of which its `id` is a hash.
 
     Attributes:
-        owner: Whose it is.
-        resource_server: Which service it is for.
-        scopes: What it is for.
-        issued: Since when it is good.
-        expires: Until when it is good.
+        owner: The identity that the token stands for.
+        resource_server: The service that it is for.
+        scopes: What it permits.
+        issued: When it was issued.
+        expires: When it expires.
     """
 
     kind = "token"
@@ -93,7 +92,7 @@ class Function(Record):
         public: Whether anyone may run it.
         group: The group whose members may run it.
         ha_endpoint_id: The only endpoint that it may run on.
-        deleted: Whether nobody may run it any more; tasks that were sent before may.
+        deleted: Whether it can no longer be submitted; earlier tasks still run.
     """
 
     kind = "function"
@@ -113,8 +112,8 @@ class Living(Record):
     """Something that sends heartbeats.
 
     Attributes:
-        was_online: Whether it was, when last this changed.
-        heartbeat_period: How many seconds lie between its heartbeats.
+        was_online: Whether it was online after the last change.
+        heartbeat_period: Seconds between its heartbeats.
     """
 
     was_online: bool = False
@@ -122,7 +121,7 @@ class Living(Record):
 
 
 class Registration(BaseModel):
-    """What an endpoint says of itself when it registers."""
+    """What an endpoint registers."""
 
     name: str
     display_name: str | None = None
@@ -142,9 +141,9 @@ class Endpoint(Living):
 
     Attributes:
         owner: Who registered it.
-        direct: Whether it runs tasks itself, instead of starting user endpoints for them.
-        registration: What it says of itself.
-        locked_until: Until when it may not register anew.
+        direct: Whether it runs tasks itself instead of starting user endpoints.
+        registration: What it last registered.
+        locked_until: When it may register again.
     """
 
     kind = "endpoint"
@@ -156,13 +155,13 @@ class Endpoint(Living):
 
 @dataclass(kw_only=True, slots=True)
 class UserEndpoint(Living):
-    """What runs the tasks of one identity with one configuration.
+    """A process that runs the tasks of one identity with one configuration.
 
     Attributes:
         parent: The endpoint that starts it.
-        owner: Whose tasks it runs.
-        config: The ``user_endpoint_config`` that it is started with.
-        runtime: The ``user_runtime`` that it is started with.
+        owner: The identity whose tasks it runs.
+        config: The ``user_endpoint_config`` with which it is started.
+        runtime: The ``user_runtime`` with which it is started.
     """
 
     kind = "user_endpoint"
@@ -178,7 +177,7 @@ class Group(Record):
 
     Attributes:
         owner: Who made it.
-        queue: Whether its results are announced as they come.
+        queue: Whether results are announced in a queue as they arrive.
     """
 
     kind = "group"
@@ -191,9 +190,9 @@ class Outcome:
     """How a task ended.
 
     Attributes:
-        message: The endpoint's own message about it.
-        is_error: Whether it failed.
-        completed: When.
+        message: The endpoint's result message.
+        is_error: Whether the task failed.
+        completed: When the task ended.
     """
 
     message: str
@@ -203,13 +202,13 @@ class Outcome:
 
 @dataclass(kw_only=True, slots=True)
 class Task(Record):
-    """A task that was submitted.
+    """A submitted task.
 
     Attributes:
         endpoint: The endpoint that it was submitted to.
-        user_endpoint: What runs it.
-        payload: Its packed arguments, until it is done.
-        phase: How far it is.
+        user_endpoint: The user endpoint that runs it.
+        payload: The packed arguments; empty once it is done.
+        phase: How far it has got.
         announced: Whether its group has been told how it ended.
     """
 
@@ -230,11 +229,7 @@ class Task(Record):
 
 @dataclass(kw_only=True, slots=True)
 class Setting(Record):
-    """Something about the service itself, such as where its broker listens.
-
-    Attributes:
-        value: What it is set to.
-    """
+    """A setting of the service itself, such as its broker's port."""
 
     kind = "setting"
     value: Any

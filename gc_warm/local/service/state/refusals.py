@@ -1,13 +1,13 @@
-"""What the services refuse, each with the API's word for it."""
+"""The services' refusals, each with the API's code."""
 
 from __future__ import annotations
 
 
-class Refusal(Exception):  # noqa: N818 - it is an answer, not an accident
-    """The services refuse what was asked of them.
+class Refusal(Exception):  # noqa: N818 - it is an answer, not a failure
+    """The services refuse a request.
 
     Args:
-        code: The API's word for it, such as ``"FUNCTION_NOT_FOUND"``.
+        code: The API's code, such as ``"FUNCTION_NOT_FOUND"``.
         message: A sentence for people.
     """
 
@@ -21,40 +21,40 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, not an accident
 
 
 class Unknown(Refusal):
-    """There is no such thing."""
+    """What was asked for does not exist."""
 
 
 class Forbidden(Refusal):
-    """It is someone else's."""
+    """The asker has no right to it."""
 
 
 class Unauthenticated(Refusal):
-    """Nobody is known to be asking."""
+    """The request does not show who asks."""
 
 
 class Malformed(Refusal):
-    """What was sent cannot be read."""
+    """The request cannot be read."""
 
 
 class Invalid(Refusal):
-    """What was sent can be read, but is not what is expected."""
+    """The request can be read, but is not valid."""
 
 
 class TooLarge(Refusal):
-    """What was sent is too large."""
+    """The request is too large."""
 
 
 class Locked(Refusal):
-    """It is locked for a while."""
+    """The endpoint is locked for a while."""
 
 
 class TooMany(Refusal):
-    """Too much was asked in too short a time.
+    """There were too many requests in too short a time.
 
     Args:
-        code: The API's word for it.
+        code: The API's code.
         message: A sentence for people.
-        retry_after: In how many seconds it may be asked again.
+        retry_after: How many seconds to wait before the next request.
     """
 
     def __init__(self, code: str, message: str, retry_after: float) -> None:
@@ -63,8 +63,8 @@ class TooMany(Refusal):
 
 
 class NotOffered(Refusal):
-    """It takes a service of its own, and this one is part of another process."""
+    """The request needs `LocalService`; this service is part of the client's process."""
 
 
 class Unavailable(Refusal):
-    """Something that it takes is away."""
+    """Something that the request needs cannot be reached."""

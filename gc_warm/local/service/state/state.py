@@ -1,7 +1,4 @@
-"""What the services know, and what they do with it: no HTTP here, and no AMQP.
-
-All of it is used from one thread.
-"""
+"""The services' state and rules, without HTTP and AMQP. Use it from one thread only."""
 
 from __future__ import annotations
 
@@ -28,15 +25,15 @@ if TYPE_CHECKING:
 
 
 class Options(BaseModel):
-    """What tasks that are sent to an endpoint at once have in common.
+    """The options that the tasks of one submission share.
 
     Attributes:
         task_group_id: The task group that they join; None for a new one.
-        create_queue: Whether their results are to be announced as they come.
-        user_endpoint_config: What their user endpoint is started with.
-        user_runtime: What the client says of itself; it is started with that, too.
-        resource_specification: What the engine is told of each.
-        result_serializers: How workers may serialize their results.
+        create_queue: Whether results are announced in a queue as they arrive.
+        user_endpoint_config: The options with which their user endpoint is started.
+        user_runtime: The client's description of itself, with which it is started, too.
+        resource_specification: What the engine is told about each task.
+        result_serializers: How workers may serialize results.
     """
 
     task_group_id: UUID | None = None
@@ -48,7 +45,7 @@ class Options(BaseModel):
 
 
 class Submission(Options):
-    """Tasks that are sent to an endpoint at once: for each function their packed arguments."""
+    """Tasks that are sent to an endpoint together: their packed arguments by function."""
 
     tasks: dict[UUID, list[str]]
 
@@ -56,39 +53,40 @@ class Submission(Options):
 class Functions:
     """The registered functions.
 
-    What there is not is `Unknown`; what is someone else's, and not shared, is `Forbidden`.
+    The methods raise `Unknown` for a missing function, and `Forbidden` for someone else's that is
+    not shared.
 
     Args:
-        store: What keeps them.
+        store: Keeps the records.
     """
 
     def __init__(self, store: Store) -> None:
         self._table = Table(store, Function)
 
     def register(self, function: Function) -> None:
-        """Remember a function.
+        """Add a function.
 
         Raises:
-            TooLarge: Its code is.
+            TooLarge: Its code is too large.
         """
         _check_size(len(function.code))
         self._table.put(function)
 
     def find(self, asker: Identity, function_id: UUID) -> Function:
-        """Return a function that someone may see and run."""
+        """Return a function that the asker may see and run."""
         function = self._table.get(function_id)
         if function is None or function.deleted:
             text = f"Function {function_id} could not be resolved."
             raise Unknown("FUNCTION_NOT_FOUND", text)
         shared = function.public or function.group in asker.groups
         if not shared:
-            _demand_owner(asker, function)
+            _require_owner(asker, function)
         return function
 
     def delete(self, asker: Identity, function_id: UUID) -> None:
-        """Let nobody run a function any more; tasks that were submitted before still run."""
+        """Delete a function; tasks that were submitted before still run."""
         function = self.find(asker, function_id)
-        _demand_owner(asker, function)
+        _require_owner(asker, function)
         self._table.put(replace(function, deleted=True))
 
     def code(self, function_id: UUID) -> str:
@@ -97,12 +95,12 @@ class Functions:
 
 
 class State:
-    """All that the services know.
+    """The services' state.
 
     Args:
-        store: What keeps it; by default memory alone does.
-        clock: What time it is, in seconds since 1970.
-        kept: How many finished tasks it keeps.
+        store: Keeps the records; by default they are in memory only.
+        clock: Returns the time, in seconds since 1970.
+        kept: How many finished tasks are kept.
     """
 
     def __init__(
@@ -110,7 +108,7 @@ class State:
         store: Store | None = None,
         *,
         clock: Callable[[], float] = time.time,
-        kept: Kept = Kept(),  # noqa: B008 - it cannot be changed
+        kept: Kept = Kept(),  # noqa: B008 - it is immutable
     ) -> None:
         self.store = store or Store()
         self.clock = clock
@@ -121,25 +119,25 @@ class State:
         self._settings = Table(self.store, Setting)
 
     def setting(self, name: UUID, default: Any) -> Any:
-        """Return what was set by this name, or, the first time, set it."""
+        """Return a setting; if it is not set, set it to the default."""
         if name not in self._settings:
             self.set(name, default)
         return self._settings[name].value
 
     def set(self, name: UUID, value: Any) -> None:
-        """Remember something about the service itself."""
+        """Change a setting of the service itself."""
         self._settings.put(Setting(id=name, value=value))
 
     def submit(
         self, asker: Identity, endpoint_id: UUID, submission: Submission
     ) -> tuple[Group, list[Task]]:
-        """Take tasks for an endpoint: all of them, or none.
+        """Accept tasks for an endpoint: all of them, or none.
 
         Returns:
-            Their task group, and the tasks.
+            The task group, and the tasks.
 
         Raises:
-            Refusal: One of them may not be run there, or does not exist, or all are too large.
+            Refusal: A function does not exist or may not run there, or the tasks are too large.
         """
         endpoint = self.endpoints.visible(asker, endpoint_id)
         functions = [self.functions.find(asker, each) for each in submission.tasks]
@@ -174,29 +172,19 @@ class State:
 
 
 def _check_size(payload_bytes: int) -> None:
-    """Refuse what is too large.
-
-    Raises:
-        TooLarge: It is.
-    """
     if payload_bytes > MAX_SUBMISSION_BYTES:
         text = f"A submission of {payload_bytes} bytes exceeds {MAX_SUBMISSION_BYTES} bytes."
         text += f" {TOO_LARGE}"
         raise TooLarge("REQUEST_TOO_LARGE", text)
 
 
-def _demand_owner(asker: Identity, function: Function) -> None:
+def _require_owner(asker: Identity, function: Function) -> None:
     if not asker.is_same_as(function.owner):
         text = f"Unauthorized access to function {function.id}"
         raise Forbidden("FUNCTION_ACCESS_FORBIDDEN", text)
 
 
 def _check_allowed(function: Function, endpoint: Endpoint) -> None:
-    """Refuse a function that an endpoint does not run.
-
-    Raises:
-        Forbidden: It does not.
-    """
     allowed = endpoint.registration.allowed_functions
     elsewhere = function.ha_endpoint_id and function.ha_endpoint_id != endpoint.id
     if elsewhere or (allowed is not None and function.id not in allowed):

@@ -1,4 +1,4 @@
-"""Where records are kept: in memory, or in a file that survives the service."""
+"""Stores for records: memory, or a file that survives the service."""
 
 from __future__ import annotations
 
@@ -31,40 +31,40 @@ CREATE TABLE IF NOT EXISTS records (
 
 
 class Store:
-    """Keeps nothing: what the tables hold is all there is."""
+    """Keeps nothing: the records are in the tables only."""
 
-    def load(self, model: type[R]) -> Iterable[R]:  # noqa: ARG002 - for those that keep something
-        """Return all records of a type, in the order in which they came."""
+    def load(self, model: type[R]) -> Iterable[R]:  # noqa: ARG002 - subclasses use it
+        """Return all records of a type, in the order in which they were added."""
         return ()
 
     def write(self, model: type[R], rows: Sequence[R]) -> None:
-        """Keep records of a type, new ones and changed ones."""
+        """Keep new or changed records of a type."""
 
     def delete(self, model: type[R], keys: Sequence[UUID]) -> None:
-        """Forget records of a type."""
+        """Delete records of a type."""
 
     def together(self) -> contextlib.AbstractContextManager[None]:
-        """Keep all that is written inside, or none of it."""
+        """Keep all that is written within the block, or nothing."""
         return contextlib.nullcontext()
 
     def close(self) -> None:
-        """Let go of what is open."""
+        """Close the store."""
 
 
 class SqliteStore(Store):
-    """Keeps documents in a file.
+    """Keeps records in an SQLite file.
 
-    What was written is there again after the process was killed. After a power failure the last
-    moments may be missing, which is the price of not waiting for the disk each time.
+    All that was written survives if the process is killed. After a power failure, the last writes
+    may be missing, because the store does not wait for the disk.
 
     Args:
-        path: The file; it is made when it is missing.
+        path: The file; it is made if it is missing.
 
     Attributes:
         database: The open file; each statement outside `together` is a transaction of its own.
 
     Raises:
-        UsageError: It cannot be opened, or is something else.
+        UsageError: The file cannot be opened, or is not a state file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -99,14 +99,14 @@ class SqliteStore(Store):
         return not parts  # it is new
 
     def load(self, model: type[R]) -> Iterator[R]:
-        """Return all records of a type, in the order in which they came."""
+        """Yield all records of a type, in the order in which they were added."""
         adapter: TypeAdapter[Any] = _adapter(model)  # type: ignore[arg-type]  # it has a hash
         query = "SELECT document FROM records WHERE kind = ? ORDER BY rowid"
         for (document,) in self.database.execute(query, (model.kind,)):
             yield adapter.validate_json(document)
 
     def write(self, model: type[R], rows: Sequence[R]) -> None:
-        """Keep records of a type, new ones and changed ones."""
+        """Keep new or changed records of a type."""
         adapter: TypeAdapter[Any] = _adapter(model)  # type: ignore[arg-type]  # it has a hash
         with self.together():
             self.database.executemany(
@@ -116,7 +116,7 @@ class SqliteStore(Store):
             )
 
     def delete(self, model: type[R], keys: Sequence[UUID]) -> None:
-        """Forget records of a type."""
+        """Delete records of a type."""
         with self.together():
             self.database.executemany(
                 "DELETE FROM records WHERE kind = ? AND id = ?",
@@ -125,7 +125,7 @@ class SqliteStore(Store):
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
-        """Keep all that is written inside, or none of it."""
+        """Keep all that is written within the block, or nothing."""
         if self.database.in_transaction:
             yield
             return
@@ -148,11 +148,11 @@ def _adapter(model: type[Record]) -> TypeAdapter[Any]:
 
 
 def unusable(path: Path, error: Exception) -> UsageError:
-    """Return the error that says that a state file cannot be used."""
+    """Return the error for a state file that cannot be used."""
     why = str(error) if isinstance(error, sqlite3.Error | OSError) else "a record cannot be read"
     return UsageError(
-        f"The state file {path} cannot be used ({why}). Does another service have it, is it "
-        "damaged, or is it something else?"
+        f"The state file {path} cannot be used ({why}). Does another service use it, is it "
+        "damaged, or is it another kind of file?"
     )
 
 
@@ -166,15 +166,15 @@ def _make(path: Path) -> None:
         if not stat.S_ISREG(found.st_mode):
             raise UsageError(f"The state file {path} is not a regular file.") from None
         if found.st_uid != os.geteuid():
-            raise UsageError(f"The state file {path} is someone else's.") from None
+            raise UsageError(f"The state file {path} belongs to another user.") from None
 
 
 class Table(dict[UUID, R]):
-    """All records of one type by their ids: read from memory, written through to the store.
+    """All records of one type by id: read from memory, and written through to the store.
 
     Args:
-        store: What keeps them.
-        model: Their type.
+        store: Keeps the records.
+        model: The type of the records.
     """
 
     def __init__(self, store: Store, model: type[R]) -> None:
@@ -183,13 +183,13 @@ class Table(dict[UUID, R]):
         self._model = model
 
     def put(self, *rows: R) -> None:
-        """Keep records, new ones and changed ones."""
+        """Keep new or changed records."""
         self._store.write(self._model, rows)
         for row in rows:
             self[row.id] = row
 
     def drop(self, *keys: UUID) -> None:
-        """Forget records."""
+        """Delete records."""
         if keys:
             self._store.delete(self._model, keys)
         for key in keys:

@@ -1,4 +1,4 @@
-"""The tasks that were submitted, from their submission until their groups know how they ended."""
+"""The tasks, from their submission until their groups are told how they ended."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Kept(NamedTuple):
-    """How many finished tasks are kept, how much of their results, and for how long."""
+    """The limits for finished tasks that are kept: number, bytes of results, and age."""
 
     tasks: int = 100_000
     size: int = 512 * 2**20
@@ -26,13 +26,13 @@ class Kept(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """The news of how a task ended.
+    """How a task ended.
 
     Attributes:
-        task_id: Which task.
-        message: The message that says so.
-        is_error: Whether it failed.
-        sender: The user endpoint that says so; None for the service itself.
+        task_id: The task.
+        message: The result message.
+        is_error: Whether the task failed.
+        sender: The user endpoint that sent the message; None for the service itself.
     """
 
     task_id: UUID
@@ -44,11 +44,11 @@ class Ended(NamedTuple):
 class Tasks:
     """The tasks, and their groups.
 
-    What there is not is `Unknown`; what is someone else's, and not shared, is `Forbidden`.
+    The methods raise `Unknown` for a missing task or group, and `Forbidden` for someone else's.
 
     Args:
-        store: What keeps them.
-        clock: What time it is, in seconds.
+        store: Keeps the records.
+        clock: Returns the time, in seconds.
         kept: How many finished tasks are kept.
     """
 
@@ -80,12 +80,12 @@ class Tasks:
         return group
 
     def is_of(self, asker: Identity, group_id: UUID) -> bool:
-        """Return whether a task group is someone's."""
+        """Return whether a task group exists and belongs to the asker."""
         group = self._groups.get(group_id)
         return group is not None and asker.is_same_as(group.owner)
 
     def join(self, asker: Identity, group_id: UUID | None) -> Group:
-        """Return the task group for someone's tasks; one that nobody has made is made.
+        """Return the task group for the asker's tasks; make it if there is none.
 
         Raises:
             Forbidden: It is someone else's.
@@ -97,23 +97,23 @@ class Tasks:
         return group
 
     def open_queue(self, group: Group) -> None:
-        """Have a group's results announced as they come."""
+        """Announce a group's results in a queue as they arrive."""
         if not group.queue:
             group.queue = True
             self._groups.put(group)
 
     def groups_with_queues(self) -> list[Group]:
-        """Return the groups that are told of results."""
+        """Return the groups that are told about results."""
         return [each for each in self._groups.values() if each.queue]
 
     def members(self, group: Group) -> list[Task]:
         """Return a group's tasks, in the order in which they were submitted."""
         return [each for each in self._tasks.values() if each.group == group.id]
 
-    # On the way there
+    # Sending
 
     def submit(self, tasks: Sequence[Task]) -> None:
-        """Take tasks; once this returns, they are not lost."""
+        """Add tasks; once this returns, they are not lost."""
         self._tasks.put(*tasks)
         for task in tasks:
             self._open_at[task.user_endpoint] += 1
@@ -129,12 +129,12 @@ class Tasks:
         return task
 
     def take_waiting(self) -> list[Task]:
-        """Return the tasks that are to be sent to their user endpoints; each once."""
+        """Return the tasks to send to their user endpoints, each once."""
         taken, self._to_send = self._to_send, []
         return [each for each in taken if each.phase == "waiting"]
 
     def delivered(self, task_ids: Iterable[UUID]) -> None:
-        """Note that tasks were sent, and will arrive."""
+        """Note that tasks were sent and will arrive."""
         sent = [each for each in self._known(task_ids) if each.phase == "waiting"]
         for task in sent:
             task.phase = "delivered"
@@ -155,12 +155,12 @@ class Tasks:
         """Return the ids of the user endpoints that have tasks to run."""
         return [each for each, number in self._open_at.items() if number]
 
-    # On the way back
+    # Ending
 
     def finish(self, endings: Iterable[Ended]) -> None:
-        """Note how tasks ended; of two endings of one task the first counts.
+        """Note how tasks ended; a task's first ending counts.
 
-        No user endpoint is believed about tasks that it was not given.
+        Endings from user endpoints that do not run the task are ignored.
         """
         done = []
         for ended in endings:
@@ -185,12 +185,12 @@ class Tasks:
         self._forget_oldest()
 
     def take_unannounced(self) -> list[Task]:
-        """Return the tasks whose groups are to be told how they ended; each once."""
+        """Return the tasks whose groups must be told how they ended, each once."""
         taken, self._to_announce = self._to_announce, []
         return [each for each in taken if not each.announced]
 
     def start_over(self) -> None:
-        """Take nothing that was taken for sent or announced, unless that was noted."""
+        """Let the methods take again what was taken but not noted as sent or announced."""
         self._to_send = [each for each in self._tasks.values() if each.phase == "waiting"]
         self._to_announce = [each for each in self._finished if not each.announced]
 

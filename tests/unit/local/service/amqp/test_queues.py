@@ -70,7 +70,7 @@ def test_an_owners_queues_go_with_it():
     host = VirtualHost()
     for owner in (1, 2):
         host.declare_queue("", user=owner, durable=False, auto_delete=False, exclusive=True)
-    host.forget(1)
+    host.delete_queues_of(1)
     assert [2] == [each.owner for each in host.queues.values()]
 
 

@@ -138,13 +138,13 @@ def test_an_endpoint_is_offline_until_it_is_heard(state, alice):
     endpoint = endpoint_of(state, alice)
 
     assert not state.endpoints.is_online(endpoint.id)
-    state.endpoints.beat(endpoint.id, {"heartbeat_period": 30})
+    state.endpoints.note_heartbeat(endpoint.id, {"heartbeat_period": 30})
     assert state.endpoints.is_online(endpoint.id)
 
 
 def test_an_endpoint_that_misses_heartbeats_is_offline(state, alice, clock):
     endpoint = endpoint_of(state, alice)
-    state.endpoints.beat(endpoint.id, {"heartbeat_period": 30})
+    state.endpoints.note_heartbeat(endpoint.id, {"heartbeat_period": 30})
 
     clock.now += 74
     assert state.endpoints.is_online(endpoint.id)
@@ -156,7 +156,7 @@ def test_with_an_endpoint_its_user_endpoints_stop(state, alice):
     endpoint, function = endpoint_of(state, alice), function_of(state, alice)
     both = [endpoint.id, submit(state, alice, endpoint, function).user_endpoint.id]
     for each in both:
-        state.endpoints.beat(each, {"heartbeat_period": 30})
+        state.endpoints.note_heartbeat(each, {"heartbeat_period": 30})
     state.endpoints.stop_all(endpoint.id)
 
     assert [False, False] == [state.endpoints.is_online(each) for each in both]
@@ -165,8 +165,8 @@ def test_with_an_endpoint_its_user_endpoints_stop(state, alice):
 @pytest.mark.parametrize("said", [{"heartbeat_period": 0}, {"active": False}, {"error": "no"}])
 def test_an_endpoint_says_that_it_stops(state, alice, said):
     endpoint = endpoint_of(state, alice)
-    state.endpoints.beat(endpoint.id, {"heartbeat_period": 30})
-    state.endpoints.beat(endpoint.id, {"heartbeat_period": 30, **said})
+    state.endpoints.note_heartbeat(endpoint.id, {"heartbeat_period": 30})
+    state.endpoints.note_heartbeat(endpoint.id, {"heartbeat_period": 30, **said})
 
     assert not state.endpoints.is_online(endpoint.id)
 
@@ -193,8 +193,8 @@ def test_others_see_what_is_public(state, alice, bob):
     public = endpoint_of(state, alice, public=True)
 
     assert shared == state.endpoints.visible(bob, shared.id)
-    assert [] == state.endpoints.listed(bob, everyones=False)
-    assert [public] == state.endpoints.listed(bob, everyones=True)
+    assert [] == state.endpoints.listed(bob, include_shared=False)
+    assert [public] == state.endpoints.listed(bob, include_shared=True)
 
 
 def test_the_same_config_is_the_same_user_endpoint(state, alice):
@@ -218,7 +218,7 @@ def test_another_config_or_runtime_is_another_user_endpoint(state, alice, other)
 
 def test_a_user_endpoint_wants_to_be_started_once(state, alice, clock):
     endpoint, function = endpoint_of(state, alice), function_of(state, alice)
-    state.endpoints.beat(endpoint.id, {"heartbeat_period": 300})
+    state.endpoints.note_heartbeat(endpoint.id, {"heartbeat_period": 300})
     user = submit(state, alice, endpoint, function).user_endpoint
 
     assert state.endpoints.wants_start(user)
@@ -236,7 +236,7 @@ def test_a_user_endpoint_is_not_started_while_its_endpoint_is_offline(state, ali
 
 def test_unknown_heartbeats_are_ignored(state):
     stranger = uuid.uuid4()
-    state.endpoints.beat(stranger, {"heartbeat_period": 30})
+    state.endpoints.note_heartbeat(stranger, {"heartbeat_period": 30})
 
     assert not state.endpoints.is_online(stranger)
 
@@ -370,7 +370,7 @@ def test_everything_is_there_after_a_restart(reopen):
 def test_who_was_online_still_is_after_a_restart(reopen, clock):
     state = reopen()
     endpoint = endpoint_of(state, state.identities.named("alice"))
-    state.endpoints.beat(endpoint.id, {"heartbeat_period": 30})
+    state.endpoints.note_heartbeat(endpoint.id, {"heartbeat_period": 30})
 
     state = reopen()
     assert state.endpoints.is_online(endpoint.id)
