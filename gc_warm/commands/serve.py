@@ -57,7 +57,7 @@ _ELSEWHERE = "Set TMPDIR to a folder of your own, here and where you use the ser
     default=("user",),
     help="A user of the service; can be given again.",
 )
-@click.option("--env", "only_env", is_flag=True, help="Print export commands for a running service.")
+@click.option("--env", "only_env", is_flag=True, help="Print a running service's export commands.")
 def serve(
     port: int,
     amqp: str | None,
