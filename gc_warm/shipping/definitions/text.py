@@ -73,15 +73,18 @@ def _text_of(code: types.CodeType, file: str, names: _Names) -> Text:
 
 
 def _is_of(code: types.CodeType, text: Text, whole: str) -> bool:
-    """Return whether a text compiles to a code."""
-    for imported in ((), _imported_names(whole)):
-        try:
-            again = compiled(text.what, imported)
-        except SyntaxError:
-            return False
-        if _bare(code) == _bare(again):
+    """Return whether a text compiles to a code, which may need to know what its file imports.
+
+    A worker must compile the same, for `gc_warm.worker.node.content` compares code.
+    """
+    try:
+        if _bare(code) == _bare(compiled(text.what)):
             return True
-    return False
+        used = {node.id for node in ast.walk(text.tree) if isinstance(node, ast.Name)}
+        text.what["imported"] = [name for name in _imported_names(whole) if name in used]
+        return _bare(code) == _bare(compiled(text.what))
+    except SyntaxError:
+        return False
 
 
 @functools.lru_cache(maxsize=64)

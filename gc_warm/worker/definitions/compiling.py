@@ -5,15 +5,12 @@ from __future__ import annotations
 import ast
 import linecache
 import types
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from typing import Any
 
 ANNOTATIONS = 0x1000000  # a code's flag, and compile's: `from __future__ import annotations`
 
 
-def compiled(what: dict[str, Any], imported: Iterable[str] = ()) -> types.CodeType:
+def compiled(what: dict[str, Any]) -> types.CodeType:
     """Return the code of a function, from the text of its definition alone.
 
     The text is never changed, however it is indented; what it needs around it is added to its tree.
@@ -24,8 +21,8 @@ def compiled(what: dict[str, Any], imported: Iterable[str] = ()) -> types.CodeTy
             lambda expression; ``file`` and ``line`` where it is written; ``code`` its name in its
             code; ``outer`` the name of the class around it, if any, which ``super()`` and names
             like ``__x`` need; ``free`` the local variables around it that it uses; ``annotations``
-            whether ``from __future__ import annotations`` holds for it.
-        imported: Names that are imported around it: some Pythons compile their use differently.
+            whether ``from __future__ import annotations`` holds for it; ``imported``, if there, the
+            names it uses that its file imports: some Pythons compile their use differently.
     """
     node: Any
     text, name, outer, free = (what[key] for key in ("text", "code", "outer", "free"))
@@ -55,7 +52,7 @@ def compiled(what: dict[str, Any], imported: Iterable[str] = ()) -> types.CodeTy
     bound = outer or name
     if bound not in free and bound != "<lambda>":  # where it is used within, it is a global name
         function.body.insert(0, ast.Global([bound]))
-    shell.body += [ast.Import([ast.alias(each)]) for each in imported]
+    shell.body += [ast.Import([ast.alias(each)]) for each in what.get("imported", ())]
     flags = ANNOTATIONS if what["annotations"] else 0
     code = compile(ast.fix_missing_locations(shell), what["file"], "exec", flags, dont_inherit=True)
     found = _codes_in(_codes_in(code)[0])

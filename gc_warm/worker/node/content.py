@@ -242,7 +242,11 @@ class _Reader:
         counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, flags)
         names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
         table = getattr(code, "co_exceptiontable", b"")
-        constants = self._all(code.co_consts)
+        # Python 3.10 keeps the qualified names of inner functions there.
+        constants = self._all(
+            each.rpartition(".<locals>.")[2] if isinstance(each, str) else each
+            for each in code.co_consts
+        )
         return _digest("code", code.co_code, table, repr(counts), repr(names), *constants)
 
     def _class(self, kind: type) -> bytes:

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
+import types
 import uuid
 import weakref
 from pathlib import Path
@@ -25,6 +26,8 @@ from hypothesis import strategies as st
 
 from gc_warm import node_folder
 from gc_warm.errors import UsageError
+from gc_warm.shipping.definitions.text import text_of
+from gc_warm.worker.definitions.compiling import compiled
 from gc_warm.worker.node.content import hash_of
 
 PLAIN = st.one_of(
@@ -121,6 +124,65 @@ def test_hashes_are_the_same_in_every_process():
     command = [sys.executable, "-c", HASHES, str(Path(__file__).parent)]
     elsewhere = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert [hash_of(each) for each in (*DISTINCT, function, Config)] == json.loads(elsewhere)
+
+
+# Python compiles `json.dumps()` in another way where it sees that `json` is a module.
+IMPORTING = """
+    import json, os, time
+
+    def call(folder):
+        time.sleep(0.1)
+
+    def last(folder):
+        if folder:
+            found = 1
+        else:
+            found = 2
+        return time.time()
+
+    def caught(folder):
+        try:
+            return json.loads(folder, cls=None)
+        except ValueError:
+            return [os.getpid() for each in range(3)]
+
+    class Model:
+        def load(self):
+            def inner(): return json.dumps(self)
+            return inner()
+
+    def around(json):
+        def nested(folder):
+            def deep(): return json.dumps(folder), (lambda: os.getpid())
+            return deep()
+        return nested
+
+    ALL = [call, last, caught, Model.load, around(1), lambda: time.time() + 1]
+"""
+
+
+def test_a_function_of_a_script_is_the_same_where_it_has_travelled(user_module):
+    module = user_module("script_that_imports", IMPORTING)
+    for each in module.ALL:
+        code = compiled(json.loads(json.dumps(text_of(each).what)))
+        again = types.FunctionType(code, vars(module), closure=each.__closure__)
+        assert hash_of(each) == hash_of(again), each
+
+
+NAMES_OF_FUNCTIONS = st.sampled_from(["json.dumps", "time.time", "os.getpid", "len", "a.b"])
+CALLS = st.lists(st.sampled_from(["a", "b", "1", "2.0", "a + b", "a - b"]), max_size=3)
+
+
+@settings(max_examples=50, deadline=None)
+@given(*[st.tuples(NAMES_OF_FUNCTIONS, CALLS)] * 2)
+def test_two_functions_are_the_same_only_if_they_do_the_same(one, other):
+    def made(function, arguments):
+        text = f"import json, os, time\ndef f(a, b): return {function}({', '.join(arguments)})"
+        names = {"__name__": "__main__"}
+        exec(text, names)
+        return hash_of(names["f"])
+
+    assert (one == other) == (made(*one) == made(*other))
 
 
 # What fills a folder

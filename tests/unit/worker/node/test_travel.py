@@ -14,6 +14,7 @@ from gc_warm.functions.probe import probe
 from gc_warm.worker.node import place
 
 MODULE = """
+    import json
     import os
     from pathlib import Path
     from gc_warm import node_folder, node_stats, self_contained, warm
@@ -25,7 +26,7 @@ MODULE = """
     @node_folder
     def weights(name: str, folder: Path):
         log("filled")
-        (folder / "weights").write_text(name)
+        (folder / "weights").write_text(json.loads(json.dumps(name)))
 
     @warm(builds_per_node=1)
     def model(name: str):
