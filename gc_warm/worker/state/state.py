@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import sys
@@ -253,9 +254,13 @@ class State:
 
     def _note_size(self, key: Hashable, measured: Any) -> int:
         """Remember what was measured, for the next build; the oldest is forgotten."""
-        size = int(measured)
+        size = -1
+        with contextlib.suppress(TypeError, ValueError, OverflowError):  # None, a text, nan, inf
+            size = int(measured)
         if size < 0:
-            raise UsageError(f"size= of {self.name} must return a number of bytes, not {size}.")
+            raise UsageError(
+                f"size= of {self.name} must return a number of bytes, not {measured!r}."
+            )
         self._sizes[key] = size
         if len(self._sizes) > _SIZES_KEPT:
             del self._sizes[next(iter(self._sizes))]

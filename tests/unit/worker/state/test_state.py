@@ -521,11 +521,14 @@ def test_options_that_would_fail_later_are_refused():
     with pytest.raises(UsageError, match="wait must be a number of seconds, not None"):
         warm(wait=None)
 
-    @warm(size=lambda _: -5, maxbytes=10)
+
+@pytest.mark.parametrize("size", [-5, "a", None, float("nan"), float("inf")])
+def test_a_size_that_is_no_number_of_bytes_is_refused(size):
+    @warm(maxsize=None, size=lambda _: size, maxbytes=10)
     def model():
         return 1
 
-    with pytest.raises(UsageError, match="must return a number of bytes, not -5"):
+    with pytest.raises(UsageError, match=f"must return a number of bytes, not {size!r}"):
         model()
 
 
