@@ -6,13 +6,14 @@ import json
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gc_warm.commands.shared.arguments import SECONDS, parse_value
 from gc_warm.commands.shared.command import Command, Exit
-from gc_warm.errors import GcWarmError, UsageError
+from gc_warm.errors import GcWarmError
 from gc_warm.units import duration
 
 if TYPE_CHECKING:
@@ -54,8 +55,7 @@ def program(command: tuple[str, ...], timeout: float, *, pty: bool, **options: A
 
     Each line of standard input is a request. Each answer is shown with the time that it took.
     """
-    started, framing = _framing(command, **options)
-    return _converse(started, framing, timeout, pty=pty)
+    return _converse(command, _framing(command, **options), timeout, pty=pty)
 
 
 def _framing(
@@ -66,25 +66,21 @@ def _framing(
     prompt: str | None,
     echo: bool,
     **common: Any,
-) -> tuple[tuple[str, ...], Framing]:
-    """Return what is started, and how to speak with it.
-
-    Raises:
-        UsageError: There is no such framing.
-    """
-    from gc_warm.functions.program import FRAMINGS, prepare
+) -> Framing | str:
+    """Return how to speak with the program: a framing, or the name of one."""
+    from gc_warm.functions.program import PROGRAMS
     from gc_warm.worker.program.console import Prompt, Sentinel
 
     if end is not None:
-        return command, Sentinel(end, prompt=prompt, echo=echo, **common)
+        return Sentinel(end, prompt=prompt, echo=echo, **common)
     if prompt is not None:
-        return command, Prompt(prompt, keep=prompt.endswith("\\n"), echo=echo, **common)
-    if framing is not None and framing not in FRAMINGS:
-        raise UsageError(f"--framing {framing} is none of {', '.join(FRAMINGS)}.")
-    return prepare(command, framing)
+        return Prompt(prompt, keep=prompt.endswith("\\n"), echo=echo, **common)
+    return framing or PROGRAMS.get(Path(command[0]).name, "json")
 
 
-def _converse(command: tuple[str, ...], framing: Framing, timeout: float, *, pty: bool) -> int:
+def _converse(
+    command: tuple[str, ...], framing: Framing | str, timeout: float, *, pty: bool
+) -> int:
     """Send each line of standard input to a program; fail if one was not answered."""
     from gc_warm.worker.program.process import WarmProcess
 
@@ -98,7 +94,7 @@ def _converse(command: tuple[str, ...], framing: Framing, timeout: float, *, pty
             text = line.decode(errors="surrogateescape").rstrip("\n")
             begin = time.perf_counter()
             try:
-                request = parse_value("a request", text) if framing.numbered else text
+                request = parse_value("a request", text) if process.framing.numbered else text
                 answer = process.call(request)
             except GcWarmError as error:
                 answer = f"{type(error).__name__}: {error}"

@@ -120,7 +120,7 @@ def test_a_prompt_may_be_given():
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (["--framing", "matlab", "--", "sh"], 2, "--framing matlab is none of json, bc"),
+        (["--framing", "matlab", "--", "sh"], 2, "There is no framing 'matlab', but 'json', 'bc'"),
         (["--end", "echo", "--", "sh"], 2, "must contain {token}"),
         (["--", "no-such-program"], 1, "`no-such-program` is not in PATH="),
         ([], 2, "Missing argument"),
