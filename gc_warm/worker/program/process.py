@@ -184,7 +184,7 @@ class WarmProcess:
             while True:
                 exchange = self._running(deadline)
                 try:
-                    return exchange.ask(request, seconds, deadline)
+                    return exchange.ask(request, seconds, deadline, self.framing.late)
                 except RetiredError:  # since a moment ago: the next one takes the call
                     continue
                 finally:
