@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gc_warm.worker.program.framing import Framing
-    from gc_warm.worker.program.process import WarmProcess
 
 QUIET_SECONDS = 3.0
 """After this time without an answer, a command says what it waits for."""
@@ -49,7 +48,12 @@ QUIET_SECONDS = 3.0
 @click.option("--stderr", "with_stderr", is_flag=True, help="Standard error is part of answers.")
 @click.option("--echo", is_flag=True, help="The program repeats what it reads.")
 @click.option("--pty", is_flag=True, help="Give it a terminal.")
-@click.option("--timeout", default=60.0, type=SECONDS, help="Seconds that an answer may take.")
+@click.option(
+    "--timeout",
+    default=60.0,
+    type=SECONDS,
+    help="Seconds that the start, and each answer, may take.",
+)
 def program(command: tuple[str, ...], timeout: float, *, pty: bool, **options: Any) -> int:
     """Keep a program running, and send it lines of input.
 
@@ -85,17 +89,20 @@ def _converse(
     from gc_warm.worker.program.process import WarmProcess
 
     failures = 0
-    with WarmProcess(command, framing=framing, timeout=timeout, pty=pty) as process:
+    options: Any = {"timeout": timeout, "start_timeout": timeout, "pty": pty}
+    with WarmProcess(command, framing=framing, **options) as process:
+        known = process.framing
         begin = time.perf_counter()
-        with _hint_if_silent(process):
+        with _hint_if_silent(f"{process.command} to become ready", known.hint, timeout):
             process.start()
         click.echo(f"started {process.command} in {duration(time.perf_counter() - begin)}")
         for line in click.get_binary_stream("stdin"):
             text = line.decode(errors="surrogateescape").rstrip("\n")
             begin = time.perf_counter()
             try:
-                request = parse_value("a request", text) if process.framing.numbered else text
-                answer = process.call(request)
+                request = parse_value("a request", text) if known.numbered else text
+                with _hint_if_silent(f"an answer of {process.command}", known.late, timeout):
+                    answer = process.call(request)
             except GcWarmError as error:
                 answer = f"{type(error).__name__}: {error}"
                 failures += 1
@@ -107,10 +114,9 @@ def _converse(
 
 
 @contextmanager
-def _hint_if_silent(process: WarmProcess) -> Iterator[None]:
-    """Say what is waited for, if a program takes long to become ready."""
-    what = f"waiting up to {process.start_timeout:.0f} s for {process.command} to become ready"
-    hint = f"{what}: {process.framing.hint}"
+def _hint_if_silent(what: str, why: str, timeout: float) -> Iterator[None]:
+    """Say what is waited for, and what may be the reason, if it takes long."""
+    hint = f"waiting up to {timeout:g} s for {what}" + (f": {why}" if why else "")
     timer = threading.Timer(QUIET_SECONDS, click.echo, [hint], {"err": True})
     timer.daemon = True
     timer.start()
