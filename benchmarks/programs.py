@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.measure import Ratio, alternate, medians
 from gc_warm import JsonLines, WarmProcess, serve_command
-from gc_warm.functions.program import FRAMINGS, OPTIONS
+from gc_warm.worker.program.known import OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,8 +26,8 @@ MEAN = Path(__file__).parents[1] / "tests" / "examples" / "mean.c"
 PROGRAMS: dict[str, tuple[list[str], str, list[str], str]] = {
     "bc": (["bc", "-q"], "2^100", ["bc", "-q"], "2^100\n"),
     "gnuplot": (["gnuplot"], "print 1 + 1", ["gnuplot", "-e", "print 1 + 1"], ""),
-    "octave": (["octave-cli", *OPTIONS["octave"]], "1 + 1", ["octave-cli", "--eval", "1 + 1"], ""),
-    "r": (["R", *OPTIONS["r"]], "1 + 1", ["R", *OPTIONS["r"], "-e", "1 + 1"], ""),
+    "octave": (["octave-cli"], "1 + 1", ["octave-cli", "--eval", "1 + 1"], ""),
+    "r": (["R"], "1 + 1", ["R", *OPTIONS["r"], "-e", "1 + 1"], ""),
     "sqlite3": (["sqlite3"], "select 1;", ["sqlite3", "", "select 1;"], ""),
     "uci": (["stockfish"], "isready", ["stockfish"], "isready\nquit\n"),
 }
@@ -97,7 +97,7 @@ def _against_starting(name: str) -> Ratio:
     def start() -> None:
         subprocess.run(once, input=text.encode(), capture_output=True, check=True)
 
-    with WarmProcess(command, framing=FRAMINGS[name]) as process:
+    with WarmProcess(command, framing=name) as process:
         subjects: dict[str, Callable[[], object]] = {
             "ours": functools.partial(process.call, request),
             "other": start,

@@ -7,7 +7,6 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from gc_warm import WarmProcess, node_folder, self_contained, warm
-from gc_warm.functions.program import FRAMINGS, OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,8 +116,7 @@ def encode_cold(number: int) -> float:
 @warm
 def octave() -> Iterator[WarmProcess]:
     """Start Octave."""
-    command = ["octave-cli", *OPTIONS["octave"]]
-    with WarmProcess(command, framing=FRAMINGS["octave"], timeout=120) as program:
+    with WarmProcess(["octave-cli"], framing="octave", timeout=120) as program:
         yield program
 
 

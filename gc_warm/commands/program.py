@@ -6,20 +6,20 @@ import json
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gc_warm.commands.shared.arguments import SECONDS, parse_value
 from gc_warm.commands.shared.command import Command, Exit
-from gc_warm.errors import GcWarmError, UsageError
+from gc_warm.errors import GcWarmError
 from gc_warm.units import duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gc_warm.worker.program.framing import Framing
-    from gc_warm.worker.program.process import WarmProcess
 
 QUIET_SECONDS = 3.0
 """After this time without an answer, a command says what it waits for."""
@@ -48,14 +48,18 @@ QUIET_SECONDS = 3.0
 @click.option("--stderr", "with_stderr", is_flag=True, help="Standard error is part of answers.")
 @click.option("--echo", is_flag=True, help="The program repeats what it reads.")
 @click.option("--pty", is_flag=True, help="Give it a terminal.")
-@click.option("--timeout", default=60.0, type=SECONDS, help="Seconds that an answer may take.")
+@click.option(
+    "--timeout",
+    default=60.0,
+    type=SECONDS,
+    help="Seconds that the start, and each answer, may take.",
+)
 def program(command: tuple[str, ...], timeout: float, *, pty: bool, **options: Any) -> int:
     """Keep a program running, and send it lines of input.
 
     Each line of standard input is a request. Each answer is shown with the time that it took.
     """
-    started, framing = _framing(command, **options)
-    return _converse(started, framing, timeout, pty=pty)
+    return _converse(command, _framing(command, **options), timeout, pty=pty)
 
 
 def _framing(
@@ -66,40 +70,39 @@ def _framing(
     prompt: str | None,
     echo: bool,
     **common: Any,
-) -> tuple[tuple[str, ...], Framing]:
-    """Return what is started, and how to speak with it.
-
-    Raises:
-        UsageError: There is no such framing.
-    """
-    from gc_warm.functions.program import FRAMINGS, prepare
+) -> Framing | str:
+    """Return how to speak with the program: a framing, or the name of one."""
+    from gc_warm.functions.program import PROGRAMS
     from gc_warm.worker.program.console import Prompt, Sentinel
 
     if end is not None:
-        return command, Sentinel(end, prompt=prompt, echo=echo, **common)
+        return Sentinel(end, prompt=prompt, echo=echo, **common)
     if prompt is not None:
-        return command, Prompt(prompt, keep=prompt.endswith("\\n"), echo=echo, **common)
-    if framing is not None and framing not in FRAMINGS:
-        raise UsageError(f"--framing {framing} is none of {', '.join(FRAMINGS)}.")
-    return prepare(command, framing)
+        return Prompt(prompt, keep=prompt.endswith("\\n"), echo=echo, **common)
+    return framing or PROGRAMS.get(Path(command[0]).name, "json")
 
 
-def _converse(command: tuple[str, ...], framing: Framing, timeout: float, *, pty: bool) -> int:
+def _converse(
+    command: tuple[str, ...], framing: Framing | str, timeout: float, *, pty: bool
+) -> int:
     """Send each line of standard input to a program; fail if one was not answered."""
     from gc_warm.worker.program.process import WarmProcess
 
     failures = 0
-    with WarmProcess(command, framing=framing, timeout=timeout, pty=pty) as process:
+    options: Any = {"timeout": timeout, "start_timeout": timeout, "pty": pty}
+    with WarmProcess(command, framing=framing, **options) as process:
+        known = process.framing
         begin = time.perf_counter()
-        with _hint_if_silent(process):
+        with _hint_if_silent(f"{process.command} to become ready", known.hint, timeout):
             process.start()
         click.echo(f"started {process.command} in {duration(time.perf_counter() - begin)}")
         for line in click.get_binary_stream("stdin"):
             text = line.decode(errors="surrogateescape").rstrip("\n")
             begin = time.perf_counter()
             try:
-                request = parse_value("a request", text) if framing.numbered else text
-                answer = process.call(request)
+                request = parse_value("a request", text) if known.numbered else text
+                with _hint_if_silent(f"an answer of {process.command}", known.late, timeout):
+                    answer = process.call(request)
             except GcWarmError as error:
                 answer = f"{type(error).__name__}: {error}"
                 failures += 1
@@ -111,10 +114,9 @@ def _converse(command: tuple[str, ...], framing: Framing, timeout: float, *, pty
 
 
 @contextmanager
-def _hint_if_silent(process: WarmProcess) -> Iterator[None]:
-    """Say what is waited for, if a program takes long to become ready."""
-    what = f"waiting up to {process.start_timeout:.0f} s for {process.command} to become ready"
-    hint = f"{what}: {process.framing.hint}"
+def _hint_if_silent(what: str, why: str, timeout: float) -> Iterator[None]:
+    """Say what is waited for, and what may be the reason, if it takes long."""
+    hint = f"waiting up to {timeout:g} s for {what}" + (f": {why}" if why else "")
     timer = threading.Timer(QUIET_SECONDS, click.echo, [hint], {"err": True})
     timer.daemon = True
     timer.start()

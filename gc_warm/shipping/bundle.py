@@ -189,6 +189,8 @@ def _imported_late(origin: Origin, sources: dict[str, Source]) -> Iterator[str]:
         yield "gc_warm.worker.resources"
     if any(".info" in text for text in texts):
         yield "gc_warm.worker.state.stats"
+    if any("framing" in text for text in texts):
+        yield "gc_warm.worker.program.known"
     if any("builds_per_node" in text for text in texts):
         yield "gc_warm.worker.node.turns"
 

@@ -13,7 +13,6 @@ import pytest
 
 from gc_warm import Prompt, Sentinel, WarmProcess
 from gc_warm.errors import ProgramStartError, ProgramTimeoutError, RequestFailedError
-from gc_warm.functions.program import FRAMINGS, prepare
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 # Each program with its arguments, and the Debian package that has it.
@@ -41,9 +40,9 @@ def start():
 
     def make(name, framing=None, **options):
         (program, *arguments), package = PROGRAMS[name]
-        command, known = prepare([find(program, package), *arguments])
+        command = [find(program, package), *arguments]
         options = {"timeout": 60, **options}
-        started.append(WarmProcess(command, framing=framing or known, **options))
+        started.append(WarmProcess(command, framing=framing or name, **options))
         return started[-1]
 
     yield make
@@ -214,7 +213,7 @@ def test_python_echoes_on_a_terminal_and_is_understood():
 def test_a_wrong_option_tells_the_programs_own_words(start):
     octave = start("octave")._setup.command[0]
     with (
-        WarmProcess([octave, "--no-such-option"], framing=FRAMINGS["octave"]) as wrong,
+        WarmProcess([octave, "--no-such-option"], framing="octave") as wrong,
         pytest.raises(ProgramStartError, match="unrecognized option"),
     ):
         wrong.call("1")

@@ -186,13 +186,14 @@ def use_programs() -> None:
     assert_type(program("bc").info().pid, int | None)
     assert_type(serve_command("module:function", workers=2), list[str])
     WarmProcess(serve_command("module:function"), framing=JsonLines(), concurrency=2).close()
+    WarmProcess(["sqlite3"], framing="sqlite3").close()
     WarmProcess(["sh"], framing=Prompt("> "), timeout=None).call("x", timeout=1)
     serve(lambda request: request, idle_timeout=1.5)
 
 
 def misuse_programs() -> None:
     WarmProcess(["sh"], JsonLines())  # type: ignore[call-arg]
-    WarmProcess(["sh"], framing="json")  # type: ignore[arg-type]
+    WarmProcess(["sh"], framing=Prompt)  # type: ignore[arg-type]
     Sentinel()  # type: ignore[call-arg]
 
 

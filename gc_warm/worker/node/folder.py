@@ -101,6 +101,10 @@ class NodeFolder(Generic[P]):
         plain = "".join(each if each.isalnum() else "_" for each in self.__name__)
         return f"{plain[:40]}-{digest[:32]}"
 
+    def what_builds(self) -> list[Any]:
+        """Return what decides on which folders there are, and on what is in them."""
+        return [self.name, self.options.mutable, self.options.version or self.initialiser]
+
     def _get(self, entry: Entry, bound: inspect.BoundArguments) -> tuple[Generation, Lock]:
         """Wait for another's folder, or fill it."""
         place.own(entry.path)

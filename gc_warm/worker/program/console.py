@@ -43,6 +43,7 @@ class Sentinel(Framing):
     with_stderr: bool = False
     max_answer: int = 64 * MEBI
     hint = "it has not run the `end` command, which prints {token} and a newline"
+    late = "perhaps the request was incomplete, for the `end` command after it was not run"
 
     def __post_init__(self) -> None:
         if "{token}" not in self.end:
@@ -217,6 +218,7 @@ class Prompt(Framing):
     with_stderr: bool = False
     max_answer: int = 64 * MEBI
     hint = "nothing that it has written ends with the prompt"
+    late = "perhaps the request was incomplete, for nothing that was written ends with the prompt"
 
     def __post_init__(self) -> None:
         for name in ("prompt", "ready", "continuation", "error_pattern"):

@@ -113,13 +113,14 @@ class Exchange:
             reason = f"did not start: it {error.reason}"
             raise ProgramStartError(error.command, reason, error.stderr_tail) from None
 
-    def ask(self, request: Any, seconds: float, deadline: float) -> Any:
+    def ask(self, request: Any, seconds: float, deadline: float, hint: str) -> Any:
         """Send a request and return the answer.
 
         Args:
             request: What the framing can express.
             seconds: How long the call may take, for the message.
             deadline: When to give up, by `time.monotonic`; infinity for never.
+            hint: What may be the reason if there is no answer in time, for the message.
 
         Raises:
             ProgramError: There is no answer; the program is stopped.
@@ -129,7 +130,7 @@ class Exchange:
         try:
             answer = self._call((request,), deadline)
         except ProgramTimeoutError:
-            reason = f"did not answer within {seconds:g} s, and was stopped"
+            reason = f"did not answer within {seconds:g} s, and was stopped{hint and f': {hint}'}"
             raise self._error(ProgramTimeoutError, reason) from None
         if answer.error is not None:
             raise answer.error

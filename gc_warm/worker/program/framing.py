@@ -102,11 +102,13 @@ class Framing(ABC):
         with_stderr: Whether standard error is part of the answers.
         numbered: Whether answers name their requests, so that several may be under way.
         hint: What a program that does not become ready has not done, and what to do.
+        late: What may be the reason if it does not answer a request.
     """
 
     with_stderr: bool = False
     numbered = False
     hint = ""
+    late = ""
 
     @abstractmethod
     def open(self, command: str) -> Dialogue:

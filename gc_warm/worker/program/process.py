@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from gc_warm.errors.programs import ProgramCancelledError, ProgramRestartsError, ProgramTimeoutError
 from gc_warm.worker.program.child import Child
 from gc_warm.worker.program.exchange import SLICE, Exchange, RetiredError
-from gc_warm.worker.program.framing import JsonLines
 from gc_warm.worker.program.restarts import RestartPolicy, Restarts
-from gc_warm.worker.program.setup import Folders, prepare
+from gc_warm.worker.program.setup import Folders, choose_framing, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -58,7 +57,9 @@ class WarmProcess:
 
     Args:
         command: The program and its arguments.
-        framing: How requests and answers are told apart; `JsonLines` if not given.
+        framing: How requests and answers are told apart: a framing, or the name of one that is
+            ready-made, such as ``"octave"``, which adds the options that the program needs;
+            `JsonLines` if not given.
         timeout: How long a call may take, in seconds; None for any time.
         start_timeout: How long the program may take to become ready, in seconds; None likewise.
         concurrency: How many calls it may work on at once. Only a framing that numbers requests
@@ -85,7 +86,7 @@ class WarmProcess:
         self,
         command: Sequence[str | os.PathLike[str]],
         *,
-        framing: Framing | None = None,
+        framing: Framing | str | None = None,
         timeout: float | None = 600.0,
         start_timeout: float | None = 60.0,
         concurrency: int = 1,
@@ -101,7 +102,7 @@ class WarmProcess:
         idle_timeout: float | None = None,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.framing: Framing = JsonLines() if framing is None else framing
+        self.framing, command = choose_framing(framing, command)
         self.timeout = timeout
         self.start_timeout = start_timeout
         self.framing.require(concurrency)
@@ -183,7 +184,7 @@ class WarmProcess:
             while True:
                 exchange = self._running(deadline)
                 try:
-                    return exchange.ask(request, seconds, deadline)
+                    return exchange.ask(request, seconds, deadline, self.framing.late)
                 except RetiredError:  # since a moment ago: the next one takes the call
                     continue
                 finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import os
 import platform
 import shlex
@@ -11,10 +12,11 @@ import tempfile
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gc_warm.errors import UsageError
 from gc_warm.errors.programs import ProgramMissingError
+from gc_warm.worker.program.framing import Framing, JsonLines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -81,6 +83,36 @@ class Setup:
         return shlex.join([program, *short])
 
 
+def choose_framing(
+    framing: Framing | str | None, command: Sequence[str | os.PathLike[str]]
+) -> tuple[Framing, Sequence[str | os.PathLike[str]]]:
+    """Return the framing that was asked for, and the command with the options that it needs.
+
+    Raises:
+        UsageError: It is neither a framing nor the name of one, or the command is no list.
+    """
+    if isinstance(command, str | bytes) or not command:
+        raise UsageError(
+            f"The command must be a list of the program and its arguments, not {command!r}."
+        )
+    if framing is None:
+        return JsonLines(), command
+    if isinstance(framing, str):
+        # Travels with what mentions a framing: see gc_warm/shipping/bundle.py.
+        try:
+            known: Any = importlib.import_module("gc_warm.worker.program.known")
+        except ModuleNotFoundError:
+            raise UsageError(
+                f"framing={framing!r} did not travel. Write framing= where WarmProcess is called."
+            ) from None
+        framing, command = known.named(framing, command)
+    if not isinstance(framing, Framing):
+        raise UsageError(
+            f"framing must be one, such as Sentinel(...), or the name of one, not {framing!r}."
+        )
+    return framing, command
+
+
 def prepare(
     command: Sequence[str | os.PathLike[str]],
     *,
@@ -97,12 +129,7 @@ def prepare(
 
     Raises:
         ProgramMissingError: There is no such program here.
-        UsageError: The command is not a list, or is empty.
     """
-    if isinstance(command, str | bytes) or not command:
-        raise UsageError(
-            f"The command must be a list of the program and its arguments, not {command!r}."
-        )
     changes = env or {}
     changed = {**os.environ, **({"TERM": "dumb"} if pty else {}), **changes}
     environment = {name: value for name, value in changed.items() if value is not None}

@@ -74,9 +74,9 @@ def _is_one(a: Any, b: Any) -> bool:
 def _taken_apart(value: Any) -> tuple[object, list[Any]]:
     """Return what can be compared of a value, and the further values that it is made of."""
     lease = getattr(value, "lease", None)
-    state: Any = getattr(lease, "__self__", None)
-    if hasattr(state, "what_builds"):
-        return "warm", state.what_builds()
+    known: Any = getattr(lease, "__self__", value)
+    if hasattr(known, "what_builds"):  # what is warm, or a node folder
+        return "warm", known.what_builds()
     if hasattr(value, "cache_parameters"):  # by functools.lru_cache
         return value.cache_parameters(), [value.__wrapped__]
     if hasattr(value, "receipted"):  # self-contained

@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 
 from gc_warm import WarmProcess, self_contained, warm
-from gc_warm.functions.program import FRAMINGS
 
 
 @warm
 def bc() -> Iterator[WarmProcess]:
-    with WarmProcess(["bc", "-q", "-l"], framing=FRAMINGS["bc"], timeout=60) as program:
+    with WarmProcess(["bc", "-l"], framing="bc", timeout=60) as program:
         program.call("scale = 12")  # what is slow to set up is done once
         yield program
 

@@ -940,6 +940,42 @@ def test_a_state_that_uses_another_is_handed_over_unless_that_is_edited(project,
     assert [(0, 1, 1, 1), (1, 1, 0, 0), (2, 1, 0, 0), (3, 2, 1, 1), (4, 2, 0, 0)] == done
 
 
+FOLDER = """
+from gc_warm import node_folder, self_contained, warm
+
+@node_folder
+def weights(name, folder):
+    (folder / "weights").write_text(name * TIMES)
+
+@warm
+def model(name):
+    return (weights(name) / "weights").read_text()
+
+@self_contained
+def work():
+    return TASK, model("a"), model.info()[1], model.info().handed_over
+"""
+
+
+@pytest.mark.parametrize(
+    ("option", "edits"),
+    [
+        ("", [(1, 1, BUILT), (2, 1, HANDED_OVER), (3, 2, BUILT), (4, 2, HANDED_OVER)]),
+        ("(version='1', wait=9)", [(1, 1, BUILT), (2, 2, HANDED_OVER)]),
+    ],
+)
+def test_a_state_that_uses_a_node_folder_is_handed_over_unless_that_is_edited(
+    project, tmp_path, endpoint_python, option, edits
+):
+    there = {"GC_WARM_NODE_DIR": str(tmp_path / "node")}
+    with LocalExecutor(workers=1, worker_python=endpoint_python, worker_env=there) as executor:
+        for task, times, counts in edits:
+            text = FOLDER.replace("TIMES", str(times)).replace("TASK", str(task))
+            text = text.replace("@node_folder", f"@node_folder{option}")
+            done = executor.submit(project({"with_folder.py": text}).work).result()
+            assert (task, "a" * (1 if option else times), *counts) == done
+
+
 def test_an_initialiser_of_another_module_is_looked_into(project, one_worker):
     words = "from gc_warm import warm\n@warm\ndef vocabulary(): return [SIZE]\nSIZE = {size}\n"
     text = """

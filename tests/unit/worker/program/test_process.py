@@ -271,6 +271,27 @@ def test_a_program_that_echoes(warm_process):
     assert "" == process.call("true")
 
 
+def test_a_framing_may_be_named_and_brings_the_options_it_needs(warm_process):
+    process = warm_process(["bc", "-l"], framing="bc")
+    assert process.command.endswith("bc -q -l")
+    assert "1024\n" == process.call("2 ^ 10")
+    with pytest.raises(RequestFailedError, match="Divide by zero"):
+        process.call("1 / 0")
+
+
+@pytest.mark.parametrize(
+    ("framing", "message"),
+    [
+        ("matlab", "There is no framing 'matlab', but 'json', 'bc'"),
+        (Sentinel, "framing must be one, such as Sentinel"),
+        (b"bc", "or the name of one, not b'bc'"),
+    ],
+)
+def test_what_is_no_framing_is_refused(framing, message):
+    with pytest.raises(UsageError, match=message):
+        WarmProcess(["sh"], framing=framing)
+
+
 # Large data
 
 
