@@ -139,8 +139,11 @@ def map_lines(  # noqa: PLR0917  (click passes all by name)
                 progress=False if quiet else None,
             )
         )
-        if saved is not None:
-            executor.report().save(saved, title=f"gc-warm map {function}")
+        report = executor.report()
+        if saved is not None and report.records:
+            report.save(saved, title=f"gc-warm map {function}")
+        elif saved is not None:  # the report of the run before, if there is one, stays
+            click.echo(f"Nothing was run, so no report was written to {saved}.", err=True)
     click.echo(f"{summary.done:,} done, {summary.known:,} were done before: {target}")
     if summary.dropped:
         click.echo(f"{summary.dropped:,} dropped: their lines, or the function, have changed")

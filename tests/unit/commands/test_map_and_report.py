@@ -244,7 +244,12 @@ def test_lines_are_spread_over_arguments_and_receipts_are_kept(folder, run_map, 
     )
     assert 0 == done.code, done.err
     assert [3, 7] == [each["result"] for each in read(folder)]
-    assert "<h1>gc-warm map lab:add</h1>" in (folder / "run.html").read_text()
+    page = (folder / "run.html").read_text()
+    assert "<h1>gc-warm map lab:add</h1>" in page
+    again = run_map("lab:add", "--spread", "--local", 1, "--report", "run.html")
+    assert "0 done, 2 were done before: out.jsonl\n" == again.out
+    assert "Nothing was run, so no report was written to run.html.\n" == again.err
+    assert page == (folder / "run.html").read_text()
     shown = gc_warm("report", "run.jsonl", "run.jsonl")
     assert re.search(r"calls +2 +in \d tasks on 1 worker", shown.out)
     figures = json.loads(gc_warm("report", "run.jsonl", "--json").out)
