@@ -13,13 +13,27 @@ import sys
 import textwrap
 import types
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from gc_warm.checks.names import globals_used, imports_within, names_in, read_first, unknown
+from gc_warm.checks.names import (
+    first_line_with,
+    globals_used,
+    imports_within,
+    names_in,
+    read_first,
+    unknown,
+)
 from gc_warm.errors import ShippingError
 from gc_warm.shipping.definitions.script import MAIN
 from gc_warm.shipping.origin import find_origin
-from gc_warm.shipping.sources import distributions_of, follow, is_installed
+from gc_warm.shipping.sources import (
+    carried_sources,
+    distributions_of,
+    follow,
+    is_carried,
+    is_installed,
+)
 from gc_warm.worker.self_contained import SelfContained
 
 if TYPE_CHECKING:
@@ -54,12 +68,14 @@ class Prediction:
             starts over in every task. BROKEN: it cannot be sent, or fails on the worker.
         reason: Why.
         fix: What to do; empty if it is warm.
+        note: What may fail although it is warm.
     """
 
     strategy: str
     verdict: Verdict
     reason: str
     fix: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,13 +105,33 @@ def _check_self_contained(function: SelfContained[..., Any]) -> list[Prediction]
     try:
         size = function.payload_size()
         values = _carried_values(function)
+        note = _note_of_files(function)
     except ShippingError as error:
         return [Prediction(name, "BROKEN", str(error), "See the reason.") for name in STRATEGIES]
     reason = f"it carries all that it needs ({size / 1024:.0f} KB with every task)"
     if values:
         listed = ", ".join(f"{name} ({kind}, {size} bytes)" for name, kind, size in values)
         reason += f"; as values, each change of which is a new version, cold at first: {listed}"
-    return [Prediction(name, "WARM", reason) for name in STRATEGIES]
+    return [Prediction(name, "WARM", reason, note=note) for name in STRATEGIES]
+
+
+def _note_of_files(function: SelfContained[..., Any]) -> str:
+    """Return what becomes of files beside the code, if what is carried uses ``__file__``."""
+    origin = find_origin(function)
+    given = [name for each in (function, *origin.inner) for name in each.modules]
+    places = [
+        f"{Path(source.file).name}:{line}"
+        for source in carried_sources(filter(is_carried, [*origin.modules, *given])).values()
+        if (line := first_line_with("__file__", source.text or ""))
+    ]
+    places += [Path(p.space.file).name for p in origin.slices if "__file__" in p.graphs]
+    if not places:
+        return ""
+    return (
+        f"__file__ is used in {', '.join(sorted(places))}, but files beside your code are not "
+        "carried. Name them with data= and read them with importlib.resources or "
+        "pkgutil.get_data, or pass a path that workers can read."
+    )
 
 
 def _carried_values(function: SelfContained[..., Any]) -> list[tuple[str, str, int]]:

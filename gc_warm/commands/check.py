@@ -211,6 +211,8 @@ def _show_predictions(rows: list[dict[str, str]], *, with_measured: bool) -> Non
     show_table(headings, cells, left=headings, lines=True)
     for fix in dict.fromkeys(row["fix"] for row in rows if row["fix"]):
         click.echo(f"To keep it warm: {fix}")
+    for note in dict.fromkeys(row["note"] for row in rows if row["note"]):
+        click.echo(f"Note: {note}")
 
 
 def _reason(row: dict[str, str]) -> str:

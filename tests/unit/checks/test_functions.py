@@ -221,6 +221,33 @@ def test_a_decorator_above_ours_is_pointed_at(module):
     assert "Move @self_contained above" in check_function(module.ours_below)[0].fix
 
 
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        ("", None),
+        ("FILE = __file__\n", "files_helper.py:1,"),
+        ("def size():\n    return Path(__file__).with_name('big.csv')\n", "files_helper.py:2,"),
+    ],
+)
+def test_a_note_says_that_files_beside_carried_code_are_not_there(
+    tmp_path, monkeypatch, text, places
+):
+    (tmp_path / "files_helper.py").write_text(text)
+    (tmp_path / "files_user.py").write_text(
+        "import files_helper\nfrom gc_warm import self_contained\n"
+        "@self_contained\ndef use(): return files_helper\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    ended = CliRunner().invoke(commands, ["check", "files_user:use"], standalone_mode=False)
+    for name in ("files_helper", "files_user"):
+        sys.modules.pop(name, None)
+    assert 0 == ended.return_value
+    notes = [line for line in ended.output.splitlines() if line.startswith("Note: ")]
+    assert (places is not None) == bool(notes)
+    assert all(f"__file__ is used in {places} but files beside" in note for note in notes)
+
+
 def test_the_command_line(module, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     good = CliRunner().invoke(commands, ["check", "checked:ours", "--json"], standalone_mode=False)
