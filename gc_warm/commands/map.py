@@ -11,6 +11,7 @@ import click
 
 from gc_warm.commands.shared.arguments import find_callable
 from gc_warm.commands.shared.command import Command, Exit
+from gc_warm.commands.shared.show import printable, shortened
 from gc_warm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -149,6 +150,7 @@ def map_lines(  # noqa: PLR0917  (click passes all by name)
         click.echo(f"{summary.dropped:,} dropped: their lines, or the function, have changed")
     if summary.failed:
         click.echo(f"{summary.failed:,} failed: {file.errors}")
+        click.echo(f"The first error, of {printable(shortened(summary.first_error))}")
     return Exit.FAILED if summary.failed else Exit.OK
 
 

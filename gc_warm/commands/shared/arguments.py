@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from gc_warm.client.strategies import CODE_STRATEGIES
+from gc_warm.commands.shared.show import shortened
 from gc_warm.errors import GcWarmError, UsageError
 from gc_warm.units import MAX_SUBMISSION_BYTES
 from gc_warm.worker.self_contained import SelfContained
@@ -174,7 +175,9 @@ def parse_value(option: str, text: str, kind: type[object] = object) -> Any:
         value = list(value)
     if not isinstance(value, kind):
         expected = "a list" if kind is list else "an object (a dict)"
-        raise UsageError(f"{option} must be {expected}, not {type(value).__name__}: {_cut(given)}.")
+        raise UsageError(
+            f"{option} must be {expected}, not {type(value).__name__}: {shortened(given)}."
+        )
     return value
 
 
@@ -187,13 +190,8 @@ def _literal(option: str, text: str) -> Any:
         return ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
         raise UsageError(
-            f"{option} is neither JSON ({not_json}) nor a Python literal: {_cut(text)}."
+            f"{option} is neither JSON ({not_json}) nor a Python literal: {shortened(text)}."
         ) from not_json
-
-
-def _cut(text: str, limit: int = 200) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= limit else f"{flat[:limit]}..."
 
 
 def _read(option: str, name: str) -> str:
@@ -203,7 +201,7 @@ def _read(option: str, name: str) -> str:
         if len(data) <= MAX_SUBMISSION_BYTES:
             return data.decode()
     except (OSError, ValueError) as error:
-        raise UsageError(f"{option} cannot be read from {_cut(name)}: {error}.") from error
+        raise UsageError(f"{option} cannot be read from {shortened(name)}: {error}.") from error
     raise UsageError(
         f"{option}: {name} is larger than {MAX_SUBMISSION_BYTES:,} bytes, Globus Compute's limit."
     )
