@@ -52,10 +52,17 @@ _MISSING = object()
 )
 @click.option("--endpoint", "endpoint_id", type=click.UUID, metavar="ID", help="Run it there.")
 @click.option(
-    "--local", type=click.IntRange(min=1), metavar="N", help="Run it in N processes here."
+    "--local",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Run it in N processes here; by default in 2.",
 )
 @click.option("--service", is_flag=True, help="Run it on this machine's own service and endpoint.")
-@click.option("--workers", type=click.IntRange(min=1), help="How many workers the endpoint has.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="How many workers the endpoint has; with --service, 2 by default.",
+)
 @click.option("--spread", is_flag=True, help="Each line is a list: the positional arguments.")
 @click.option("--key", metavar="FIELD", help="The field of a line that says which state it needs.")
 @click.option("--again", is_flag=True, help="Drop results of lines or functions that have changed.")
@@ -100,6 +107,8 @@ def map_lines(  # noqa: PLR0917  (click passes all by name)
     second run does only what is missing. If the function, or a line with a result, has changed, it
     does nothing without --again or --keep. Lines that failed are in a file beside it, such as
     results.errors.jsonl, and the next run tries them again.
+
+    It runs in processes of this machine, unless --endpoint or --service is given.
 
     Exits with 1 if a line failed.
     """
