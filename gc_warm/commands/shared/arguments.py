@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import json
+import os
 import sys
 import sysconfig
 import traceback
@@ -106,6 +107,7 @@ def find_callable(path: str) -> Callable[..., Any]:
     module_name, colon, name = path.partition(":")
     if not (module_name and colon and name):
         raise UsageError(NO_FUNCTION.format(path))
+    _refuse_file(module_name, name)
     _find_in_current_folder()
     found = _imported(module_name)
     try:
@@ -116,6 +118,15 @@ def find_callable(path: str) -> Callable[..., Any]:
     if not callable(found):
         raise UsageError(f"{path} is not a function, but {found!r}.")
     return cast("Callable[..., Any]", found)
+
+
+def _refuse_file(module: str, name: str) -> None:
+    """Raise an error if a module's file is named in place of the module."""
+    parts = Path(module).with_suffix("").parts if module.endswith(".py") else ()
+    here = os.path.isfile(module)  # noqa: PTH113  (a name may be too long for Path.is_file)
+    if here and parts and all(map(str.isidentifier, parts)):
+        meant = f"{'.'.join(parts)}:{name}"
+        raise UsageError(f"{module} is a file, not a module: did you mean {meant}?")
 
 
 def _find_in_current_folder() -> None:
