@@ -34,6 +34,7 @@ from gc_warm.shipping.sources import (
     is_carried,
     is_installed,
 )
+from gc_warm.worker.node.folder import NodeFolder
 from gc_warm.worker.self_contained import SelfContained
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ _COMBINED = {
 }
 _DEDENTED = {"PureSourceDill", "DillCodeSource"}
 _FIX = "Put @self_contained above it, outermost."
+_FIX_OF_STATES = "Submit a @self_contained function that calls it."
 _FIX_OF_OTHERS = (
     "It is not yours to decorate: call it in a function of yours, under @self_contained."
 )
@@ -153,8 +155,16 @@ def _fix(function: Callable[..., Any]) -> str:
         if isinstance(inner, SelfContained):
             return "Move @self_contained above the other decorators: only what it covers travels."
         inner = getattr(inner, "__wrapped__", None)
+    if _is_state(function):
+        return _FIX_OF_STATES
     module = getattr(function, "__module__", None) or "__main__"
     return _FIX_OF_OTHERS if module not in MAIN and is_installed(module) else _FIX
+
+
+def _is_state(function: Callable[..., Any]) -> bool:
+    """Return whether it is a warm state or a node folder."""
+    is_warm = isinstance(function, types.FunctionType) and hasattr(function, "lease")
+    return is_warm or isinstance(function, NodeFolder)
 
 
 def _outcome(strategy: str, function: Callable[..., Any]) -> _Outcome:
@@ -221,6 +231,10 @@ def _by_value(function: Callable[..., Any]) -> _Outcome:
 
 def _by_text(function: Callable[..., Any], *, dedented: bool) -> _Outcome:
     """Follow a function of which the text of the definition is sent, and nothing around it."""
+    if _is_state(function):
+        return _Outcome(
+            "BROKEN", "its text alone lacks gc-warm, which keeps the state", unpacks=False
+        )
     name = getattr(function, "__name__", None)
     inner = inspect.unwrap(function)
     if isinstance(inner, SelfContained) and not dedented:

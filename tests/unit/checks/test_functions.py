@@ -18,7 +18,7 @@ from gc_warm.cli import commands
 FUNCTIONS = """
 import functools
 import json
-from gc_warm import self_contained, warm
+from gc_warm import node_folder, self_contained, warm
 import project_helper
 
 calls = 0
@@ -44,6 +44,14 @@ def uses_helper(x=1):
 @functools.lru_cache
 def cached(x=1):
     return x
+
+@warm
+def state(x=1):
+    return x
+
+@node_folder
+def place(folder):
+    pass
 
 def decorate(f):
     @functools.wraps(f)
@@ -211,6 +219,16 @@ def test_the_reason_is_given(module, name, verdict, reason):
     assert (STRATEGIES[0], verdict) == (first.strategy, first.verdict)
     assert reason in first.reason
     assert (verdict == "WARM") == (not first.fix)
+
+
+@pytest.mark.parametrize("name", ["state", "place"])
+def test_a_state_is_to_be_called_by_a_self_contained_function(module, name):
+    for found in check_function(getattr(module, name)):
+        assert ("BROKEN", "Submit a @self_contained function that calls it.") == (
+            found.verdict,
+            found.fix,
+        )
+        assert found.reason.startswith(("ModuleNotFoundError: ", "its text alone lacks gc-warm"))
 
 
 def test_what_returns_a_generator_is_told_to_return_data(module):
