@@ -13,13 +13,28 @@ import sys
 import textwrap
 import types
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from gc_warm.checks.names import globals_used, imports_within, names_in, read_first, unknown
+from gc_warm.checks.names import (
+    first_line_with,
+    globals_used,
+    imports_within,
+    names_in,
+    read_first,
+    unknown,
+)
 from gc_warm.errors import ShippingError
 from gc_warm.shipping.definitions.script import MAIN
 from gc_warm.shipping.origin import find_origin
-from gc_warm.shipping.sources import distributions_of, follow, is_installed
+from gc_warm.shipping.sources import (
+    carried_sources,
+    distributions_of,
+    follow,
+    is_carried,
+    is_installed,
+)
+from gc_warm.worker.node.folder import NodeFolder
 from gc_warm.worker.self_contained import SelfContained
 
 if TYPE_CHECKING:
@@ -38,6 +53,7 @@ _COMBINED = {
 }
 _DEDENTED = {"PureSourceDill", "DillCodeSource"}
 _FIX = "Put @self_contained above it, outermost."
+_FIX_OF_STATES = "Submit a @self_contained function that calls it."
 _FIX_OF_OTHERS = (
     "It is not yours to decorate: call it in a function of yours, under @self_contained."
 )
@@ -54,12 +70,14 @@ class Prediction:
             starts over in every task. BROKEN: it cannot be sent, or fails on the worker.
         reason: Why.
         fix: What to do; empty if it is warm.
+        note: What may fail although it is warm.
     """
 
     strategy: str
     verdict: Verdict
     reason: str
     fix: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,13 +107,33 @@ def _check_self_contained(function: SelfContained[..., Any]) -> list[Prediction]
     try:
         size = function.payload_size()
         values = _carried_values(function)
+        note = _note_of_files(function)
     except ShippingError as error:
         return [Prediction(name, "BROKEN", str(error), "See the reason.") for name in STRATEGIES]
     reason = f"it carries all that it needs ({size / 1024:.0f} KB with every task)"
     if values:
         listed = ", ".join(f"{name} ({kind}, {size} bytes)" for name, kind, size in values)
         reason += f"; as values, each change of which is a new version, cold at first: {listed}"
-    return [Prediction(name, "WARM", reason) for name in STRATEGIES]
+    return [Prediction(name, "WARM", reason, note=note) for name in STRATEGIES]
+
+
+def _note_of_files(function: SelfContained[..., Any]) -> str:
+    """Return what becomes of files beside the code, if what is carried uses ``__file__``."""
+    origin = find_origin(function)
+    given = [name for each in (function, *origin.inner) for name in each.modules]
+    places = [
+        f"{Path(source.file).name}:{line}"
+        for source in carried_sources(filter(is_carried, [*origin.modules, *given])).values()
+        if (line := first_line_with("__file__", source.text or ""))
+    ]
+    places += [Path(p.space.file).name for p in origin.slices if "__file__" in p.graphs]
+    if not places:
+        return ""
+    return (
+        f"__file__ is used in {', '.join(sorted(places))}, but files beside your code are not "
+        "carried. Name them with data= and read them with importlib.resources or "
+        "pkgutil.get_data, or pass a path that workers can read."
+    )
 
 
 def _carried_values(function: SelfContained[..., Any]) -> list[tuple[str, str, int]]:
@@ -117,8 +155,16 @@ def _fix(function: Callable[..., Any]) -> str:
         if isinstance(inner, SelfContained):
             return "Move @self_contained above the other decorators: only what it covers travels."
         inner = getattr(inner, "__wrapped__", None)
+    if _is_state(function):
+        return _FIX_OF_STATES
     module = getattr(function, "__module__", None) or "__main__"
     return _FIX_OF_OTHERS if module not in MAIN and is_installed(module) else _FIX
+
+
+def _is_state(function: Callable[..., Any]) -> bool:
+    """Return whether it is a warm state or a node folder."""
+    is_warm = isinstance(function, types.FunctionType) and hasattr(function, "lease")
+    return is_warm or isinstance(function, NodeFolder)
 
 
 def _outcome(strategy: str, function: Callable[..., Any]) -> _Outcome:
@@ -185,6 +231,10 @@ def _by_value(function: Callable[..., Any]) -> _Outcome:
 
 def _by_text(function: Callable[..., Any], *, dedented: bool) -> _Outcome:
     """Follow a function of which the text of the definition is sent, and nothing around it."""
+    if _is_state(function):
+        return _Outcome(
+            "BROKEN", "its text alone lacks gc-warm, which keeps the state", unpacks=False
+        )
     name = getattr(function, "__name__", None)
     inner = inspect.unwrap(function)
     if isinstance(inner, SelfContained) and not dedented:

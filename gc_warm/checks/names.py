@@ -66,6 +66,12 @@ def globals_used(function: types.FunctionType) -> set[str]:
     return unknown(found)
 
 
+def first_line_with(name: str, text: str) -> int | None:
+    """Return the number of the first line of a module's text that uses a name; None if none."""
+    nodes = ast.walk(ast.parse(text))
+    return min((n.lineno for n in nodes if isinstance(n, ast.Name) and n.id == name), default=None)
+
+
 def read_first(code: types.CodeType | None) -> set[str]:
     """Return the global names that a function reads before it writes them."""
     seen: dict[str, str] = {}

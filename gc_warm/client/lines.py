@@ -48,6 +48,7 @@ class Summary:
 
     done: int = 0
     failed: int = 0
+    first_error: str = ""  # of the failed ones: the first that was known
     known: int = 0  # done before
     dropped: int = 0  # results that went: the function, or their lines, have changed
 
@@ -160,6 +161,7 @@ class LinesFile:
         def fail(line: Line, error: str, cause: object = None) -> None:
             errors.write(_failure(line, error, cause))
             summary.failed += 1
+            summary.first_error = summary.first_error or f"line {line.number}: {error}"
 
         def values() -> Iterator[Any]:
             for line in self._missing(summary):

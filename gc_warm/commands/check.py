@@ -107,7 +107,9 @@ def check(context: click.Context, /, target: str, *, as_json: bool, **options: A
 
 def is_path(target: str) -> bool:
     """Return whether a target is a file or a folder, rather than MODULE:FUNCTION."""
-    return os.path.exists(target) or os.sep in target or ":" not in target  # noqa: PTH110  (long)
+    if os.path.exists(target) or ":" not in target:  # noqa: PTH110  (may be too long)
+        return True
+    return os.sep in target and ".py:" not in target
 
 
 def _refuse_options(context: click.Context, wrong: set[str], target: str) -> None:
@@ -211,6 +213,8 @@ def _show_predictions(rows: list[dict[str, str]], *, with_measured: bool) -> Non
     show_table(headings, cells, left=headings, lines=True)
     for fix in dict.fromkeys(row["fix"] for row in rows if row["fix"]):
         click.echo(f"To keep it warm: {fix}")
+    for note in dict.fromkeys(row["note"] for row in rows if row["note"]):
+        click.echo(f"Note: {note}")
 
 
 def _reason(row: dict[str, str]) -> str:

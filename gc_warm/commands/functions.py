@@ -19,7 +19,7 @@ NAMES = click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=co
 
 @click.group()
 def functions() -> None:
-    """Look at registered functions, or forget them."""
+    """List, show, allow or prune registered functions."""
 
 
 def _registry(manifest: Path) -> FunctionRegistry:

@@ -11,6 +11,7 @@ import click
 
 from gc_warm.commands.shared.arguments import find_callable
 from gc_warm.commands.shared.command import Command, Exit
+from gc_warm.commands.shared.show import printable, shortened
 from gc_warm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -51,10 +52,17 @@ _MISSING = object()
 )
 @click.option("--endpoint", "endpoint_id", type=click.UUID, metavar="ID", help="Run it there.")
 @click.option(
-    "--local", type=click.IntRange(min=1), metavar="N", help="Run it in N processes here."
+    "--local",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Run it in N processes here; by default in 2.",
 )
 @click.option("--service", is_flag=True, help="Run it on this machine's own service and endpoint.")
-@click.option("--workers", type=click.IntRange(min=1), help="How many workers the endpoint has.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="How many workers the endpoint has; with --service, 2 by default.",
+)
 @click.option("--spread", is_flag=True, help="Each line is a list: the positional arguments.")
 @click.option("--key", metavar="FIELD", help="The field of a line that says which state it needs.")
 @click.option("--again", is_flag=True, help="Drop results of lines or functions that have changed.")
@@ -100,6 +108,8 @@ def map_lines(  # noqa: PLR0917  (click passes all by name)
     does nothing without --again or --keep. Lines that failed are in a file beside it, such as
     results.errors.jsonl, and the next run tries them again.
 
+    It runs in processes of this machine, unless --endpoint or --service is given.
+
     Exits with 1 if a line failed.
     """
     from gc_warm.client.executor import WarmExecutor
@@ -139,13 +149,17 @@ def map_lines(  # noqa: PLR0917  (click passes all by name)
                 progress=False if quiet else None,
             )
         )
-        if saved is not None:
-            executor.report().save(saved, title=f"gc-warm map {function}")
+        report = executor.report()
+        if saved is not None and report.records:
+            report.save(saved, title=f"gc-warm map {function}")
+        elif saved is not None:  # the report of the run before, if there is one, stays
+            click.echo(f"Nothing was run, so no report was written to {saved}.", err=True)
     click.echo(f"{summary.done:,} done, {summary.known:,} were done before: {target}")
     if summary.dropped:
         click.echo(f"{summary.dropped:,} dropped: their lines, or the function, have changed")
     if summary.failed:
         click.echo(f"{summary.failed:,} failed: {file.errors}")
+        click.echo(f"The first error, of {printable(shortened(summary.first_error))}")
     return Exit.FAILED if summary.failed else Exit.OK
 
 

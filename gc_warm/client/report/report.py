@@ -88,7 +88,7 @@ class Report:
         for line in shown.values():
             value = Text(_printable(line.value), style="bold")
             lines.add_row(Text(line.name), value, Text(line.meaning))
-        parts: list[Any] = [lines]
+        parts: list[Any] = [lines, ""]  # a table ends with an empty line, too
         for each in tables(found):
             table = Table(title=Text(each.title), title_justify="left", box=box.SIMPLE_HEAD)
             for name in each.columns:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import json
+import os
 import sys
 import sysconfig
 import traceback
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from gc_warm.client.strategies import CODE_STRATEGIES
+from gc_warm.commands.shared.show import shortened
 from gc_warm.errors import GcWarmError, UsageError
 from gc_warm.units import MAX_SUBMISSION_BYTES
 from gc_warm.worker.self_contained import SelfContained
@@ -105,6 +107,7 @@ def find_callable(path: str) -> Callable[..., Any]:
     module_name, colon, name = path.partition(":")
     if not (module_name and colon and name):
         raise UsageError(NO_FUNCTION.format(path))
+    _refuse_file(module_name, name)
     _find_in_current_folder()
     found = _imported(module_name)
     try:
@@ -115,6 +118,15 @@ def find_callable(path: str) -> Callable[..., Any]:
     if not callable(found):
         raise UsageError(f"{path} is not a function, but {found!r}.")
     return cast("Callable[..., Any]", found)
+
+
+def _refuse_file(module: str, name: str) -> None:
+    """Raise an error if a module's file is named in place of the module."""
+    parts = Path(module).with_suffix("").parts if module.endswith(".py") else ()
+    here = os.path.isfile(module)  # noqa: PTH113  (a name may be too long for Path.is_file)
+    if here and parts and all(map(str.isidentifier, parts)):
+        meant = f"{'.'.join(parts)}:{name}"
+        raise UsageError(f"{module} is a file, not a module: did you mean {meant}?")
 
 
 def _find_in_current_folder() -> None:
@@ -174,7 +186,9 @@ def parse_value(option: str, text: str, kind: type[object] = object) -> Any:
         value = list(value)
     if not isinstance(value, kind):
         expected = "a list" if kind is list else "an object (a dict)"
-        raise UsageError(f"{option} must be {expected}, not {type(value).__name__}: {_cut(given)}.")
+        raise UsageError(
+            f"{option} must be {expected}, not {type(value).__name__}: {shortened(given)}."
+        )
     return value
 
 
@@ -187,13 +201,8 @@ def _literal(option: str, text: str) -> Any:
         return ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
         raise UsageError(
-            f"{option} is neither JSON ({not_json}) nor a Python literal: {_cut(text)}."
+            f"{option} is neither JSON ({not_json}) nor a Python literal: {shortened(text)}."
         ) from not_json
-
-
-def _cut(text: str, limit: int = 200) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= limit else f"{flat[:limit]}..."
 
 
 def _read(option: str, name: str) -> str:
@@ -203,7 +212,7 @@ def _read(option: str, name: str) -> str:
         if len(data) <= MAX_SUBMISSION_BYTES:
             return data.decode()
     except (OSError, ValueError) as error:
-        raise UsageError(f"{option} cannot be read from {_cut(name)}: {error}.") from error
+        raise UsageError(f"{option} cannot be read from {shortened(name)}: {error}.") from error
     raise UsageError(
         f"{option}: {name} is larger than {MAX_SUBMISSION_BYTES:,} bytes, Globus Compute's limit."
     )

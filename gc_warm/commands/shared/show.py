@@ -31,6 +31,12 @@ def shown(value: Any) -> str:
     return printable(_repr(value))
 
 
+def shortened(text: str, limit: int = 200) -> str:
+    """Return text in one line, which ends with "..." where it was cut off."""
+    flat = " ".join(text.split())
+    return flat if len(flat) <= limit else f"{flat[:limit]}..."
+
+
 def _repr(value: Any) -> str:
     try:
         return repr(value)

@@ -18,7 +18,7 @@ from gc_warm.cli import commands
 FUNCTIONS = """
 import functools
 import json
-from gc_warm import self_contained, warm
+from gc_warm import node_folder, self_contained, warm
 import project_helper
 
 calls = 0
@@ -44,6 +44,14 @@ def uses_helper(x=1):
 @functools.lru_cache
 def cached(x=1):
     return x
+
+@warm
+def state(x=1):
+    return x
+
+@node_folder
+def place(folder):
+    pass
 
 def decorate(f):
     @functools.wraps(f)
@@ -213,12 +221,49 @@ def test_the_reason_is_given(module, name, verdict, reason):
     assert (verdict == "WARM") == (not first.fix)
 
 
+@pytest.mark.parametrize("name", ["state", "place"])
+def test_a_state_is_to_be_called_by_a_self_contained_function(module, name):
+    for found in check_function(getattr(module, name)):
+        assert ("BROKEN", "Submit a @self_contained function that calls it.") == (
+            found.verdict,
+            found.fix,
+        )
+        assert found.reason.startswith(("ModuleNotFoundError: ", "its text alone lacks gc-warm"))
+
+
 def test_what_returns_a_generator_is_told_to_return_data(module):
     assert "Return plain data" in check_function(module.generator)[0].fix
 
 
 def test_a_decorator_above_ours_is_pointed_at(module):
     assert "Move @self_contained above" in check_function(module.ours_below)[0].fix
+
+
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        ("", None),
+        ("FILE = __file__\n", "files_helper.py:1,"),
+        ("def size():\n    return Path(__file__).with_name('big.csv')\n", "files_helper.py:2,"),
+    ],
+)
+def test_a_note_says_that_files_beside_carried_code_are_not_there(
+    tmp_path, monkeypatch, text, places
+):
+    (tmp_path / "files_helper.py").write_text(text)
+    (tmp_path / "files_user.py").write_text(
+        "import files_helper\nfrom gc_warm import self_contained\n"
+        "@self_contained\ndef use(): return files_helper\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    ended = CliRunner().invoke(commands, ["check", "files_user:use"], standalone_mode=False)
+    for name in ("files_helper", "files_user"):
+        sys.modules.pop(name, None)
+    assert 0 == ended.return_value
+    notes = [line for line in ended.output.splitlines() if line.startswith("Note: ")]
+    assert (places is not None) == bool(notes)
+    assert all(f"__file__ is used in {places} but files beside" in note for note in notes)
 
 
 def test_the_command_line(module, tmp_path, monkeypatch):

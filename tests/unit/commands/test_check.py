@@ -76,6 +76,11 @@ def test_a_program_may_have_meant_a_function_in_it(gc_warm, lab):
     done = gc_warm("check", "primes.py")
     assert 2 == done.code
     assert "MODULE:FUNCTION, such as primes:classify" in done.err
+    assert 2 == gc_warm("check", "x" * 5000 + ".py:classify").code
+    for target in ("primes.py:classify", "./primes.py:classify"):
+        done = gc_warm("check", target)
+        assert 2 == done.code
+        assert "primes.py is a file, not a module: did you mean primes:classify?" in done.err
 
 
 # Functions

@@ -29,6 +29,12 @@ def test_each_command_has_one_line_of_which_nothing_is_cut(gc_warm, group):
     assert [] == [line for line in shown.splitlines() if len(line) > 80]
 
 
+def test_map_says_where_it_runs_by_default(gc_warm):
+    shown = " ".join(gc_warm("map", "--help").out.split())
+    assert "processes of this machine, unless --endpoint or --service is given." in shown
+    assert "Run it in N processes here; by default in 2." in shown
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_no_markup_is_shown(gc_warm, name):
     done = gc_warm(name, "--help")

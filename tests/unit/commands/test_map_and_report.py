@@ -114,7 +114,10 @@ def test_a_file_that_is_no_file_of_errors_stays(folder, run_map):
 
 def test_a_line_that_is_no_list_of_arguments_fails_alone(folder, run_map):
     write(folder, [[1, 2], 7, "ab", {"first": 1}, [3, 4]])
-    assert 1 == run_map("lab:add", "--spread", "--local", 1).code
+    done = run_map("lab:add", "--spread", "--local", 1)
+    assert 1 == done.code
+    last = "The first error, of line 2: The line must be a list of arguments, not int."
+    assert last == done.out.splitlines()[-1]
     assert [3, 7] == [each["result"] for each in read(folder)]
     assert [2, 3, 4] == [each["line"] for each in read(folder, "out.errors.jsonl")]
 
@@ -125,7 +128,8 @@ def test_each_line_has_its_result_and_a_second_run_does_what_is_missing(folder, 
     (folder / "fail").touch()
     done = run_map("lab:use", "--local", 2, "--key", "model")
     assert (1, "") == (done.code, done.err)
-    assert "18 done, 0 were done before: out.jsonl\n5 failed: out.errors.jsonl\n" == done.out
+    assert "18 done, 0 were done before: out.jsonl\n5 failed: out.errors.jsonl\n" in done.out
+    assert re.search(r"\nThe first error, of line \d+: .+\n\Z", done.out)
     results = read(folder)
     assert [n + 1 for n in range(20) if n not in {5, 7}] == [each["line"] for each in results]
     assert [["A", 0], ["B", 1]] == [each["result"] for each in results[:2]]
@@ -244,7 +248,12 @@ def test_lines_are_spread_over_arguments_and_receipts_are_kept(folder, run_map, 
     )
     assert 0 == done.code, done.err
     assert [3, 7] == [each["result"] for each in read(folder)]
-    assert "<h1>gc-warm map lab:add</h1>" in (folder / "run.html").read_text()
+    page = (folder / "run.html").read_text()
+    assert "<h1>gc-warm map lab:add</h1>" in page
+    again = run_map("lab:add", "--spread", "--local", 1, "--report", "run.html")
+    assert "0 done, 2 were done before: out.jsonl\n" == again.out
+    assert "Nothing was run, so no report was written to run.html.\n" == again.err
+    assert page == (folder / "run.html").read_text()
     shown = gc_warm("report", "run.jsonl", "run.jsonl")
     assert re.search(r"calls +2 +in \d tasks on 1 worker", shown.out)
     figures = json.loads(gc_warm("report", "run.jsonl", "--json").out)

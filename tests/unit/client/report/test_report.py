@@ -49,6 +49,8 @@ def test_printing_it_shows_tables(records):
     text = str(Report(records))
     for line in (r"cold starts +3 ", r"saved +8.4 min ", "node:100 ", "lab.model ", "WorkerLost: "):
         assert re.search(line, text), line
+    titles = [*re.finditer(r"^(Workers|Warm state|Slowest calls|Lost tasks)$", text, re.MULTILINE)]
+    assert ["\n\n"] * 4 == [text[each.start() - 2 : each.start()] for each in titles]
 
 
 def test_what_is_saved_can_be_merged(records, tmp_path):
