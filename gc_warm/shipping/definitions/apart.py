@@ -81,8 +81,8 @@ class Apart(Graphs):
         self._known: dict[int, Ref] = {}  # by the id of the object
         self._open: set[Ref] = set()  # not yet there when a worker makes what they hold
         self._kept: list[Any] = []  # so that no id is used again
-        # What classes are filled with.
-        self._later: list[tuple[dict[str, Any], dict[str, Any]]] = []
+        # What is done when nothing is open, the last first: filling closures and classes.
+        self._later: list[Callable[[], None]] = []
 
     def enter(self, space: Space) -> None:
         """Add a script, whose objects are known by its names."""
@@ -101,13 +101,16 @@ class Apart(Graphs):
         """Return the code of an object, after all that it holds was given one."""
         code = self._code(value)
         while self._later:
-            what, late = self._later.pop()
-            late["registered"] = [each for each in late["registered"] if self._is_alive(each)]
-            fields = late.pop("fields", None)
-            if fields is not None:
-                what["fields"] = [[*each, self._table(settings)] for *each, settings in fields]
-            what |= {name: self._part(part) for name, part in late.items()}
+            self._later.pop()()
         return code
+
+    def _fill(self, what: dict[str, Any], late: dict[str, Any]) -> None:
+        """Add to a class's node what it is filled with."""
+        late["registered"] = [each for each in late["registered"] if self._is_alive(each)]
+        fields = late.pop("fields", None)
+        if fields is not None:
+            what["fields"] = [[*each, self._table(settings)] for *each, settings in fields]
+        what |= {name: self._part(part) for name, part in late.items()}
 
     def _is_alive(self, value: type) -> bool:
         """Return whether a class is more than the remains of an earlier definition."""
@@ -168,7 +171,10 @@ class Apart(Graphs):
         if isinstance(value, type) and kind is not types.GenericAlias and value not in SINGLETONS:
             return self._class(value, ref)
         if kind is types.CellType:
-            return ["cell", *([] if is_empty(value) else [self._code(value.cell_contents)])]
+            node = ["cell"]
+            if not is_empty(value):  # it may hold what is just being taken apart
+                self._later.append(lambda: node.append(self._code(value.cell_contents)))
+            return node
         if kind is bytes:
             self._count(len(value))
             return ["bytes", b64encode(value).decode()]
@@ -292,7 +298,7 @@ class Apart(Graphs):
         what = {name: self._part(parts.pop(name)) for name in early if name in parts}
         self._open.discard(ref)
         what |= {name: parts.pop(name) for name in plain if name in parts}
-        self._later.append((what, parts))
+        self._later.insert(0, functools.partial(self._fill, what, parts))  # after all closures
         subclasses = filter(None, map(self.name_of, type.__subclasses__(value)))
         self.wanted += [(name, repr(value.__qualname__)) for name in subclasses]
         return ["class", what]

@@ -254,6 +254,43 @@ def test_recursive_nested_functions_and_nonlocal(project, one_worker):
     assert [7, 13] == [one_worker.submit(add, 3).result() for _ in range(2)]
 
 
+def test_nested_functions_may_name_themselves_and_each_other(project, one_worker):
+    lab = project(
+        {
+            "lab.py": """
+            from gc_warm import self_contained, warm
+
+            def make():
+                @self_contained
+                def factorial(n):
+                    return 1 if n < 2 else n * factorial(n - 1)
+
+                @warm(maxsize=None)
+                def even(n):
+                    return n == 0 or odd(n - 1)
+
+                @self_contained
+                def odd(n):
+                    return n != 0 and even(n - 1)
+
+                return factorial, odd
+
+            def circle():
+                values = []
+                pair = (lambda: pair, iter(values))
+                values.append(pair)
+                return pair[0]
+            """
+        }
+    )
+    factorial, odd = lab.make()
+    assert (24, True) == (factorial(4), odd(5))
+    assert [24, 120] == [one_worker.submit(factorial, n).result() for n in (4, 5)]
+    assert [True, False] == [one_worker.submit(odd, n).result() for n in (5, 6)]
+    with pytest.raises(ShippingError, match="a tuple holds itself"):
+        self_contained(lab.circle()).payload_size()
+
+
 def test_files_beside_a_module_are_not_there_offline_either(project, one_worker):
     lab = project(
         {
