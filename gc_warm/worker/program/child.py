@@ -78,7 +78,7 @@ class Child:
         theirs, self.requests, self.answers, terminal = _terminal() if setup.pty else _pipes()
         try:
             self._process = _start(setup, folders, theirs, held, terminal)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: of the environment or the command
             self.abandon()
             reason = f"could not be started: {error}"
             raise ProgramStartError(str(setup), reason) from error

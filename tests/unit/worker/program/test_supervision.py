@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
@@ -321,6 +322,12 @@ def test_idle_timeout(shell, gone):
     assert pid is None or gone(pid)
     assert "2\n" == process.call("echo 2")
     assert 0 == process.info().failures
+
+
+def test_an_idle_timeout_may_be_longer_than_a_thread_can_wait(shell):
+    process = shell(idle_timeout=math.inf)
+    pid = process.call("echo $$")
+    assert pid == process.call("echo $$")
 
 
 def test_idle_timeout_is_not_for_a_call_that_takes_long(shell):
