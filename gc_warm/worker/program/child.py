@@ -72,6 +72,7 @@ class Child:
     def __init__(self, setup: Setup, folders: Folders) -> None:
         self.setup = setup
         self.log = folders.log
+        self._log_start = self.log.stat().st_size if self.log.exists() else 0
         self.exited = -1
         self.started = time.monotonic()
         held, self._lifeline = os.pipe()
@@ -138,7 +139,7 @@ class Child:
     def stderr_tail(self) -> str:
         """Return the last lines that it wrote to standard error."""
         with contextlib.suppress(OSError), self.log.open("rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
+            file.seek(max(self._log_start, os.fstat(file.fileno()).st_size - _TAIL))
             return file.read().decode(errors="replace").strip()
         return ""
 
@@ -147,6 +148,7 @@ class Child:
         with contextlib.suppress(OSError):
             if self.log.stat().st_size > _LOG_LIMIT:
                 tail = self.stderr_tail()
+                self._log_start = 0
                 self.log.write_text(f"{tail}\n", encoding="utf-8", errors="replace")
 
     def rss(self) -> int:

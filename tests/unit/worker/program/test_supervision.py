@@ -216,6 +216,14 @@ def test_death_between_two_calls_goes_unnoticed_but_is_counted(shell, gone):
     assert (1, 1) == (process.info().restarts, process.info().failures)
 
 
+def test_an_error_shows_nothing_that_a_predecessor_wrote(shell):
+    process = shell()
+    for words in ("first", ""):
+        with pytest.raises(ProgramDiedError) as caught:
+            process.call(f"printf '{words}' >&2; exit 1")
+        assert words == caught.value.stderr_tail
+
+
 def test_death_in_the_middle_of_an_answer_returns_no_part_of_it(script):
     process = script(READY + """read line; echo cause >&2; printf '{"id": 1, "resu'; exit 4""")
     with pytest.raises(ProgramDiedError, match="exited with status 4 before it had answered"):
