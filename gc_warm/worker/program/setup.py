@@ -87,6 +87,11 @@ class Limits:
     open_files: int | None = None
     file_size: int | None = None
 
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            valid = value is None or (type(value) is int and value >= 0)
+            require(valid, name, "a whole number that is not negative, or None", value)
+
     def as_shell(self) -> str:
         """Return the commands that set the limits."""
         amounts = {

@@ -173,6 +173,13 @@ def test_a_command_is_a_list_of_texts(command):
         WarmProcess(command)
 
 
+@pytest.mark.parametrize("name", ["memory", "cpu_seconds", "open_files", "file_size"])
+@pytest.mark.parametrize("value", [-1, 1.5, "x"])
+def test_a_limit_that_makes_no_sense_is_refused(name, value):
+    with pytest.raises(UsageError, match=f"{name} must be a whole number that is not negative"):
+        Limits(**{name: value})
+
+
 def test_a_value_that_is_no_text_is_not_shown_for_it_may_be_a_secret():
     with pytest.raises(UsageError, match="not bytes for 'TOKEN'") as caught:
         WarmProcess(["sh"], env={"TOKEN": b"hidden"})
