@@ -30,13 +30,15 @@ def read_text(path: Path) -> str:
     Raises:
         UsageError: It cannot be read, is no file, or is too long to be a config.
     """
+    data = None
     try:
-        if not path.is_file():  # a pipe would be waited for, and a device has no end
-            raise UsageError(f"Cannot read {path}: it is not a file.")
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        if path.is_file():  # a pipe would be waited for, and a device has no end
+            with path.open("rb") as file:
+                data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         raise UsageError(f"Cannot read {path}: {error}.") from error
+    if data is None:
+        raise UsageError(f"Cannot read {path}: it is not a file.")
     if len(data) > MAX_BYTES:
         raise UsageError(f"Cannot read {path}: it is longer than {MAX_BYTES} bytes.")
     return data.decode("utf-8", errors="replace")

@@ -141,7 +141,7 @@ class Manifest:
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise RegistryError(
                 f"{self.path} is no manifest of functions that this version of gc-warm can read "
-                f"({type(error).__name__}: {error}). If git left conflict marks in it, resolve "
+                f"({_reason(error)}). If git left conflict marks in it, resolve "
                 "them; each function's newest id comes first."
             ) from error
 
@@ -171,6 +171,13 @@ class Manifest:
         finally:
             with suppress(OSError):
                 new.unlink(missing_ok=True)
+
+
+def _reason(error: Exception) -> str:
+    """Return what is wrong with data that could not be taken apart."""
+    if isinstance(error, KeyError):
+        return f"{error} is missing in it"
+    return str(error) if isinstance(error, ValueError) else "a value in it is of the wrong type"
 
 
 def _read_file(path: Path) -> str | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gc_warm.commands.shared.arguments import SECONDS, parse_value
+from gc_warm.commands.shared.arguments import SECONDS, parse_value, require_stdin
 from gc_warm.commands.shared.command import Command, Exit
 from gc_warm.errors import GcWarmError
 from gc_warm.units import duration
@@ -88,6 +88,7 @@ def _converse(
     """Send each line of standard input to a program; fail if one was not answered."""
     from gc_warm.worker.program.process import WarmProcess
 
+    require_stdin("Requests")
     failures = 0
     options: Any = {"timeout": timeout, "start_timeout": timeout, "pty": pty}
     with WarmProcess(command, framing=framing, **options) as process:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import logging
+import os
 import threading
 import uuid
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -16,7 +17,6 @@ from gc_warm.local.surroundings.options import Surroundings
 from gc_warm.local.workers import Supply, Workers, check_count, engine_options
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from gc_warm.local.client import LocalClient
@@ -117,6 +117,7 @@ class LocalExecutor(SdkExecutor, concurrent.futures.Executor):
         self.api_burst_window_s = min(32, max(1, api_burst_window_s))
         self.task_count_submitted = 0
         self._lock = threading.Lock()
+        self._pid = os.getpid()
         check_count("max_retries_on_system_failure", max_retries_on_system_failure, 0)
         around = Surroundings.of(worker_python, worker_path, worker_env, worker_packages, output)
         if endpoint_config is not None:
@@ -180,6 +181,7 @@ class LocalExecutor(SdkExecutor, concurrent.futures.Executor):
 
         Raises:
             RuntimeError: The executor is shut down.
+            UsageError: This process was forked from the one that made the executor.
             ValueError: `endpoint_id` was set to None.
             ShippingError: A self-contained function cannot be carried. The executor goes on.
             SerializationError: The function cannot be serialized.
@@ -205,6 +207,7 @@ class LocalExecutor(SdkExecutor, concurrent.futures.Executor):
 
         Raises:
             RuntimeError: The executor is shut down.
+            UsageError: This process was forked from the one that made the executor.
             ValueError: `endpoint_id` was set to None, or the function's id is not a UUID.
         """
         self._check_running()
@@ -340,3 +343,8 @@ class LocalExecutor(SdkExecutor, concurrent.futures.Executor):
     def _check_running(self) -> None:
         if self._stopped:
             raise RuntimeError(f"{self!r} is shutdown; no new functions may be executed")
+        if self._pid != os.getpid():
+            raise UsageError(
+                f"{self!r} is of process {self._pid}, from which this one was forked: its workers "
+                "cannot be used here. Make an executor in this process."
+            )

@@ -80,7 +80,7 @@ class Faults:
             UsageError: `seconds` is negative or not finite, or `count` is not positive.
         """
         check_count("count", count, 1)
-        if not 0 <= seconds < math.inf:
+        if not (isinstance(seconds, int | float) and 0 <= seconds < math.inf):
             raise UsageError(f"{seconds=} must be at least 0, and finite.")
         for backend in self._endpoint.backends:
             backend.delivery.delay(seconds, count)
@@ -97,7 +97,8 @@ class Faults:
         Raises:
             UsageError: `seconds` is not positive, or not finite.
         """
-        if seconds is not None and not 0 < seconds < math.inf:
+        valid = isinstance(seconds, int | float) and 0 < seconds < math.inf
+        if seconds is not None and not valid:
             raise UsageError(f"{seconds=} must be positive and finite, or None for ever.")
         for backend in self._endpoint.backends:
             backend.set_walltime(seconds)
@@ -111,12 +112,15 @@ class Faults:
             limit: In bytes; None for no limit.
 
         Raises:
-            UsageError: `limit` is not positive, or this system cannot limit it.
+            UsageError: `limit` is not positive, or is beyond all addresses, or this system
+                cannot limit it.
         """
         if sys.platform != "linux":
             raise UsageError("memory_limit() needs Linux.")
         if limit is not None:
             check_count("limit", limit, 1)
+            if limit > sys.maxsize:
+                raise UsageError(f"{limit=} must be at most {sys.maxsize}, or None for no limit.")
         for backend in self._endpoint.backends:
             backend.set_memory_limit(limit)
 

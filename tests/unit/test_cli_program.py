@@ -36,6 +36,20 @@ def test_each_line_is_sent_and_its_answer_shown_with_the_time():
     )
 
 
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["program", *SHELL, "--", "sh"], "Requests"),
+        (["run", "json:dumps", "--args", "@-"], "--args"),
+    ],
+)
+def test_closed_standard_input_is_an_error_of_usage(arguments, what):
+    command = ["sh", "-c", 'exec "$@" <&-', "sh", GC_WARM, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    message = f"Error: {what} cannot be read: standard input is closed.\n"
+    assert (2, "", message) == (done.returncode, done.stdout, done.stderr)
+
+
 def test_an_error_is_shown_and_the_next_line_is_sent():
     done = program(*SHELL, "--", "sh", lines="nonsense\necho on\n")
     assert 1 == done.returncode

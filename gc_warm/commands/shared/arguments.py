@@ -205,7 +205,19 @@ def _literal(option: str, text: str) -> Any:
         ) from not_json
 
 
+def require_stdin(what: str) -> None:
+    """Refuse to read anything from standard input if it is closed.
+
+    Raises:
+        UsageError: It is closed.
+    """
+    if sys.stdin is None:
+        raise UsageError(f"{what} cannot be read: standard input is closed.")
+
+
 def _read(option: str, name: str) -> str:
+    if name == "-":
+        require_stdin(option)
     try:
         with click.open_file(name, "rb") as file:
             data: bytes = file.read(MAX_SUBMISSION_BYTES + 1)

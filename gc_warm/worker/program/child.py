@@ -72,13 +72,14 @@ class Child:
     def __init__(self, setup: Setup, folders: Folders) -> None:
         self.setup = setup
         self.log = folders.log
+        self._log_start = self.log.stat().st_size if self.log.exists() else 0
         self.exited = -1
         self.started = time.monotonic()
         held, self._lifeline = os.pipe()
         theirs, self.requests, self.answers, terminal = _terminal() if setup.pty else _pipes()
         try:
             self._process = _start(setup, folders, theirs, held, terminal)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: of the environment or the command
             self.abandon()
             reason = f"could not be started: {error}"
             raise ProgramStartError(str(setup), reason) from error
@@ -138,7 +139,7 @@ class Child:
     def stderr_tail(self) -> str:
         """Return the last lines that it wrote to standard error."""
         with contextlib.suppress(OSError), self.log.open("rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
+            file.seek(max(self._log_start, os.fstat(file.fileno()).st_size - _TAIL))
             return file.read().decode(errors="replace").strip()
         return ""
 
@@ -147,6 +148,7 @@ class Child:
         with contextlib.suppress(OSError):
             if self.log.stat().st_size > _LOG_LIMIT:
                 tail = self.stderr_tail()
+                self._log_start = 0
                 self.log.write_text(f"{tail}\n", encoding="utf-8", errors="replace")
 
     def rss(self) -> int:

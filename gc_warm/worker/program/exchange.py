@@ -361,7 +361,9 @@ def _stop_when_idle(
     reference: weakref.ref[Exchange], ended: threading.Event, seconds: float, grace: float
 ) -> None:
     left = seconds
-    while not ended.wait(left) and (exchange := reference()) is not None:
+    while (
+        not ended.wait(min(left, threading.TIMEOUT_MAX)) and (exchange := reference()) is not None
+    ):
         used = time.monotonic() if exchange.users else exchange._used  # noqa: SLF001
         left = used + seconds - time.monotonic()
         if left <= 0:

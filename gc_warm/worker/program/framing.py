@@ -116,7 +116,7 @@ class Framing(ABC):
 
     def require(self, concurrency: int) -> None:
         """Refuse a number of calls at a time that cannot be told apart."""
-        if concurrency < 1 or (concurrency > 1 and not self.numbered):
+        if concurrency > 1 and not self.numbered:
             raise UsageError(
                 f"concurrency={concurrency} needs a framing that numbers requests, such as "
                 f"JsonLines; {type(self).__name__} is for one call at a time."

@@ -16,7 +16,7 @@ from gc_warm.errors.programs import ProgramCancelledError, ProgramRestartsError,
 from gc_warm.worker.program.child import Child
 from gc_warm.worker.program.exchange import SLICE, Exchange, RetiredError
 from gc_warm.worker.program.restarts import RestartPolicy, Restarts
-from gc_warm.worker.program.setup import Folders, choose_framing, prepare
+from gc_warm.worker.program.setup import Folders, choose_framing, prepare, require_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gc_warm.worker.program.framing import Framing
     from gc_warm.worker.program.setup import Limits
 
-_DEFAULT = -1.0  # a call's timeout is that of the program
+_DEFAULT: Any = object()  # a call's timeout is that of the program
 _STOP = 0.5  # seconds that a program has to end by itself; a worker is given about one
 _EVERY = 100  # calls: how often the length of standard error is looked at
 
@@ -102,6 +102,7 @@ class WarmProcess:
         idle_timeout: float | None = None,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
+        require_options(locals())
         self.framing, command = choose_framing(framing, command)
         self.timeout = timeout
         self.start_timeout = start_timeout
@@ -174,9 +175,14 @@ class WarmProcess:
             RequestFailedError: The program answered with an error of its own. It still runs.
             ProgramError: There is no answer; one of its children says why. The next call gets a
                 fresh program.
-            UsageError: The framing cannot express the request. The program was sent nothing.
+            UsageError: The framing cannot express the request, or the timeout is not positive. The
+                program was sent nothing.
         """
-        seconds = _or_infinity(self.timeout if timeout == _DEFAULT else timeout)
+        if timeout is _DEFAULT:
+            timeout = self.timeout
+        else:
+            require_options({"timeout": timeout})
+        seconds = _or_infinity(timeout)
         deadline = time.monotonic() + seconds
         if not self._turn.acquire(blocking=False):
             self._wait_for(self._turn, deadline)

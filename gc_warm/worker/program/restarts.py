@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gc_warm.errors import UsageError
+from gc_warm.worker.state.initialiser import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,9 +31,9 @@ class RestartPolicy:
     longest: float = 10.0
 
     def __post_init__(self) -> None:
-        for name in ("budget", "window", "backoff", "longest"):
-            if getattr(self, name) < 0:
-                raise UsageError(f"{name} must not be negative, but is {getattr(self, name)!r}.")
+        for name, value in vars(self).items():
+            valid = isinstance(value, int if name == "budget" else int | float) and value >= 0
+            require(valid, name, "a number that is not negative", value)
 
 
 class Restarts:

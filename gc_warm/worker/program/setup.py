@@ -10,19 +10,65 @@ import shlex
 import shutil
 import tempfile
 import weakref
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gc_warm.errors import UsageError
 from gc_warm.errors.programs import ProgramMissingError
 from gc_warm.worker.program.framing import Framing, JsonLines
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+from gc_warm.worker.state.initialiser import require
 
 _SHOWN = 60
 _TMPFS = Path("/dev/shm")  # noqa: S108  (folders in it are made by mkdtemp, for us alone)
+_PATH = str, os.PathLike
+_TIME = (
+    "a positive number of seconds or None",
+    lambda time: time is None or (isinstance(time, int | float) and time > 0),
+)
+_COUNT = (
+    "a positive whole number or None",
+    lambda count: count is None or (type(count) is int and count > 0),
+)
+# What each option of `WarmProcess` must be. Types of ours that travelled are known by what they do.
+_OPTIONS: dict[str, tuple[str, Any]] = {
+    "command": (
+        "a list of the program and its arguments",
+        lambda command: (
+            isinstance(command, Sequence)
+            and not isinstance(command, str | bytes)
+            and command
+            and all(isinstance(part, _PATH) for part in command)
+        ),
+    ),
+    "timeout": _TIME,
+    "start_timeout": _TIME,
+    "concurrency": ("a positive whole number", lambda count: type(count) is int and count > 0),
+    "env": ("a dict or None", lambda env: env is None or isinstance(env, Mapping)),
+    "cwd": ("a path or None", lambda cwd: cwd is None or isinstance(cwd, _PATH)),
+    "umask": (
+        "from 0 to 0o777 or None",
+        lambda umask: umask is None or (type(umask) is int and not umask & ~0o777),
+    ),
+    "limits": ("Limits(...) or None", lambda own: own is None or hasattr(own, "as_shell")),
+    "restarts": ("RestartPolicy(...) or None", lambda own: own is None or hasattr(own, "budget")),
+    "max_calls": _COUNT,
+    "max_rss": _COUNT,
+    "idle_timeout": _TIME,
+    "timer": ("a function that returns seconds", callable),
+}
+
+
+def require_options(options: Mapping[str, Any]) -> None:
+    """Refuse options of `WarmProcess`, all or some by their names, that make no sense."""
+    for name, (expected, is_valid) in _OPTIONS.items():
+        if name in options:
+            require(is_valid(options[name]), name, expected, options[name])
+    for name, value in (options.get("env") or {}).items():
+        if not (isinstance(name, str) and (value is None or isinstance(value, str))):
+            kind = type(value).__name__  # the value may be a secret
+            raise UsageError(f"env must have text or None for every name, not {kind} for {name!r}.")
 
 
 @dataclass(frozen=True)
@@ -40,6 +86,11 @@ class Limits:
     cpu_seconds: int | None = None
     open_files: int | None = None
     file_size: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            valid = value is None or (type(value) is int and value >= 0)
+            require(valid, name, "a whole number that is not negative, or None", value)
 
     def as_shell(self) -> str:
         """Return the commands that set the limits."""
@@ -89,12 +140,8 @@ def choose_framing(
     """Return the framing that was asked for, and the command with the options that it needs.
 
     Raises:
-        UsageError: It is neither a framing nor the name of one, or the command is no list.
+        UsageError: It is neither a framing nor the name of one.
     """
-    if isinstance(command, str | bytes) or not command:
-        raise UsageError(
-            f"The command must be a list of the program and its arguments, not {command!r}."
-        )
     if framing is None:
         return JsonLines(), command
     if isinstance(framing, str):

@@ -46,11 +46,11 @@ class Options:
         for name in ("idle_timeout", "max_age", "retry_after", "wait"):
             value = getattr(self, name)
             valid = value is None or (type(value) in (int, float) and value >= 0)
-            _require(valid, name, "a number of seconds", value)
-        _require(self.wait is not None, "wait", "a number of seconds", self.wait)
-        _require(self.key is None or callable(self.key), "key", "a function", self.key)
-        _require(callable(self.timer), "timer", "a function that returns seconds", self.timer)
-        _require(self.fork in {"rebuild", "keep"}, "fork", "'rebuild' or 'keep'", self.fork)
+            require(valid, name, "a number of seconds", value)
+        require(self.wait is not None, "wait", "a number of seconds", self.wait)
+        require(self.key is None or callable(self.key), "key", "a function", self.key)
+        require(callable(self.timer), "timer", "a function that returns seconds", self.timer)
+        require(self.fork in {"rebuild", "keep"}, "fork", "'rebuild' or 'keep'", self.fork)
         if not callable(self.size):
             require_count("size", self.size)
         if self.size is None and self.maxbytes is not None:
@@ -67,10 +67,11 @@ class Options:
 def require_count(name: str, value: object) -> None:
     """Refuse what is neither a positive whole number nor None."""
     valid = value is None or (type(value) is int and value > 0)
-    _require(valid, name, "a positive whole number or None", value)
+    require(valid, name, "a positive whole number or None", value)
 
 
-def _require(valid: bool, name: str, expected: str, value: object) -> None:  # noqa: FBT001
+def require(valid: bool, name: str, expected: str, value: object) -> None:  # noqa: FBT001
+    """Refuse an option's value unless it is valid."""
     if not valid:
         raise UsageError(f"{name} must be {expected}, not {value!r}.")
 

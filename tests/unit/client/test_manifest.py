@@ -1,6 +1,7 @@
 """The manifest's file: what stays, what is refused."""
 
 import json
+import re
 import uuid
 
 import pytest
@@ -118,6 +119,21 @@ def test_a_huge_file_is_refused(path):
 def test_what_is_no_manifest_is_refused(path, text):
     path.write_text(text)
     with pytest.raises(RegistryError):
+        Manifest(path).read()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"a": 1}', "'format' is missing in it"),
+        ('{"format": 9}', "its format is 9"),
+        ('{"format": 1, "functions": []}', "a value in it is of the wrong type"),
+        ('{"format": 1, "functions": {"f": {"target": 3}}}', "3 is no printable text"),
+    ],
+)
+def test_a_manifest_that_cannot_be_read_says_why(path, text, reason):
+    path.write_text(text)
+    with pytest.raises(RegistryError, match=re.escape(f"can read ({reason}). If git left")):
         Manifest(path).read()
 
 

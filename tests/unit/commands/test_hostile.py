@@ -81,6 +81,7 @@ def shell(tmp_path, lab):
         (["functions", "list", "--manifest", "."], 2, "is a directory"),
         (["report", "binary"], 2, "binary is no file of receipts"),
         (["demo", "lab.py", "--report", "/proc/none/a.html"], 2, "Cannot write /proc/none/a.html"),
+        (["check", "/dev/null"], 2, "Error: Cannot read /dev/null: it is not a file.\n"),
         (["map", "lab:accent", "--input", "/dev/null", "--output", "o"], 2, "/dev/null is no file"),
         (["submit", "lab:accent", "--endpoint", "none"], 2, "'none' is not a valid UUID"),
     ],

@@ -136,7 +136,8 @@ def test_memory_limit_of_workers_that_come_later(make_executor):
     [
         *(("drop_result", [0]), ("drop_result", [1.5]), ("delay", [-1]), ("delay", [1, 0])),
         *(("delay", [math.inf]), ("walltime", [0]), ("walltime", [math.nan])),
-        *(("memory_limit", [0]), ("memory_limit", [-1])),
+        *(("delay", ["x"]), ("delay", [None]), ("delay", [0, "x"]), ("walltime", ["x"])),
+        *(("memory_limit", [0]), ("memory_limit", [-1]), ("memory_limit", [2**63])),
     ],
 )
 def test_wrong_arguments(make_executor, fault, arguments):

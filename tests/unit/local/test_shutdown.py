@@ -262,7 +262,8 @@ pid = os.fork()
 if pid == 0:
     try:
         executor.submit(tasks["where"])
-    except RuntimeError:
+    except UsageError as error:
+        assert "from which this one was forked" in str(error)
         try:
             executor.faults.kill_worker()
         except UsageError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import shutil
@@ -138,6 +139,65 @@ def test_a_program_may_work_on_several_calls_at_once(served):
 def test_concurrency_needs_numbered_requests():
     with pytest.raises(UsageError, match="concurrency=2 needs a framing that numbers requests"):
         WarmProcess(["sh"], framing=SHELL, concurrency=2)
+
+
+WRONG_TIMES = [0, -1, math.nan, "x"]
+WRONG_COUNTS = [0, -1, 1.5, "x"]
+WRONG = {
+    "timeout": WRONG_TIMES,
+    "start_timeout": WRONG_TIMES,
+    "idle_timeout": WRONG_TIMES,
+    "max_calls": WRONG_COUNTS,
+    "max_rss": WRONG_COUNTS,
+    "concurrency": [*WRONG_COUNTS, None],
+    "env": [["A"], {"A": 1}, {1: "A"}],
+    "cwd": [3],
+    "umask": [-1, 0o1000, "x"],
+    "limits": [3],
+    "restarts": [3],
+    "timer": [None, 3],
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_an_option_that_makes_no_sense_is_refused(name):
+    for value in WRONG[name]:
+        with pytest.raises(UsageError, match=f"^{name} must "):
+            WarmProcess(["sh"], **{name: value})
+
+
+@pytest.mark.parametrize("command", ["sh", b"sh", [], ["sh", 3], [b"sh"], None, 3])
+def test_a_command_is_a_list_of_texts(command):
+    message = "command must be a list of the program and its arguments, not"
+    with pytest.raises(UsageError, match=message):
+        WarmProcess(command)
+
+
+@pytest.mark.parametrize("name", ["memory", "cpu_seconds", "open_files", "file_size"])
+@pytest.mark.parametrize("value", [-1, 1.5, "x"])
+def test_a_limit_that_makes_no_sense_is_refused(name, value):
+    with pytest.raises(UsageError, match=f"{name} must be a whole number that is not negative"):
+        Limits(**{name: value})
+
+
+def test_a_value_that_is_no_text_is_not_shown_for_it_may_be_a_secret():
+    with pytest.raises(UsageError, match="not bytes for 'TOKEN'") as caught:
+        WarmProcess(["sh"], env={"TOKEN": b"hidden"})
+    assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize("timeout", WRONG_TIMES)
+def test_a_call_with_a_timeout_that_makes_no_sense_starts_nothing(shell, timeout):
+    process = shell()
+    with pytest.raises(UsageError, match="timeout must be a positive number of seconds or None"):
+        process.call("true", timeout=timeout)
+    assert process.info().pid is None
+
+
+@pytest.mark.parametrize("odd", [{"env": {"A=B": ""}}, {"env": {"A": "\0"}}])
+def test_what_the_system_cannot_start_is_said_to_be_that(shell, odd):
+    with pytest.raises(ProgramStartError, match="could not be started: "):
+        shell(**odd).start()
 
 
 def test_text_of_many_lines_goes_in_and_out(shell):

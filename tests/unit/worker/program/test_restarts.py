@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from gc_warm import RestartPolicy
@@ -67,6 +69,8 @@ def test_the_budget_is_for_a_window(clock):
     assert 0 == restarts.seconds_refused()
 
 
-def test_a_negative_option_is_refused():
-    with pytest.raises(UsageError, match="window must not be negative"):
-        RestartPolicy(window=-1)
+@pytest.mark.parametrize("name", ["budget", "window", "backoff", "longest"])
+@pytest.mark.parametrize("value", [-1, math.nan, "x", None])
+def test_an_option_that_makes_no_sense_is_refused(name, value):
+    with pytest.raises(UsageError, match=f"{name} must be a number that is not negative, not"):
+        RestartPolicy(**{name: value})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
@@ -215,6 +216,14 @@ def test_death_between_two_calls_goes_unnoticed_but_is_counted(shell, gone):
     assert (1, 1) == (process.info().restarts, process.info().failures)
 
 
+def test_an_error_shows_nothing_that_a_predecessor_wrote(shell):
+    process = shell()
+    for words in ("first", ""):
+        with pytest.raises(ProgramDiedError) as caught:
+            process.call(f"printf '{words}' >&2; exit 1")
+        assert words == caught.value.stderr_tail
+
+
 def test_death_in_the_middle_of_an_answer_returns_no_part_of_it(script):
     process = script(READY + """read line; echo cause >&2; printf '{"id": 1, "resu'; exit 4""")
     with pytest.raises(ProgramDiedError, match="exited with status 4 before it had answered"):
@@ -321,6 +330,12 @@ def test_idle_timeout(shell, gone):
     assert pid is None or gone(pid)
     assert "2\n" == process.call("echo 2")
     assert 0 == process.info().failures
+
+
+def test_an_idle_timeout_may_be_longer_than_a_thread_can_wait(shell):
+    process = shell(idle_timeout=math.inf)
+    pid = process.call("echo $$")
+    assert pid == process.call("echo $$")
 
 
 def test_idle_timeout_is_not_for_a_call_that_takes_long(shell):
