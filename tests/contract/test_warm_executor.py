@@ -492,6 +492,7 @@ def test_without_retries_a_lost_chunk_fails(kept_workers, marks):
     assert ["CallError", "CallError", "int", "int"] == kinds
 
 
+@pytest.mark.slow("waits")
 def test_a_time_limit_for_tasks_is_one_for_calls():
     below = LocalExecutor(workers=1, worker_env={"GC_TASK_TIMEOUT": "1"})
     with WarmExecutor(below) as executor:

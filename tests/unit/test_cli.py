@@ -173,7 +173,7 @@ def talk(fail=False):
 """
 
 
-@pytest.mark.quick(1)
+@pytest.mark.slow("starts workers")
 @pytest.mark.parametrize(
     ("options", "shown", "kept"),
     [([], True, False), (["--quiet"], False, False), (["--logs", "folder"], True, True)],

@@ -276,6 +276,7 @@ def test_the_command_line(module, tmp_path, monkeypatch):
     assert "To keep it warm: Put @self_contained above it" in bad.output
 
 
+@pytest.mark.slow("starts workers")
 def test_the_command_line_proves_it(module, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arguments = ["check", "checked:ours", "--run", "--args", "[1]", "--json"]

@@ -114,6 +114,7 @@ def test_nothing_happens(watched, tmp_path):
     }
 
 
+@pytest.mark.slow("loads configs that do harm")
 def test_what_is_watched_would_be_seen(watched):
     """Parsl itself does all that: it calls boto3, and asks the scheduler and a service."""
     program = (

@@ -199,6 +199,7 @@ def test_callback_may_ask(executor, tasks):
     assert seen.wait(timeout=60)
 
 
+@pytest.mark.slow("hundreds of tasks")
 def test_clients_and_executors_in_many_threads(executor, tasks):
     barrier, wrong = threading.Barrier(8), []
 
