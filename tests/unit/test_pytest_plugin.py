@@ -79,9 +79,7 @@ ASKING = """
 """
 
 
-@pytest.mark.slow("runs whole sessions of tests")
-# Each test gets an engine of its own, which takes seconds.
-@pytest.mark.quick(1)
+@pytest.mark.slow("runs whole sessions of tests, and each test gets an engine of its own")
 @pytest.mark.parametrize("engine", ["pool", "thread", "process"])
 def test_no_test_sees_what_another_left_or_lost(project, run_here, engine):
     project.makepyfile(remembering=REMEMBERING)

@@ -206,7 +206,8 @@ class WorkerPool(Backend):
     def _wait_until_up(self) -> list[WorkerHandle]:
         """Wait until at least one worker is up; return those that are."""
         with self._lock:
-            while not (up := [each for each in self._workers.values() if each.up]):
+            # One that has just started may have a task before it is noted that it is up.
+            while not (up := [w for w in self._workers.values() if w.up or w.task is not None]):
                 if self._stopping:
                     raise UsageError("There are no workers: they have been stopped.")
                 self._lock.wait(_PATIENCE_SECONDS)

@@ -85,6 +85,7 @@ def test_results_that_a_firewall_keeps_away(service, folder, connect):
     examination = Examination(probe, increase_count, endpoint_id=endpoint.id, timeout=5)
 
     *_, last = examine(examination, client)
+    sdk.stop_watching(service.url)  # or else other tests wait where nobody listens
     assert ("first task", "fail") == (last.name, last.status)
     assert "has received its result" in last.message or "results do not come" in last.message
     assert "amqp_port=443" in last.fix
