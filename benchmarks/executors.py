@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import Future
 
+HERE = Path(__file__).parents[1]  # where workers find this module
 WORKERS = 2
 THROUGHPUT_ROUNDS = 8
 LATER_WORKERS = 20
@@ -94,7 +95,7 @@ class Local:
     """`LocalExecutor`, in the same terms."""
 
     def __init__(self) -> None:
-        self._executor = LocalExecutor(workers=WORKERS)
+        self._executor = LocalExecutor(workers=WORKERS, worker_path=[HERE])
 
     def submit(self, *args: Any) -> Future[Any]:
         """Send a task."""
@@ -212,7 +213,7 @@ def first_results() -> Iterator[Ratio]:
 def later_workers() -> Iterator[Ratio]:
     """Yield how long it takes from the death of the only worker to a result of the next one."""
     # A task that was sent to the dead worker is tried again.
-    with LocalExecutor(workers=1, max_retries_on_system_failure=1) as executor:
+    with LocalExecutor(workers=1, worker_path=[HERE], max_retries_on_system_failure=1) as executor:
         begin = time.perf_counter()
         executor.submit(plain, 1).result()
         first = time.perf_counter() - begin
