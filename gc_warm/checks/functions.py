@@ -25,20 +25,18 @@ from gc_warm.checks.names import (
     unknown,
 )
 from gc_warm.errors import ShippingError
+from gc_warm.shipping.bundle import sources_of
 from gc_warm.shipping.definitions.script import MAIN
 from gc_warm.shipping.origin import find_origin
-from gc_warm.shipping.sources import (
-    carried_sources,
-    distributions_of,
-    follow,
-    is_carried,
-    is_installed,
-)
+from gc_warm.shipping.sources import distributions_of, follow, is_installed
 from gc_warm.worker.node.folder import NodeFolder
 from gc_warm.worker.self_contained import SelfContained
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    from gc_warm.shipping.origin import Origin
+    from gc_warm.shipping.sources import Source
 
 Verdict = Literal["WARM", "COLD", "BROKEN"]
 
@@ -106,8 +104,9 @@ def check_function(function: Callable[..., Any]) -> list[Prediction]:
 def _check_self_contained(function: SelfContained[..., Any]) -> list[Prediction]:
     try:
         size = function.payload_size()
-        values = _carried_values(function)
-        note = _note_of_files(function)
+        origin = find_origin(function)
+        values = _carried_values(origin)
+        note = _note_of_files(sources_of(function, origin))
     except ShippingError as error:
         return [Prediction(name, "BROKEN", str(error), "See the reason.") for name in STRATEGIES]
     reason = f"it carries all that it needs ({size / 1024:.0f} KB with every task)"
@@ -117,16 +116,15 @@ def _check_self_contained(function: SelfContained[..., Any]) -> list[Prediction]
     return [Prediction(name, "WARM", reason, note=note) for name in STRATEGIES]
 
 
-def _note_of_files(function: SelfContained[..., Any]) -> str:
+def _note_of_files(sources: Mapping[str, Source]) -> str:
     """Return what becomes of files beside the code, if what is carried uses ``__file__``."""
-    origin = find_origin(function)
-    given = [name for each in (function, *origin.inner) for name in each.modules]
-    places = [
-        f"{Path(source.file).name}:{line}"
-        for source in carried_sources(filter(is_carried, [*origin.modules, *given])).values()
-        if (line := first_line_with("__file__", source.text or ""))
-    ]
-    places += [Path(p.space.file).name for p in origin.slices if "__file__" in p.graphs]
+    places = []
+    for source in sources.values():
+        name = Path(source.file).name
+        if source.part is not None and "__file__" in source.part.graphs:
+            places.append(name)
+        elif line := first_line_with("__file__", source.text or ""):
+            places.append(f"{name}:{line}")
     if not places:
         return ""
     return (
@@ -136,10 +134,10 @@ def _note_of_files(function: SelfContained[..., Any]) -> str:
     )
 
 
-def _carried_values(function: SelfContained[..., Any]) -> list[tuple[str, str, int]]:
+def _carried_values(origin: Origin) -> list[tuple[str, str, int]]:
     """Return each global of a script that is carried as a value: name, type, bytes of JSON."""
     found = []
-    for part in find_origin(function).slices:
+    for part in origin.slices:
         for name, graph in part.graphs.items():
             value = part.space.names.get(name)
             if name in part.space.names and not callable(value) and not inspect.ismodule(value):

@@ -77,13 +77,13 @@ def make_bundle(function: SelfContained[..., Any], origin: Origin) -> Bundle:
             the message says what and why.
     """
     began = time.time_ns()
-    functions = [function, *origin.inner]
-    sources = _sources(origin, [name for each in functions for name in each.modules])
+    sources = sources_of(function, origin)
     for pattern in function.data:
         _add_data(sources, origin, pattern)
     runtime = _runtime(origin, sources)
     everything = {**sources, **runtime}
-    wanted = requirements_of(origin, [text for each in functions for text in each.requires])
+    requires = [text for each in (function, *origin.inner) for text in each.requires]
+    wanted = requirements_of(origin, requires)
     contents = {name: _content(source) for name, source in sources.items()}
     ours = sorted(runtime.items())
     manifest = {
@@ -141,7 +141,13 @@ def _name_in(requirement: str) -> str:
         raise ShippingError(message) from error
 
 
-def _sources(origin: Origin, modules: Sequence[str]) -> dict[str, Source]:
+def sources_of(function: SelfContained[..., Any], origin: Origin) -> dict[str, Source]:
+    """Return the modules of the user's that a function carries, by name, scripts among them.
+
+    Raises:
+        ShippingError: One of them cannot be carried.
+    """
+    modules = [name for each in (function, *origin.inner) for name in each.modules]
     roots = [name for name in origin.modules if is_carried(name)]
     for name in sorted(origin.modules - set(roots)):
         if not is_installed(name):
