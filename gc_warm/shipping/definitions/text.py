@@ -58,7 +58,9 @@ class _Names:
 def _text_of(code: types.CodeType, file: str, names: _Names) -> Text:
     for whole in _texts_of_file(file, names.names):
         for text in _candidates(code, file, whole):
-            if _is_of(code, text, whole) or _is_rewritten_by_pytest(text, names.names):
+            if found := _matching(code, text, whole):
+                return found
+            if _is_rewritten_by_pytest(text, names.names):
                 return text
     if not linecache.getlines(file, names.names):
         reason = (
@@ -72,19 +74,20 @@ def _text_of(code: types.CodeType, file: str, names: _Names) -> Text:
     )
 
 
-def _is_of(code: types.CodeType, text: Text, whole: str) -> bool:
-    """Return whether a text compiles to a code, which may need to know what its file imports.
+def _matching(code: types.CodeType, text: Text, whole: str) -> Text | None:
+    """Return the text if it compiles to a code, with what it must know of its file's imports.
 
     A worker must compile the same, for `gc_warm.worker.node.content` compares code.
     """
     try:
         if _bare(code) == _bare(compiled(text.what)):
-            return True
+            return text
         used = {node.id for node in ast.walk(text.tree) if isinstance(node, ast.Name)}
-        text.what["imported"] = [name for name in _imported_names(whole) if name in used]
-        return _bare(code) == _bare(compiled(text.what))
+        imported = [name for name in _imported_names(whole) if name in used]
+        again = Text({**text.what, "imported": imported}, text.tree)
+        return again if _bare(code) == _bare(compiled(again.what)) else None
     except SyntaxError:
-        return False
+        return None
 
 
 @functools.lru_cache(maxsize=64)
